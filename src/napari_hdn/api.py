@@ -1,0 +1,149 @@
+"""The one door to the core for the docks, the command line and scripts.
+
+Importing this module loads no torch; the functions that need it load it when called.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from napari_hdn.core.axes import ImageStack, guess_axes
+from napari_hdn.core.config import (
+    NetworkConfig,
+    NoiseConfig,
+    RestorationConfig,
+    TrainingConfig,
+)
+from napari_hdn.core.errors import HDNError
+from napari_hdn.core.events import (
+    Notice,
+    PlaneRestored,
+    Preview,
+    PreviewRequest,
+    RestorationEvent,
+    RestorationFinished,
+    RestorationProgress,
+    Saved,
+    Stop,
+    TrainingEvent,
+    TrainingFinished,
+    TrainingStarted,
+    TrainingStep,
+    Validation,
+)
+from napari_hdn.core.presets import PRESETS, preset
+from napari_hdn.io.images import TiffStack, open_images, read_pixel_size
+from napari_hdn.io.library import free_model_folder, list_models, models_folder, rename_model
+from napari_hdn.io.ome_tiff import OmeTiffWriter, free_path, split_suffix, write_ome_tiff
+from napari_hdn.io.samples import Sample, cells_with_pixel_noise, cells_with_stripes
+
+if TYPE_CHECKING:
+    from napari_hdn.core.devices import Device
+    from napari_hdn.core.hdn import HDN
+    from napari_hdn.core.noise.base import NoiseModel
+
+__all__ = [
+    "HDN",
+    "PRESETS",
+    "HDNError",
+    "ImageStack",
+    "NetworkConfig",
+    "NoiseConfig",
+    "Notice",
+    "OmeTiffWriter",
+    "PlaneRestored",
+    "Preview",
+    "PreviewRequest",
+    "RestorationConfig",
+    "RestorationFinished",
+    "RestorationProgress",
+    "Sample",
+    "Saved",
+    "Stop",
+    "TiffStack",
+    "TrainingConfig",
+    "TrainingFinished",
+    "TrainingStarted",
+    "TrainingStep",
+    "Validation",
+    "available_devices",
+    "cells_with_pixel_noise",
+    "cells_with_stripes",
+    "estimate_noise_model",
+    "free_model_folder",
+    "free_path",
+    "guess_axes",
+    "list_models",
+    "load_model",
+    "models_folder",
+    "open_images",
+    "preset",
+    "read_pixel_size",
+    "rename_model",
+    "restore",
+    "split_suffix",
+    "train",
+    "write_ome_tiff",
+]
+
+
+def train(
+    images: Sequence[ImageStack],
+    config: TrainingConfig,
+    *,
+    folder: Path | str | None = None,
+    resume: bool = False,
+    stop: Stop | None = None,
+    preview: Callable[[], PreviewRequest | None] | None = None,
+) -> Iterator[TrainingEvent]:
+    """Train an HDN on noisy images alone; see `napari_hdn.core.training.train`."""
+    from napari_hdn.core.training import train as _train
+
+    return _train(
+        images,
+        config,
+        folder=None if folder is None else Path(folder),
+        resume=resume,
+        stop=stop,
+        preview=preview,
+    )
+
+
+def restore(
+    model: HDN, stack: ImageStack, config: RestorationConfig, *, stop: Stop | None = None
+) -> Iterator[RestorationEvent]:
+    """Restore a stack plane by plane; see `napari_hdn.core.restoration.restore`."""
+    from napari_hdn.core.restoration import restore as _restore
+
+    return _restore(model, stack, config, stop=stop)
+
+
+def load_model(folder: Path | str) -> HDN:
+    """Load a model folder; see `napari_hdn.core.checkpoint.load`."""
+    from napari_hdn.core.checkpoint import load
+
+    return load(Path(folder))
+
+
+def estimate_noise_model(images: Sequence[ImageStack], config: NoiseConfig) -> NoiseModel:
+    """Make the noise model that a config asks for; see `napari_hdn.core.noise.choose`."""
+    from napari_hdn.core.noise.choose import make_noise_model
+
+    return make_noise_model(images, config)[0]
+
+
+def available_devices() -> list[Device]:
+    """What this machine can compute on, the one that ``auto`` takes first. Loads torch."""
+    from napari_hdn.core.devices import available
+
+    return available()
+
+
+def __getattr__(name: str) -> Any:
+    if name == "HDN":
+        from napari_hdn.core.hdn import HDN
+
+        return HDN
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

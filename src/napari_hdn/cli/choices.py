@@ -1,0 +1,114 @@
+"""From what a user types to the configs of a job."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+from napari_hdn import api
+from napari_hdn.api import NoiseConfig, TrainingConfig
+from napari_hdn.core.errors import ConfigurationError, ModelFolderError
+
+
+def noise_config(text: str) -> NoiseConfig:
+    """``auto``, ``sigma=25`` or the path of a ``noise_model.json``.
+
+    Raises
+    ------
+    ConfigurationError
+        If it is none of these.
+    """
+    if text == "auto":
+        return NoiseConfig()
+    key, equals, value = text.partition("=")
+    if equals and key.strip().lower() == "sigma":
+        try:
+            sigma = float(value)
+        except ValueError:
+            raise ConfigurationError(
+                f"sigma={value} is not a number; give the noise in camera counts, such as sigma=25."
+            ) from None
+        return NoiseConfig(source="gaussian", sigma=sigma)
+    path = Path(text).expanduser()
+    if path.is_dir():
+        path = path / "noise_model.json"
+    if not path.is_file():
+        raise ConfigurationError(
+            f"--noise takes auto, sigma=NUMBER (in counts) or a noise_model.json; there is no file "
+            f"{text}."
+        )
+    return NoiseConfig(source="file", path=path.resolve())
+
+
+def levels(text: str | None) -> tuple[int, ...] | None:
+    """``1,2`` as numbers of levels; ``none`` for no level; None for what the model says.
+
+    Raises
+    ------
+    ConfigurationError
+        If these are not numbers.
+    """
+    if text is None:
+        return None
+    if text.strip().lower() in ("", "none"):
+        return ()
+    try:
+        return tuple(sorted({int(part) for part in text.split(",")}))
+    except ValueError:
+        raise ConfigurationError(
+            f"--off takes level numbers with commas, such as 1,2; {text!r} is not."
+        ) from None
+
+
+def new_training(preset: str, config: Path | None, changes: dict[str, Any]) -> TrainingConfig:
+    """The config of a new training: a preset or an earlier run's config, with changes."""
+    if config is None:
+        return api.preset(preset, **changes)
+    base = earlier_config(config).model_dump()
+    if changes.get("minutes") or changes.get("steps"):
+        base |= {"minutes": None, "steps": None}
+    return TrainingConfig.model_validate(base | changes)
+
+
+def continued_training(folder: Path, changes: dict[str, Any]) -> TrainingConfig:
+    """The config with which the training in a folder goes on; its own but for ``changes``."""
+    return new_training("", folder, changes)
+
+
+def earlier_config(path: Path) -> TrainingConfig:
+    """The training config in a model folder or a config.json.
+
+    Raises
+    ------
+    ModelFolderError
+        If there is none.
+    """
+    file = path / "config.json" if path.is_dir() else path
+    try:
+        data = json.loads(file.read_text(encoding="utf-8"))
+        return TrainingConfig.model_validate(data.get("training", data))
+    except OSError as error:
+        raise ModelFolderError(f"There is no model in {path}: {error.strerror}.") from error
+    except (ValueError, AttributeError) as error:
+        raise ModelFolderError(
+            f"{file} is no config of a training, or is damaged; choose the config.json of a model."
+        ) from error
+
+
+def model_folder(given: Path) -> Path:
+    """A model's folder by its path, or by its name among the saved models.
+
+    Raises
+    ------
+    ModelFolderError
+        If there is no such model.
+    """
+    given = given.expanduser()
+    if given.exists():
+        return given
+    named = api.models_folder() / given
+    if named.is_dir():
+        return named
+    known = ", ".join(folder.name for folder in api.list_models()[:8]) or "none yet"
+    raise ModelFolderError(f"There is no model folder {given}; saved models are: {known}.")

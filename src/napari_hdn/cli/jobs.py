@@ -1,0 +1,142 @@
+"""Running the core's generators, with their events as text."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from napari_hdn import api
+from napari_hdn.api import (
+    ImageStack,
+    Notice,
+    OmeTiffWriter,
+    PlaneRestored,
+    RestorationConfig,
+    RestorationProgress,
+    Saved,
+    Stop,
+    TiffStack,
+    TrainingConfig,
+    TrainingFinished,
+    TrainingStarted,
+    TrainingStep,
+    Validation,
+)
+from napari_hdn.cli.terminal import Progress, duration
+from napari_hdn.core.errors import OutputError
+
+if TYPE_CHECKING:
+    from napari_hdn.api import HDN
+
+
+@dataclass(frozen=True)
+class Outputs:
+    """What to write of a restoration, and how."""
+
+    folder: Path
+    integers: bool = False  # the mean in the input's integer type
+    tag: str = ""  # in the names, behind "hdn"
+
+
+def train(
+    stacks: Sequence[ImageStack],
+    config: TrainingConfig,
+    folder: Path,
+    progress: Progress,
+    stop: Stop,
+    *,
+    resume: bool = False,
+) -> TrainingFinished:
+    """Train and tell about it; the model lies in ``folder`` afterwards."""
+    validation = ""
+    finished: TrainingFinished | None = None
+    saved: Saved | None = None
+    for event in api.train(stacks, config, folder=folder, resume=resume, stop=stop):
+        match event:
+            case Notice():
+                progress.notice(event)
+            case TrainingStarted():
+                planes = f"{event.training_planes} planes to train on"
+                if event.validation_planes:
+                    planes += f", {event.validation_planes} to validate"
+                begin = f", from step {event.first_step}" if event.first_step else ""
+                progress.say(f"Noise: {event.noise_model}")
+                progress.say(f"{event.device}: {event.parameters:,} parameters, {planes}{begin}")
+            case TrainingStep():
+                text = f"step {event.step}  loss {event.loss:.4f}{validation}"
+                progress.update(event.fraction, text, event.remaining_s)
+            case Validation():
+                validation = f"  validation {event.loss:.4f}"
+            case Saved():
+                saved = event
+            case TrainingFinished():
+                finished = event
+    assert finished is not None, "a training ends with TrainingFinished"
+    how = "Stopped" if finished.stopped else "Trained"
+    took = duration(finished.model.summary.seconds)
+    progress.say(f"{how} after {finished.step} steps ({took}).")
+    if saved is None or finished.folder is None:
+        raise OutputError(f"The model could not be saved to {folder}.")
+    progress.say(f"Model: {finished.folder}")
+    return finished
+
+
+def restore(
+    model: HDN,
+    stack: TiffStack,
+    config: RestorationConfig,
+    outputs: Outputs,
+    progress: Progress,
+    stop: Stop,
+    *,
+    label: str = "",
+) -> list[Path]:
+    """Restore an image plane by plane into OME-TIFFs and return their paths.
+
+    When stopped, the complete planes are in files that say ``partial``.
+    """
+    axes, shape = stack.axes, tuple(stack.array.shape)
+    if stack.channel is not None and "C" in axes:
+        at = axes.index("C")
+        axes, shape = axes.replace("C", ""), shape[:at] + shape[at + 1 :]
+    own = np.dtype(stack.array.dtype)
+    dtype = own if outputs.integers and own.kind in "ui" else np.dtype(np.float32)
+
+    def writer(product: str, kind: np.dtype) -> OmeTiffWriter:
+        name = f"{stack.stem}_hdn{outputs.tag}-{product}.ome.tif"
+        path = api.free_path(outputs.folder / name)
+        return OmeTiffWriter(path, shape, axes, kind, pixel_size_um=stack.pixel_size_um)
+
+    with ExitStack() as files:
+        mean = files.enter_context(writer("mean", dtype))
+        writers = [mean]
+        if config.std:
+            writers.append(files.enter_context(writer("std", np.dtype(np.float32))))
+        for event in api.restore(model, stack, config, stop=stop):
+            match event:
+                case Notice():
+                    progress.notice(event)
+                case RestorationProgress():
+                    text = f"restoring {label or stack.name}"
+                    progress.update(event.fraction, text, event.remaining_s)
+                case PlaneRestored():
+                    for file, plane in zip(writers, (event.mean, event.std), strict=False):
+                        assert plane is not None
+                        file.write(event.index, plane)
+    if mean.clipped:
+        total = int(np.prod(shape, dtype=np.int64))
+        limits: Any = np.iinfo(dtype)
+        progress.say(
+            f"Warning: {mean.clipped:,} of {total:,} restored pixels lay outside "
+            f"{limits.min}..{limits.max}, which {dtype.name} can hold, and were clipped; "
+            "--dtype float32 keeps them."
+        )
+    written = [file.written for file in writers if file.written is not None]
+    for path in written:
+        progress.say(f"Wrote {path}")
+    return written

@@ -1,0 +1,1 @@
+"""Hierarchical DivNoising itself: torch and numpy only, no Qt, no napari."""

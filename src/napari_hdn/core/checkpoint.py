@@ -1,0 +1,165 @@
+"""Model folders: config.json + weights.safetensors + noise_model.json (+ resume.ckpt).
+
+Nothing in a model folder is a pickle that could run code; ``resume.ckpt`` is read with
+``weights_only=True``. Every file is written beside its place and moved there, so that a crash or
+a full disk leaves the previous one whole.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import torch
+from pydantic import ValidationError
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
+
+from napari_hdn.core.config import SCHEMA_VERSION, TrainingConfig
+from napari_hdn.core.errors import ModelFolderError, NoiseModelError, OutputError
+from napari_hdn.core.hdn import HDN, TrainingSummary
+from napari_hdn.core.model.ladder import Ladder
+from napari_hdn.core.noise.base import noise_model_from_json, noise_model_to_json
+from napari_hdn.core.objective import Normalisation
+
+CONFIG, WEIGHTS, NOISE, RESUME = (
+    "config.json",
+    "weights.safetensors",
+    "noise_model.json",
+    "resume.ckpt",
+)
+
+
+def _write(path: Path, write: Callable[[Path], None]) -> None:
+    """Write through a temporary neighbour and move it into place."""
+    beside = path.with_name(f".{path.name}.{os.getpid()}.part")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        write(beside)
+        os.replace(beside, path)
+    except (OSError, SafetensorError, RuntimeError) as error:
+        beside.unlink(missing_ok=True)
+        reason = getattr(error, "strerror", None) or str(error)
+        raise OutputError(
+            f"{path.name} could not be written to {path.parent}: {reason}. What was there before is "
+            "unchanged; make room or choose another folder."
+        ) from error
+
+
+def _write_json(path: Path, data: dict[str, Any]) -> None:
+    text = json.dumps(data, indent=1, allow_nan=False)
+    _write(path, lambda p: p.write_text(text, encoding="utf-8") and None)  # type: ignore[func-returns-value]
+
+
+def save(model: HDN, folder: Path) -> Path:
+    """Write a model folder that `load` reads on any machine; returns the folder.
+
+    Raises
+    ------
+    OutputError
+        If a file cannot be written; the previous version then stays.
+    """
+    state = {k: v.detach().cpu().contiguous() for k, v in model.network.state_dict().items()}
+    _write(folder / WEIGHTS, lambda p: save_file(state, p))
+    _write_json(folder / NOISE, noise_model_to_json(model.noise_model))
+    _write_json(
+        folder / CONFIG,
+        {
+            "format": "napari-hdn model",
+            "schema_version": SCHEMA_VERSION,
+            "version": model.summary.version,
+            "training": model.config.model_dump(mode="json"),
+            "normalisation": {"mean": model.normalisation.mean, "std": model.normalisation.std},
+            "summary": model.summary.model_dump(mode="json"),
+        },
+    )
+    model.folder = folder
+    return folder
+
+
+def load(folder: Path) -> HDN:
+    """Read a model folder; the network comes on the CPU, in evaluation mode.
+
+    Raises
+    ------
+    ModelFolderError
+        If a file is missing, damaged, or of a newer version; the message says which.
+    """
+    if not folder.is_dir():
+        raise ModelFolderError(f"There is no model folder {folder}.")
+    for name in (CONFIG, WEIGHTS, NOISE):
+        if not (folder / name).is_file():
+            raise ModelFolderError(
+                f"{folder.name} is not a complete model: {name} is missing. Choose a folder that "
+                f"holds {CONFIG}, {WEIGHTS} and {NOISE}."
+            )
+    data = _read_json(folder / CONFIG)
+    version = data.get("schema_version")
+    if isinstance(version, int) and version > SCHEMA_VERSION:
+        raise ModelFolderError(
+            f"Model {folder.name} was written by a newer napari-hdn ({data.get('version')}, format "
+            f"{version}; this one reads up to {SCHEMA_VERSION}). Update napari-hdn to use it."
+        )
+    try:
+        config = TrainingConfig.model_validate(data["training"])
+        normalisation = Normalisation(**data["normalisation"])
+        summary = TrainingSummary.model_validate(data["summary"])
+    except (KeyError, TypeError, ValidationError) as error:
+        raise _damaged(folder / CONFIG, error) from error
+    try:
+        noise_model = noise_model_from_json(_read_json(folder / NOISE))
+    except NoiseModelError as error:
+        raise ModelFolderError(f"{NOISE} in {folder.name}: {error}") from error
+    network = Ladder(config.network)
+    try:
+        network.load_state_dict(load_file(folder / WEIGHTS))
+    except (OSError, SafetensorError, RuntimeError) as error:
+        raise _damaged(folder / WEIGHTS, error) from error
+    return HDN(config, network.eval(), noise_model.eval(), normalisation, summary, folder)
+
+
+def save_resume(folder: Path, state: dict[str, Any]) -> None:
+    """Write what training needs to go on: tensors, numbers and lists only."""
+    _write(folder / RESUME, lambda p: torch.save(state, p))
+
+
+def load_resume(folder: Path) -> dict[str, Any]:
+    """Read what `save_resume` wrote.
+
+    Raises
+    ------
+    ModelFolderError
+        If the file is missing or damaged.
+    """
+    path = folder / RESUME
+    if not path.is_file():
+        raise ModelFolderError(
+            f"Training of {folder.name} cannot be continued: {RESUME} is missing from its folder. The "
+            "model can still restore images."
+        )
+    try:
+        state: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
+    except Exception as error:  # torch raises many types for damaged archives
+        raise _damaged(path, error) from error
+    return state
+
+
+def _read_json(path: Path) -> dict[str, Any]:
+    try:
+        data = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise _damaged(path, error) from error
+    if not isinstance(data, dict):
+        raise _damaged(path, TypeError("not a JSON object"))
+    return data
+
+
+def _damaged(path: Path, error: Exception) -> ModelFolderError:
+    first = (str(error).strip().splitlines() or [type(error).__name__])[0]
+    return ModelFolderError(
+        f"{path.name} of model {path.parent.name} is damaged ({first[:160]}). Copy the model folder "
+        "again from where it came."
+    )

@@ -1,0 +1,155 @@
+"""What a user chose, as frozen objects that are written as JSON beside what they made."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Literal, Self
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+SCHEMA_VERSION = 1
+
+Activation = Literal["elu", "silu", "relu"]
+DeviceName = Literal["auto", "cpu", "cuda", "mps"]
+
+
+class Frozen(BaseModel):
+    """A config: immutable, and strict about names so that a typo is an error."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class NetworkConfig(Frozen):
+    """The ladder VAE (Prakash et al. 2022, A.2). Levels count from 1 = bottom, the finest.
+
+    ``trunk="half"`` runs the whole network at half size: pixel-unshuffle before the first
+    convolution, pixel-shuffle after the last; level 1 then has no down- and upsampling of its
+    own, so every latent level keeps its size and place.
+    """
+
+    levels: Annotated[int, Field(ge=1, le=8)] = 4
+    blocks: Annotated[int, Field(ge=1, le=10)] = 1
+    channels: Annotated[int, Field(ge=4, le=256)] = 32
+    latent_channels: Annotated[int, Field(ge=1, le=128)] = 16
+    dropout: Annotated[float, Field(ge=0, lt=1)] = 0.2
+    gated: bool = True
+    batch_norm: bool = True
+    generative_skip: bool = True
+    activation: Activation = "silu"
+    initial_kernel: Literal[1, 3, 5, 7] = 5
+    trunk: Literal["full", "half"] = "full"
+    top_prior: Literal["learned", "standard"] = "learned"
+    likelihood: Literal["noise_model", "gaussian"] = "noise_model"
+    deactivated_levels: tuple[int, ...] = ()
+
+    @property
+    def multiple(self) -> int:
+        """Both sides of what enters the network must be a multiple of this, in pixels."""
+        return int(2**self.levels)
+
+    @model_validator(mode="after")
+    def _check_levels(self) -> Self:
+        wrong = [i for i in self.deactivated_levels if not 1 <= i <= self.levels]
+        if wrong:
+            raise ValueError(
+                f"Level {wrong[0]} cannot be switched off: this network has levels 1 (finest) "
+                f"to {self.levels}."
+            )
+        if self.levels in self.deactivated_levels:
+            raise ValueError(
+                f"Level {self.levels} is the top of the network and has to stay on; "
+                f"switch off levels below {self.levels}."
+            )
+        return self
+
+
+class NoiseConfig(Frozen):
+    """Where the noise model comes from.
+
+    ``auto`` estimates variance = gain * signal + offset from the images; ``gaussian`` takes
+    ``sigma`` (in counts) as given; ``file`` loads ``path``, a ``noise_model.json``.
+    """
+
+    source: Literal["auto", "gaussian", "file"] = "auto"
+    sigma: Annotated[float, Field(gt=0)] | None = None
+    path: Path | None = None
+    curves: Literal["auto", "shared", "per_image"] = "auto"
+
+    @model_validator(mode="after")
+    def _check_source(self) -> Self:
+        if self.source == "gaussian" and self.sigma is None:
+            raise ValueError("A Gaussian noise model needs its sigma in camera counts, such as 25.")
+        if self.source == "file" and self.path is None:
+            raise ValueError("Choose the noise model file to load.")
+        return self
+
+
+class TrainingConfig(Frozen):
+    """One training, complete: with the data and the seed it can be repeated from this alone."""
+
+    schema_version: int = SCHEMA_VERSION
+    preset: str = "custom"
+    network: NetworkConfig = NetworkConfig()
+    noise: NoiseConfig = NoiseConfig()
+    minutes: Annotated[float, Field(gt=0)] | None = 10.0
+    steps: Annotated[int, Field(gt=0)] | None = None
+    patch_px: Annotated[int, Field(ge=8)] = 64
+    batch_size: Annotated[int, Field(ge=1)] = 16
+    optimizer: Literal["adamw", "adamax"] = "adamax"
+    learning_rate: Annotated[float, Field(gt=0)] = 3e-3
+    warmup_steps: Annotated[int, Field(ge=0)] = 60
+    weight_decay: Annotated[float, Field(ge=0)] = 0.0
+    gradient_clip: Annotated[float, Field(gt=0)] = 1.0
+    ema_decay: Annotated[float, Field(ge=0, lt=1)] = 0.995
+    free_bits_per_pixel: Annotated[float, Field(ge=0)] = 1.0 / 64**2
+    flips: bool = True
+    rotations: bool = False
+    validation_fraction: Annotated[float, Field(ge=0, le=0.5)] = 0.1
+    channel: Annotated[int, Field(ge=0)] | None = None
+    checkpoint_minutes: Annotated[float, Field(gt=0)] = 1.0
+    preview_seconds: Annotated[float, Field(gt=0)] = 4.0
+    device: DeviceName = "auto"
+    precision: Literal["auto", "float32", "bfloat16"] = "auto"
+    seed: Annotated[int, Field(ge=0, lt=2**31)] = 0
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        if (self.minutes is None) == (self.steps is None):
+            raise ValueError("Say how long to train: either minutes or steps, not both.")
+        multiple = self.network.multiple
+        if self.patch_px % multiple:
+            better = -(-self.patch_px // multiple) * multiple
+            raise ValueError(
+                f"Patch {self.patch_px} is not a multiple of {multiple}, which "
+                f"{self.network.levels} levels need; choose {self.patch_px} -> {better}."
+            )
+        return self
+
+
+class RestorationConfig(Frozen):
+    """One restoration: which levels, how many samples, what to compute from them.
+
+    ``samples=2`` is one antithetic pair (noise e and -e at every level), which matches the mean
+    of tens of independent samples; ``samples=1`` decodes the means of all levels. With
+    ``std=True`` all samples are independent, since pairs do not measure the spread.
+    """
+
+    schema_version: int = SCHEMA_VERSION
+    samples: Annotated[int, Field(ge=1)] = 2
+    std: bool = False
+    deactivated_levels: tuple[int, ...] | None = None  # None: as the network was trained
+    flips: bool = False
+    channel: Annotated[int, Field(ge=0)] | None = None
+    tile_px: Annotated[int, Field(ge=64)] | None = None  # None: whole planes where they fit
+    batch_size: Annotated[int, Field(ge=1)] = 4
+    device: DeviceName = "auto"
+    precision: Literal["auto", "float32", "bfloat16"] = "auto"
+    seed: Annotated[int, Field(ge=0, lt=2**31)] = 0
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        if self.std and self.samples < 3:
+            raise ValueError(
+                f"The standard deviation needs at least 3 samples, better 16; you chose {self.samples}."
+            )
+        return self

@@ -1,0 +1,80 @@
+"""Where to compute, and how precisely."""
+
+from __future__ import annotations
+
+import os
+import platform
+from dataclasses import dataclass
+from typing import Literal
+
+import torch
+
+from napari_hdn.core.config import DeviceName
+from napari_hdn.core.errors import DeviceError
+
+Precision = Literal["auto", "float32", "bfloat16"]
+
+
+@dataclass(frozen=True)
+class Device:
+    """A device of this machine; ``label`` is for people."""
+
+    name: Literal["cpu", "cuda", "mps"]
+    label: str
+    bfloat16: bool  # fast and safe there
+
+    @property
+    def torch(self) -> torch.device:
+        return torch.device(self.name)
+
+    def dtype(self, precision: Precision) -> torch.dtype:
+        """The type that autocast computes in."""
+        if precision == "auto":
+            return torch.bfloat16 if self.bfloat16 else torch.float32
+        return torch.bfloat16 if precision == "bfloat16" else torch.float32
+
+
+def _cpu() -> Device:
+    bfloat16 = bool(
+        getattr(torch.cpu, "_is_avx512_bf16_supported", bool)()
+        or getattr(torch.cpu, "_is_amx_tile_supported", bool)()
+    )
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    name = platform.machine() or "CPU"
+    return Device(
+        "cpu", f"CPU ({name}, {cores} cores, {'bfloat16' if bfloat16 else 'float32'})", bfloat16
+    )
+
+
+def available() -> list[Device]:
+    """What this machine has; the first is what ``auto`` takes."""
+    found = []
+    if torch.cuda.is_available():
+        bfloat16 = torch.cuda.is_bf16_supported()
+        found.append(Device("cuda", f"CUDA ({torch.cuda.get_device_name()})", bfloat16))
+    if torch.backends.mps.is_available():
+        found.append(Device("mps", "MPS (Apple GPU)", False))
+    return [*found, _cpu()]
+
+
+def choose(name: DeviceName) -> Device:
+    """The device that a user asked for.
+
+    Raises
+    ------
+    DeviceError
+        If this machine does not have it.
+    """
+    devices = available()
+    if name == "auto":
+        return devices[0]
+    for device in devices:
+        if device.name == name:
+            return device
+    have = ", ".join(d.label for d in devices)
+    hint = (
+        " On Windows, PyPI's torch comes without CUDA: install it from PyTorch's own index."
+        if name == "cuda" and platform.system() == "Windows"
+        else ""
+    )
+    raise DeviceError(f"There is no {name.upper()} device here; this machine has {have}.{hint}")

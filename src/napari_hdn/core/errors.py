@@ -1,0 +1,43 @@
+"""What can go wrong, one exception type per kind of mistake, worded for microscopists."""
+
+from __future__ import annotations
+
+
+class HDNError(Exception):
+    """Base of every error whose message is meant for the user as it stands."""
+
+
+class AxesError(HDNError, ValueError):
+    """The axes letters do not fit the image."""
+
+
+class ImageError(HDNError, ValueError):
+    """The pixels of an image cannot be used: RGB, labels, NaN, constant, too small."""
+
+
+class ConfigurationError(HDNError, ValueError):
+    """Settings that contradict each other or the data."""
+
+
+class NoiseModelError(HDNError, ValueError):
+    """A noise model could not be read, or could not be estimated from these images."""
+
+
+class DeviceError(HDNError, ValueError):
+    """A device that this machine does not have."""
+
+
+class TrainingError(HDNError, RuntimeError):
+    """Training cannot go on."""
+
+
+class ModelFolderError(HDNError, RuntimeError):
+    """A model folder with a missing, damaged or newer file."""
+
+
+class ImageFileError(HDNError, RuntimeError):
+    """An image file that cannot be read."""
+
+
+class OutputError(HDNError, RuntimeError):
+    """A file that cannot be written: it exists, the disk is full, no permission."""

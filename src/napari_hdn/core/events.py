@@ -1,0 +1,167 @@
+"""What long work tells while it runs, how it is stopped, and how often it speaks."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from napari_hdn.core.hdn import HDN
+
+EVENTS_PER_SECOND = 5.0
+
+
+class Stop:
+    """A request to stop, looked at by long work at every step; safe from any thread."""
+
+    def __init__(self) -> None:
+        self._event = threading.Event()
+
+    def request(self) -> None:
+        """Ask the work to stop; it returns what it has."""
+        self._event.set()
+
+    @property
+    def requested(self) -> bool:
+        """Whether somebody asked."""
+        return self._event.is_set()
+
+
+class RateLimit:
+    """Lets something happen at most ``per_second`` times a second; the first time at once."""
+
+    def __init__(
+        self, per_second: float = EVENTS_PER_SECOND, clock: Callable[[], float] = time.monotonic
+    ) -> None:
+        self._interval = 1.0 / per_second
+        self._clock = clock
+        self._next = -np.inf
+
+    def ready(self) -> bool:
+        """True when enough time has passed since the last True."""
+        now = self._clock()
+        if now < self._next:
+            return False
+        self._next = now + self._interval
+        return True
+
+
+@dataclass(frozen=True)
+class Notice:
+    """Something the user should read."""
+
+    text: str
+    severity: Literal["info", "warning"] = "info"
+
+
+@dataclass(frozen=True)
+class TrainingStarted:
+    """Before the first step."""
+
+    device: str
+    parameters: int
+    noise_model: str
+    training_planes: int
+    validation_planes: int
+    first_step: int
+    folder: Path | None
+
+
+@dataclass(frozen=True)
+class TrainingStep:
+    """Mean of the losses since the last such event; losses in nats per pixel."""
+
+    step: int
+    fraction: float  # of the whole budget, 0..1
+    elapsed_s: float
+    remaining_s: float
+    loss: float
+    reconstruction: float
+    kl: float
+    kl_per_level: tuple[float, ...]  # bottom level first
+    learning_rate: float
+
+
+@dataclass(frozen=True)
+class Validation:
+    """Losses on the validation part with the averaged (EMA) weights; nats per pixel."""
+
+    step: int
+    loss: float
+    reconstruction: float
+    kl: float
+    kl_per_level: tuple[float, ...]
+
+
+@dataclass(frozen=True)
+class PreviewRequest:
+    """A piece of an image to restore while training; ``tag`` comes back with the picture."""
+
+    image: np.ndarray  # (Y, X) counts
+    tag: Any = None
+
+
+@dataclass(frozen=True)
+class Preview:
+    """A restored piece of an image, from the averaged weights."""
+
+    step: int
+    image: np.ndarray  # (Y, X) counts
+    tag: Any = None
+
+
+@dataclass(frozen=True)
+class Saved:
+    """The model was written to its folder, ready to restore with and to continue from."""
+
+    step: int
+    folder: Path
+
+
+@dataclass(frozen=True)
+class TrainingFinished:
+    """The last event of every training, stopped or not."""
+
+    model: HDN
+    step: int
+    stopped: bool
+    folder: Path | None
+
+
+@dataclass(frozen=True)
+class RestorationProgress:
+    """Where a restoration is; ``fraction`` of all planes, 0..1."""
+
+    fraction: float
+    elapsed_s: float
+    remaining_s: float
+
+
+@dataclass(frozen=True)
+class PlaneRestored:
+    """One plane is done. ``index`` counts along the leading axes of the stack."""
+
+    index: tuple[int, ...]
+    mean: np.ndarray  # (Y, X) float32 counts
+    std: np.ndarray | None  # (Y, X) float32 counts
+
+
+@dataclass(frozen=True)
+class RestorationFinished:
+    """The last event of every restoration, stopped or not."""
+
+    planes: int
+    total: int
+    stopped: bool
+
+
+TrainingEvent = (
+    Notice | TrainingStarted | TrainingStep | Validation | Preview | Saved | TrainingFinished
+)
+RestorationEvent = Notice | RestorationProgress | PlaneRestored | RestorationFinished

@@ -1,0 +1,132 @@
+"""A trained model: network, noise model, normalisation, and how it came about."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from napari_hdn.core.axes import ImageStack, guess_axes
+from napari_hdn.core.config import Frozen, RestorationConfig, TrainingConfig
+from napari_hdn.core.model.ladder import Ladder
+from napari_hdn.core.noise.base import NoiseModel
+from napari_hdn.core.objective import Normalisation
+
+if TYPE_CHECKING:
+    from napari_hdn.core.restoration import Restored
+
+
+class LossRecord(Frozen):
+    """Losses at one step, in nats per pixel; ``part`` is training or validation."""
+
+    part: str
+    step: int
+    loss: float
+    reconstruction: float
+    kl_per_level: tuple[float, ...]
+
+
+class TrainingSummary(Frozen):
+    """What was done, for the record and for warnings at restoration."""
+
+    version: str
+    created: str
+    steps: int
+    seconds: float
+    stopped: bool
+    device: str
+    data: tuple[str, ...]  # names, axes and shapes of the images
+    data_low: float  # 0.1st percentile of the training images, counts
+    data_high: float  # 99.9th percentile, counts
+    history: tuple[LossRecord, ...] = ()
+
+
+@dataclass
+class HDN:
+    """A trained Hierarchical DivNoising model.
+
+    Attributes
+    ----------
+    config : TrainingConfig
+    network : Ladder
+        In evaluation mode, with averaged (EMA) weights, on the CPU.
+    noise_model : NoiseModel
+    normalisation : Normalisation
+    summary : TrainingSummary
+    folder : Path or None
+        Where the model lies, if it was saved.
+    """
+
+    config: TrainingConfig
+    network: Ladder
+    noise_model: NoiseModel
+    normalisation: Normalisation
+    summary: TrainingSummary
+    folder: Path | None = field(default=None)
+
+    @property
+    def name(self) -> str:
+        """The name of the model's folder."""
+        return self.folder.name if self.folder else "unsaved model"
+
+    @property
+    def parameters(self) -> int:
+        """Number of trained values of the network."""
+        return sum(p.numel() for p in self.network.parameters())
+
+    @property
+    def can_continue(self) -> bool:
+        """Whether the folder holds what is needed to train on."""
+        return self.folder is not None and (self.folder / "resume.ckpt").is_file()
+
+    def save(self, folder: Path | str) -> Path:
+        """Write the model folder; see `napari_hdn.core.checkpoint.save`."""
+        from napari_hdn.core.checkpoint import save
+
+        return save(self, Path(folder))
+
+    @classmethod
+    def load(cls, folder: Path | str) -> HDN:
+        """Read a model folder; see `napari_hdn.core.checkpoint.load`."""
+        from napari_hdn.core.checkpoint import load
+
+        return load(Path(folder))
+
+    def restore(self, image: Any, axes: str | None = None, **choices: Any) -> Restored:
+        """Restore an image in one go.
+
+        Parameters
+        ----------
+        image : array-like
+            Camera counts, any size and any of the axes S T C Z Y X.
+        axes : str, optional
+            One letter per axis; guessed if not given.
+        **choices
+            Fields of `RestorationConfig`, such as ``samples=16, std=True``.
+
+        Returns
+        -------
+        Restored
+            ``mean`` and ``std`` (or None) of the input's shape, float32 counts.
+
+        Raises
+        ------
+        AxesError, ImageError
+            If the image cannot be used.
+        """
+        from napari_hdn.core.restoration import restore_all
+
+        stack = ImageStack(
+            image, axes or guess_axes(tuple(image.shape)), channel=choices.get("channel")
+        )
+        return restore_all(self, stack, RestorationConfig(**choices))
+
+
+def describe_data(stacks: list[ImageStack] | tuple[ImageStack, ...]) -> tuple[str, ...]:
+    """Names, axes and shapes of images, for the record."""
+    return tuple(
+        f"{s.name} {s.axes} {' x '.join(map(str, np.shape(s.array)))} {np.dtype(s.array.dtype).name}"
+        for s in stacks
+    )

@@ -1,0 +1,1 @@
+"""The ladder VAE of Hierarchical DivNoising."""

@@ -1,0 +1,277 @@
+"""The ladder VAE: encode, decode, generate (Prakash et al. 2022, section 4 and A.2).
+
+Level 1 is the bottom (half the image's size, the finest), level n the top (1/2^n). The network
+works on normalised images; it has no memory of image sizes or modes: what happens at each level is
+an argument of `Ladder.decode`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from napari_hdn.core.config import NetworkConfig
+from napari_hdn.core.model.blocks import Blocks, Merge, ResidualBlock, Rng, soft_clamp
+
+Choice = Literal["sample", "antithetic", "mean", "prior_sample", "prior_mean"] | Tensor
+"""What a level's latent is: drawn from the posterior, its antithetic partner (the same noise with
+the other sign), the posterior mean, drawn from the prior, the prior mean, or a given value."""
+
+Noise = Callable[[int, torch.Size], Tensor]
+"""Standard normal noise for (level, shape)."""
+
+MAX_LOG_VARIANCE = 10.0
+
+
+@dataclass(frozen=True)
+class Normal:
+    """A diagonal normal distribution; (B, C, h, w) or broadcastable to it, float32."""
+
+    mean: Tensor
+    log_variance: Tensor
+
+    @classmethod
+    def from_parameters(cls, parameters: Tensor) -> Normal:
+        mean, log_variance = parameters.float().chunk(2, dim=1)
+        return cls(mean, soft_clamp(log_variance, MAX_LOG_VARIANCE))
+
+    def at(self, noise: Tensor) -> Tensor:
+        return self.mean + torch.exp(0.5 * self.log_variance) * noise
+
+
+def kl_divergence(q: Normal, p: Normal) -> Tensor:
+    """KL(q || p) of each element, in nats; analytic, as both are normal."""
+    difference = q.log_variance - p.log_variance
+    distance = (q.mean - p.mean) ** 2 * torch.exp(-p.log_variance)
+    return 0.5 * (torch.exp(difference) + distance - 1.0 - difference)
+
+
+@dataclass(frozen=True)
+class Decoded:
+    """What one top-down pass gives."""
+
+    signal: Tensor  # (B, 1, Y, X) normalised, float32
+    latents: tuple[Tensor, ...]  # level 1 first; (B, Z, Y/2^i, X/2^i)
+    kl: tuple[Tensor, ...] = ()  # level 1 first; (B,) nats a patch; empty unless asked for
+
+
+class StochasticLevel(nn.Module):
+    """One latent level: prior and posterior from features, and the latent back to features."""
+
+    def __init__(self, config: NetworkConfig, *, is_top: bool) -> None:
+        super().__init__()
+        c, z = config.channels, config.latent_channels
+        if is_top:
+            self.prior = None
+            shape = (1, 2 * z, 1, 1)
+            if config.top_prior == "learned":
+                self.top_prior = nn.Parameter(torch.zeros(shape))
+            else:
+                self.register_buffer("top_prior", torch.zeros(shape), persistent=False)
+        else:
+            self.prior = nn.Conv2d(c, 2 * z, 3, padding=1)
+        self.posterior = nn.Conv2d(c, 2 * z, 3, padding=1)
+        self.out = nn.Conv2d(z, c, 3, padding=1)
+
+    def prior_given(self, above: Tensor | None) -> Normal:
+        if self.prior is None:
+            return Normal.from_parameters(self.top_prior)
+        assert above is not None
+        return Normal.from_parameters(self.prior(above))
+
+
+class TopDownLevel(nn.Module):
+    """A level on the way down: merge, latent, generative skip, then blocks at twice the size."""
+
+    def __init__(self, config: NetworkConfig, level: int) -> None:
+        super().__init__()
+        c = config.channels
+        is_top = level == config.levels
+        self.merge = None if is_top else Merge(config)
+        self.stochastic = StochasticLevel(config, is_top=is_top)
+        self.skip = Merge(config) if config.generative_skip and not is_top else None
+        upsample = nn.ConvTranspose2d(c, c, 3, stride=2, padding=1, output_padding=1)
+        self.blocks = Blocks(config, None if _at_trunk_size(config, level) else upsample)
+
+
+def _at_trunk_size(config: NetworkConfig, level: int) -> bool:
+    return level == 1 and config.trunk == "half"
+
+
+class Ladder(nn.Module):
+    """The ladder VAE.
+
+    Parameters
+    ----------
+    config : NetworkConfig
+    """
+
+    def __init__(self, config: NetworkConfig) -> None:
+        super().__init__()
+        self.config = config
+        c, k = config.channels, config.initial_kernel
+        self.unshuffle = 2 if config.trunk == "half" else 1
+        in_channels = self.unshuffle**2
+        self.first = nn.Conv2d(in_channels, c, k, padding=k // 2)
+        self.first_block = ResidualBlock(config, gated=False)
+        self.bottom_up = nn.ModuleList(
+            Blocks(
+                config,
+                None if _at_trunk_size(config, level) else nn.Conv2d(c, c, 3, stride=2, padding=1),
+            )
+            for level in self.levels
+        )
+        self.top_down = nn.ModuleList(TopDownLevel(config, level) for level in self.levels)
+        self.final = Blocks(config)
+        self.last = nn.Conv2d(c, in_channels, 3, padding=1)
+
+    @property
+    def levels(self) -> range:
+        """1 (bottom) to n (top)."""
+        return range(1, self.config.levels + 1)
+
+    def choices(self, choice: Choice = "sample", off: Choice = "prior_mean") -> tuple[Choice, ...]:
+        """The same choice at every level, but ``off`` at the deactivated ones."""
+        deactivated = self.config.deactivated_levels
+        return tuple(off if level in deactivated else choice for level in self.levels)
+
+    def encode(self, image: Tensor, rng: Rng = None) -> tuple[Tensor, ...]:
+        """Bottom-up pass: features of every level, level 1 first; once per image.
+
+        Parameters
+        ----------
+        image : Tensor
+            (B, 1, Y, X) normalised; Y and X multiples of ``config.multiple``.
+        rng : torch.Generator, optional
+            For dropout; none in prediction.
+        """
+        if image.shape[-2] % self.config.multiple or image.shape[-1] % self.config.multiple:
+            raise ValueError(
+                f"Image sides {tuple(image.shape[-2:])} are not multiples of {self.config.multiple}."
+            )
+        h = functional.pixel_unshuffle(image, self.unshuffle) if self.unshuffle > 1 else image
+        h = self.first_block(self.first(h), rng)
+        features = []
+        for blocks in self.bottom_up:
+            h = blocks(h, rng)  # (B, C, Y/2^i, X/2^i)
+            features.append(h)
+        return tuple(features)
+
+    def decode(
+        self,
+        features: Sequence[Tensor] | None,
+        choices: Sequence[Choice],
+        noise: Noise,
+        *,
+        top_size: tuple[int, int, int] | None = None,
+        rng: Rng = None,
+        with_kl: bool = False,
+    ) -> Decoded:
+        """Top-down pass with a choice of latent at every level.
+
+        Parameters
+        ----------
+        features : sequence of Tensor, optional
+            From `encode`, level 1 first; none for levels that use only the prior throughout.
+        choices : sequence of Choice
+            One per level, level 1 first.
+        noise : callable
+            Gives standard normal noise for (level, shape); its sign is turned for ``antithetic``.
+        top_size : tuple of int, optional
+            (batch, height, width) of the top level, where ``features`` are not given.
+        with_kl : bool
+            Compute the KL divergence of every level, in nats a patch; 0 at levels on their prior.
+
+        Returns
+        -------
+        Decoded
+        """
+        if len(choices) != self.config.levels:
+            raise ValueError(f"{self.config.levels} levels need as many choices, not {len(choices)}.")
+        if top_size is None:
+            if features is None:
+                raise ValueError("Without features, decode needs the size of the top level.")
+            batch, _, height, width = features[-1].shape
+        else:
+            batch, height, width = top_size
+        above: Tensor | None = None
+        latents: list[Tensor] = []
+        kls: list[Tensor] = []
+        for level in reversed(self.levels):
+            module: TopDownLevel = self.top_down[level - 1]  # type: ignore[assignment]
+            up = None if features is None else features[level - 1]
+            if above is not None:
+                height, width = above.shape[-2:]
+            shape = torch.Size((batch, self.config.latent_channels, height, width))
+            z, kl = self._latent(module, level, choices[level - 1], up, above, shape, noise, rng, with_kl)
+            latents.append(z)
+            kls.append(kl)
+            h = module.stochastic.out(z)  # (B, C, h, w)
+            if module.skip is not None:
+                h = module.skip(h, above, rng)
+            above = module.blocks(h, rng)  # twice the size
+        h = self.last(self.final(above, rng))
+        signal = functional.pixel_shuffle(h, self.unshuffle) if self.unshuffle > 1 else h
+        return Decoded(signal.float(), tuple(reversed(latents)), tuple(reversed(kls)) if with_kl else ())
+
+    def _latent(
+        self,
+        module: TopDownLevel,
+        level: int,
+        choice: Choice,
+        up: Tensor | None,
+        above: Tensor | None,
+        shape: torch.Size,
+        noise: Noise,
+        rng: Rng,
+        with_kl: bool,
+    ) -> tuple[Tensor, Tensor]:
+        zero = torch.zeros(shape[0], device=self.last.weight.device)
+        if isinstance(choice, Tensor):
+            return choice, zero
+        if choice in ("prior_sample", "prior_mean"):
+            p = module.stochastic.prior_given(above)
+            z = p.mean.expand(shape) if choice == "prior_mean" else p.at(noise(level, shape))
+            return z, zero
+        if up is None:
+            raise ValueError(f"Level {level} asks for the posterior, which needs encoded features.")
+        merged = up if module.merge is None else module.merge(up, above, rng)
+        q = Normal.from_parameters(module.stochastic.posterior(merged))
+        if choice == "mean":
+            z = q.mean
+        else:
+            e = noise(level, shape)
+            z = q.at(-e if choice == "antithetic" else e)
+        if not with_kl:
+            return z, zero
+        p = module.stochastic.prior_given(above)
+        return z, kl_divergence(q, p).sum(dim=(1, 2, 3))
+
+    def generate(
+        self,
+        size: tuple[int, int],
+        noise: Noise,
+        *,
+        batch: int = 1,
+        choices: Sequence[Choice] | None = None,
+    ) -> Tensor:
+        """Images from the prior alone; (B, 1, Y, X) normalised, any ``size`` rounded up."""
+        m = self.config.multiple
+        top = (batch, -(-size[0] // m), -(-size[1] // m))
+        prior: Sequence[Choice] = choices or ["prior_sample"] * self.config.levels
+        decoded = self.decode(None, prior, noise, top_size=top)
+        return decoded.signal[..., : size[0], : size[1]]
+
+
+def generator_noise(rng: torch.Generator) -> Noise:
+    """Noise for `Ladder.decode` drawn from one generator, level by level as they come."""
+
+    def draw(level: int, shape: torch.Size) -> Tensor:
+        return torch.randn(shape, generator=rng, device=rng.device)
+
+    return draw

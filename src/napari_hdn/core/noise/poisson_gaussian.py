@@ -1,0 +1,99 @@
+"""Poisson-Gaussian noise: shot noise and read noise of a camera, variance = gain * s + offset."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, ClassVar, Self
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from napari_hdn.core.errors import NoiseModelError
+from napari_hdn.core.noise.base import NoiseModel, gaussian_log_likelihood
+
+
+class PoissonGaussian(NoiseModel):
+    """Normal noise whose variance is ``gain * s + offset``, at least ``floor``.
+
+    One curve for all images, or one per image where the images were scaled apart.
+
+    Parameters
+    ----------
+    gain : sequence of float
+        Counts of variance per count of signal.
+    offset : sequence of float
+        Variance at signal 0 in counts squared: read noise and camera offset together.
+    floor : sequence of float
+        The least variance, counts squared.
+    source : str
+        How the model came about, in words.
+
+    Raises
+    ------
+    NoiseModelError
+        If the lists differ in length, or a number is not finite, or a floor is not positive.
+    """
+
+    kind: ClassVar[str] = "poisson_gaussian"
+
+    def __init__(
+        self,
+        gain: Sequence[float],
+        offset: Sequence[float],
+        floor: Sequence[float],
+        source: str = "given",
+    ) -> None:
+        super().__init__()
+        table = [np.asarray(v, dtype=np.float64).reshape(-1) for v in (gain, offset, floor)]
+        if len({len(v) for v in table}) != 1 or len(table[0]) == 0:
+            raise NoiseModelError("Gain, offset and floor must hold one value per noise curve.")
+        if not all(np.isfinite(v).all() for v in table) or table[2].min() <= 0:
+            raise NoiseModelError(
+                f"Noise curves need finite gains and offsets and a positive least variance; "
+                f"got gain {table[0]}, offset {table[1]}, least variance {table[2]}."
+            )
+        self.source = source
+        self.gain: Tensor
+        self.offset: Tensor
+        self.floor: Tensor
+        for name, values in zip(("gain", "offset", "floor"), table, strict=True):
+            self.register_buffer(name, torch.as_tensor(values, dtype=torch.float32))
+
+    @property
+    def curves(self) -> int:
+        return len(self.gain)
+
+    def _select(self, values: Tensor, signal: Tensor, image: Tensor | None) -> Tensor:
+        if image is None or self.curves == 1:
+            return values[0]
+        return values[image].reshape(-1, *[1] * (signal.ndim - 1))  # (B, 1, 1, 1)
+
+    def variance(self, signal: Tensor, image: Tensor | None = None) -> Tensor:
+        gain, offset, floor = (
+            self._select(v, signal, image) for v in (self.gain, self.offset, self.floor)
+        )
+        return torch.maximum(gain * signal + offset, floor)
+
+    def log_likelihood(self, counts: Tensor, signal: Tensor, image: Tensor | None = None) -> Tensor:
+        return gaussian_log_likelihood(counts - signal, self.variance(signal, image))
+
+    def sample(self, signal: Tensor, rng: torch.Generator, image: Tensor | None = None) -> Tensor:
+        e = torch.randn(signal.shape, generator=rng, device=signal.device)
+        return signal + torch.sqrt(self.variance(signal, image)) * e
+
+    def to_json(self) -> dict[str, Any]:
+        lists = {name: getattr(self, name).tolist() for name in ("gain", "offset", "floor")}
+        return {**lists, "source": self.source}
+
+    @classmethod
+    def from_json(cls, data: dict[str, Any]) -> Self:
+        return cls(data["gain"], data["offset"], data["floor"], str(data.get("source", "file")))
+
+    def describe(self) -> str:
+        if self.curves == 1:
+            text = f"variance = {float(self.gain):.3g} s {float(self.offset):+.3g} counts²"
+        else:
+            low, high = float(self.gain.min()), float(self.gain.max())
+            text = f"a curve per image ({self.curves}), gains {low:.3g} to {high:.3g} counts"
+        return f"Poisson-Gaussian noise, {text} ({self.source})"

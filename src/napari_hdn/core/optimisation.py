@@ -1,0 +1,132 @@
+"""Parts of a training step: schedule, guard against bad steps, averaged weights, batch-norm."""
+
+from __future__ import annotations
+
+import copy
+import math
+import statistics
+from collections import deque
+from collections.abc import Iterable
+from typing import Any, Literal
+
+import torch
+from torch import nn
+
+from napari_hdn.core.config import TrainingConfig
+from napari_hdn.core.model.ladder import Ladder
+
+GUARD_FACTOR = 10.0
+GUARD_MEMORY = 101
+GUARD_MIN = 10
+GUARD_STRIKES = 3
+
+
+def learning_rate(config: TrainingConfig, fraction: float, steps_done: int, scale: float) -> float:
+    """Linear warm-up by steps, then a cosine to zero over the budget.
+
+    Parameters
+    ----------
+    fraction : float
+        Of the budget that is used, 0..1.
+    steps_done : int
+        Steps since this budget began.
+    scale : float
+        What the step guard made of the rate.
+    """
+    warm = min(1.0, (steps_done + 1) / max(1, config.warmup_steps))
+    cosine = 0.5 * (1 + math.cos(math.pi * min(1.0, fraction)))
+    return config.learning_rate * scale * warm * cosine
+
+
+def make_optimizer(config: TrainingConfig, parameters: Iterable[nn.Parameter]) -> torch.optim.Optimizer:
+    """The optimizer that the config names."""
+    if config.optimizer == "adamax":
+        return torch.optim.Adamax(
+            parameters, lr=config.learning_rate, weight_decay=config.weight_decay, foreach=True
+        )
+    return torch.optim.AdamW(
+        parameters, lr=config.learning_rate, weight_decay=config.weight_decay, foreach=True
+    )
+
+
+class StepGuard:
+    """Refuses steps with a non-finite loss or gradient, or a norm far above the usual.
+
+    After three refusals in a row training has to fall back on the averaged weights.
+    """
+
+    def __init__(self) -> None:
+        self.norms: deque[float] = deque(maxlen=GUARD_MEMORY)
+        self.strikes = 0
+
+    def judge(self, loss: float, norm: float) -> Literal["apply", "skip", "fall_back"]:
+        """What to do with a step of this loss and gradient norm."""
+        usual = statistics.median(self.norms) if len(self.norms) >= GUARD_MIN else math.inf
+        if math.isfinite(loss) and math.isfinite(norm) and norm <= GUARD_FACTOR * usual:
+            self.norms.append(norm)
+            self.strikes = 0
+            return "apply"
+        self.strikes += 1
+        if self.strikes < GUARD_STRIKES:
+            return "skip"
+        self.strikes = 0
+        self.norms.clear()  # what was usual may be no more
+        return "fall_back"
+
+    def state(self) -> dict[str, Any]:
+        return {"norms": list(self.norms), "strikes": self.strikes}
+
+    def load(self, state: dict[str, Any]) -> None:
+        self.norms = deque(state["norms"], maxlen=GUARD_MEMORY)
+        self.strikes = int(state["strikes"])
+
+
+class Averaged:
+    """Exponential moving average of a network's weights and batch-norm statistics.
+
+    The decay grows from 0.1 to the given one over the first steps, so that the random start is
+    soon forgotten.
+    """
+
+    def __init__(self, network: Ladder, decay: float) -> None:
+        self.network = copy.deepcopy(network).eval().requires_grad_(False)
+        self.decay = decay
+
+    def update(self, network: Ladder, step: int) -> None:
+        """Take in the weights after ``step`` steps."""
+        weight = 1 - min(self.decay, (1 + step) / (10 + step))
+        mine = [t for t in self.network.state_dict().values() if t.is_floating_point()]
+        theirs = [t for t in network.state_dict().values() if t.is_floating_point()]
+        torch._foreach_lerp_(mine, theirs, weight)
+
+
+@torch.no_grad()
+def copy_weights(source: nn.Module, target: nn.Module) -> None:
+    """Copy all parameters and buffers in place."""
+    target.load_state_dict(source.state_dict())
+
+
+@torch.no_grad()
+def recompute_batch_norm(network: Ladder, batches: Iterable[torch.Tensor], rng: torch.Generator) -> None:
+    """Set batch-norm statistics to those of ``batches``, without dropout, for these weights.
+
+    Averaged weights have no activations of their own in training, and dropout widens those of the
+    trained ones; both make running statistics slightly wrong.
+    """
+    from napari_hdn.core.model.ladder import generator_noise
+
+    norms = [m for m in network.modules() if isinstance(m, nn.BatchNorm2d)]
+    if not norms:
+        return
+    momenta = [m.momentum for m in norms]
+    for m in norms:
+        m.reset_running_stats()
+        m.momentum = None  # a plain mean over the batches
+        m.train()
+    for normalised in batches:
+        features = network.encode(normalised)
+        choices = network.choices("sample", off="prior_sample")
+        network.decode(features, choices, generator_noise(rng))
+    for m, momentum in zip(norms, momenta, strict=True):
+        m.momentum = momentum
+    network.eval()

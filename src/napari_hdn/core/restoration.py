@@ -1,0 +1,341 @@
+"""restore(): a generator of events that walks a stack plane by plane.
+
+The bottom-up pass runs once per tile; all samples are decoded from it in batches; mean and variance
+are kept running, so memory does not grow with the number of samples or planes.
+"""
+
+from __future__ import annotations
+
+import copy
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import psutil
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from napari_hdn.core.axes import ImageStack
+from napari_hdn.core.config import NetworkConfig, RestorationConfig
+from napari_hdn.core.devices import Device, choose
+from napari_hdn.core.errors import ConfigurationError
+from napari_hdn.core.events import (
+    Notice,
+    PlaneRestored,
+    RateLimit,
+    RestorationEvent,
+    RestorationFinished,
+    RestorationProgress,
+    Stop,
+)
+from napari_hdn.core.hdn import HDN
+from napari_hdn.core.latent_noise import LatentNoise
+from napari_hdn.core.model.ladder import Choice, Ladder
+from napari_hdn.core.objective import Normalisation
+from napari_hdn.core.statistics import check_finite
+from napari_hdn.core.tiling import Tile, halo_px, padded_size, plan_tiles
+
+FLIPS: tuple[tuple[int, ...], ...] = ((), (-1,), (-2,), (-2, -1))
+MEMORY_SHARE = 0.4
+
+
+@dataclass(frozen=True)
+class Restored:
+    """Result for a whole image; arrays of the input's shape, float32 counts."""
+
+    mean: np.ndarray
+    std: np.ndarray | None
+
+
+@dataclass(frozen=True)
+class Draw:
+    """One pass of the decoder: noise number ``key`` with a sign, or the means of all levels."""
+
+    key: int
+    sign: float
+    orientation: int = 0
+
+
+def plan_draws(config: RestorationConfig) -> list[Draw]:
+    """What to decode: the mean latents, antithetic pairs, or independent samples for the spread.
+
+    With ``flips`` the mean is taken over four orientations, each with its own draws, while the
+    samples of a spread go round the orientations.
+    """
+    n = config.samples
+    turns = len(FLIPS) if config.flips else 1
+    if config.std:
+        return sorted(
+            (Draw(j, 1.0, j % turns) for j in range(n)), key=lambda d: (d.orientation, d.key)
+        )
+    if n == 1:
+        return [Draw(0, 0.0, o) for o in range(turns)]
+    return [
+        Draw(1000 * o + j // 2, 1.0 - 2.0 * (j % 2), o) for o in range(turns) for j in range(n)
+    ]
+
+
+class RunningMoments:
+    """Mean and variance of images as they come (Welford, in batches); float32."""
+
+    def __init__(self, shape: tuple[int, int], device: torch.device) -> None:
+        self.mean = torch.zeros(shape, device=device)
+        self.squares = torch.zeros(shape, device=device)
+
+    def add(self, images: Tensor, seen: int, ys: slice, xs: slice) -> None:
+        """Take in (B, h, w) images of a part of the plane that has ``seen`` images already."""
+        b = len(images)
+        total = seen + b
+        mean, squares = self.mean[ys, xs], self.squares[ys, xs]
+        batch_mean = images.mean(dim=0)
+        delta = batch_mean - mean
+        squares += ((images - batch_mean) ** 2).sum(dim=0) + delta**2 * (seen * b / total)
+        mean += delta * (b / total)
+
+
+class Restorer:
+    """Restores planes with a copy of a network on a device."""
+
+    def __init__(
+        self,
+        network: Ladder,
+        normalisation: Normalisation,
+        config: RestorationConfig,
+        device: Device,
+    ) -> None:
+        self.network = copy.deepcopy(network).eval()
+        self.network.to(device.torch, memory_format=torch.channels_last)
+        self.normalisation = normalisation
+        self.config = config
+        self.device = device
+        self.draws = plan_draws(config)
+        off = config.deactivated_levels
+        levels = network.config.levels
+        if off is not None and any(not 1 <= i < levels for i in off):
+            raise ConfigurationError(
+                f"Levels {', '.join(map(str, off))} cannot be switched off: this model has levels 1 "
+                f"(finest) to {levels}, and level {levels} has to stay on."
+            )
+        self.off = network.config.deactivated_levels if off is None else off
+
+    def choices(self) -> tuple[Choice, ...]:
+        """Mean or sample at every level, the prior's mean where levels are switched off."""
+        choice: Choice = "mean" if self.draws[0].sign == 0 else "sample"
+        return tuple(
+            "prior_mean" if level in self.off else choice for level in self.network.levels
+        )
+
+    def tiles(self, shape: tuple[int, int]) -> list[Tile]:
+        """The plan for a padded plane: whole where it fits in memory."""
+        side = self.config.tile_px
+        if side is None:
+            side = tile_side(shape, self.network.config, self.config.batch_size, self.device)
+        net = self.network.config
+        return plan_tiles(shape, side, halo_px(net), net.multiple)
+
+    def plane(
+        self, counts: np.ndarray, number: int, stop: Stop
+    ) -> Iterator[float | tuple[np.ndarray, np.ndarray | None]]:
+        """Restore one (Y, X) plane: yields fractions done, then (mean, std) unless stopped."""
+        height, width = counts.shape
+        padded = _reflect_pad(
+            torch.from_numpy(counts).to(self.device.torch), self.network.config.multiple
+        )
+        image = self.normalisation.apply(padded)
+        shape = (int(image.shape[0]), int(image.shape[1]))
+        moments = RunningMoments(shape, self.device.torch)
+        tiles = self.tiles(shape)
+        noise = LatentNoise(
+            self.config.seed, number, self.network.config.latent_channels, self.device.torch
+        )
+        done, seen = 0, 0
+        for orientation in sorted({d.orientation for d in self.draws}):
+            dims = FLIPS[orientation]
+            draws = [d for d in self.draws if d.orientation == orientation]
+            for tile in tiles:
+                for samples in self._tile(image.flip(dims), tile, draws, noise):
+                    count = len(samples[1])
+                    ys, xs = tile.inner_y, tile.inner_x
+                    if -2 in dims:
+                        ys = slice(shape[0] - ys.stop, shape[0] - ys.start)
+                    if -1 in dims:
+                        xs = slice(shape[1] - xs.stop, shape[1] - xs.start)
+                    moments.add(samples[1].flip(dims), seen + samples[0], ys, xs)
+                    done += count
+                    if stop.requested:
+                        return
+                    yield done / (len(self.draws) * len(tiles))
+            seen += len(draws)
+        mean = self.normalisation.invert(moments.mean)[:height, :width].cpu().numpy()
+        std = None
+        if self.config.std:
+            variance = moments.squares[:height, :width] / (len(self.draws) - 1)
+            std = (self.normalisation.std * torch.sqrt(variance)).cpu().numpy()
+        yield mean, std
+
+    def _tile(
+        self, image: Tensor, tile: Tile, draws: Sequence[Draw], noise: LatentNoise
+    ) -> Iterator[tuple[int, Tensor]]:
+        """Batches of samples of a tile's kept part, each as (samples before it, (B, h, w))."""
+        with torch.inference_mode(), self._autocast():
+            features = self.network.encode(image[tile.y, tile.x][None, None])
+        for start in range(0, len(draws), self.config.batch_size):
+            batch = draws[start : start + self.config.batch_size]
+
+            def drawn(level: int, shape: torch.Size, batch: Sequence[Draw] = batch) -> Tensor:
+                y0, x0 = tile.y.start >> level, tile.x.start >> level
+                height, width = int(shape[-2]), int(shape[-1])
+                return torch.stack(
+                    [d.sign * noise.crop(d.key, level, y0, x0, height, width) for d in batch]
+                )
+
+            with torch.inference_mode(), self._autocast():
+                expanded = [f.expand(len(batch), -1, -1, -1) for f in features]
+                signal = self.network.decode(expanded, self.choices(), drawn).signal[:, 0]
+            # leaves inference mode, so that running moments may be updated in place
+            yield start, signal[:, tile.crop[0], tile.crop[1]].clone()
+
+    def _autocast(self) -> torch.autocast:
+        dtype = self.device.dtype(self.config.precision)
+        return torch.autocast(self.device.name, dtype, enabled=dtype is not torch.float32)
+
+
+def restore(
+    model: HDN, stack: ImageStack, config: RestorationConfig, *, stop: Stop | None = None
+) -> Iterator[RestorationEvent]:
+    """Restore a stack plane by plane, in the order of ``stack.indices()``.
+
+    Parameters
+    ----------
+    model : HDN
+    stack : ImageStack
+        Camera counts of any size; read one plane at a time.
+    config : RestorationConfig
+    stop : Stop, optional
+        Looked at after every batch of samples; planes that are done have been yielded.
+
+    Yields
+    ------
+    RestorationEvent
+        `PlaneRestored` for every plane, `RestorationFinished` last.
+
+    Raises
+    ------
+    ImageError
+        If a plane holds NaN or infinite pixels.
+    ConfigurationError, DeviceError
+        If levels or device do not exist.
+    """
+    stop = stop or Stop()
+    if config.channel is not None and stack.channel is None and "C" in stack.axes:
+        stack = ImageStack(stack.array, stack.axes, stack.name, config.channel)
+    restorer = Restorer(model.network, model.normalisation, config, choose(config.device))
+    started, may_speak = time.monotonic(), RateLimit()
+    total, warned = len(stack), False
+    for number, index in enumerate(stack.indices()):
+        if stop.requested:
+            yield RestorationFinished(number, total, stopped=True)
+            return
+        counts = stack.plane(index)
+        check_finite(counts, stack.name, index)
+        remark = "" if warned else range_remark(model, counts, stack.name)
+        if remark:
+            warned = True
+            yield Notice(remark, "warning")
+        finished = False
+        for part in restorer.plane(counts, number, stop):
+            if isinstance(part, tuple):
+                finished = True
+                yield PlaneRestored(index, *part)
+            elif may_speak.ready():
+                yield _progress((number + part) / total, started)
+        if not finished:
+            yield RestorationFinished(number, total, stopped=True)
+            return
+    yield _progress(1.0, started)
+    yield RestorationFinished(total, total, stopped=False)
+
+
+def _progress(fraction: float, started: float) -> RestorationProgress:
+    elapsed = time.monotonic() - started
+    return RestorationProgress(fraction, elapsed, elapsed * (1 - fraction) / max(fraction, 1e-9))
+
+
+def restore_all(model: HDN, stack: ImageStack, config: RestorationConfig) -> Restored:
+    """Restore a stack into arrays of its shape; see `restore`."""
+    axes = [a for a in stack.axes if not (a == "C" and stack.channel is not None)]
+    shape = [n for a, n in zip(stack.axes, np.shape(stack.array), strict=True) if a in axes]
+    mean = np.empty(shape, np.float32)
+    std = np.empty(shape, np.float32) if config.std else None
+    out = ImageStack(mean, "".join(axes), stack.name)
+    for event in restore(model, stack, config):
+        if isinstance(event, PlaneRestored):
+            where = out.selection(event.index, slice(None), slice(None))
+            mean[where] = event.mean.T if out.x_before_y else event.mean
+            if std is not None and event.std is not None:
+                std[where] = event.std.T if out.x_before_y else event.std
+    return Restored(mean, std)
+
+
+def preview_plane(
+    network: Ladder, normalisation: Normalisation, image: np.ndarray, device: Device
+) -> np.ndarray:
+    """A quick look at (Y, X) counts: one pass with the means of all levels."""
+    config = RestorationConfig(samples=1, device=device.name)
+    *_, result = Restorer(network, normalisation, config, device).plane(
+        np.ascontiguousarray(image, dtype=np.float32), 0, Stop()
+    )
+    assert isinstance(result, tuple)
+    return result[0]
+
+
+def tile_side(
+    shape: tuple[int, int], config: NetworkConfig, batch: int, device: Device
+) -> int | None:
+    """Side of tiles that fit in a share of the free memory; None where the whole plane does."""
+    if device.name == "cuda":
+        free = torch.cuda.mem_get_info()[0]
+    else:
+        free = psutil.virtual_memory().available
+    # a merge at full size holds about twelve feature maps at once (measured), in float32
+    maps = 12 * 4 * config.channels / (4 if config.trunk == "half" else 1)
+    pixels = MEMORY_SHARE * free / (maps * batch)
+    if shape[0] * shape[1] <= pixels:
+        return None
+    side = int(pixels**0.5) - 2 * halo_px(config)
+    return max(4 * config.multiple, side // config.multiple * config.multiple)
+
+
+def range_remark(model: HDN, counts: np.ndarray, name: str) -> str:
+    """A warning where an image's range is far outside that of the training images, with numbers."""
+    low, high = (float(v) for v in np.percentile(counts, [0.1, 99.9]))
+    trained_low, trained_high = model.summary.data_low, model.summary.data_high
+    span = max(trained_high - trained_low, 1e-12)
+    outside = high > trained_high + span or low < trained_low - span
+    tiny = high < trained_low or low > trained_high or high - low < 0.02 * span
+    if not (outside or tiny):
+        return ""
+    return (
+        f"{name} runs from {low:.5g} to {high:.5g} counts, but the model was trained on images from "
+        f"{trained_low:.5g} to {trained_high:.5g}. The result may be wrong: restore images from the "
+        "same camera settings, not rescaled, or train on these images."
+    )
+
+
+def _reflect_pad(plane: Tensor, multiple: int) -> Tensor:
+    """Pad bottom and right to the multiple, by reflection as far as the image reaches."""
+    height, width = int(plane.shape[0]), int(plane.shape[1])
+    target = padded_size((height, width), multiple)
+    out = plane[None, None]
+    while tuple(out.shape[-2:]) != target:
+        add_y = min(target[0] - out.shape[-2], max(out.shape[-2] - 1, 0))
+        add_x = min(target[1] - out.shape[-1], max(out.shape[-1] - 1, 0))
+        if add_y == 0 and out.shape[-2] < target[0]:
+            out = out.expand(-1, -1, target[0], -1)
+        elif add_x == 0 and out.shape[-1] < target[1]:
+            out = out.expand(-1, -1, -1, target[1])
+        else:
+            out = functional.pad(out, (0, add_x, 0, add_y), mode="reflect")
+    return out[0, 0]

@@ -1,0 +1,246 @@
+"""Everything that one training holds in its hands, made from images and config, or from a folder."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+import napari_hdn
+from napari_hdn.core import checkpoint
+from napari_hdn.core.axes import ImageStack
+from napari_hdn.core.config import TrainingConfig
+from napari_hdn.core.devices import Device
+from napari_hdn.core.errors import ModelFolderError
+from napari_hdn.core.events import Notice
+from napari_hdn.core.hdn import HDN, TrainingSummary, describe_data
+from napari_hdn.core.model.ladder import Ladder
+from napari_hdn.core.noise.base import NoiseModel
+from napari_hdn.core.noise.choose import make_noise_model
+from napari_hdn.core.noise.gaussian import LearnedGaussian
+from napari_hdn.core.objective import Normalisation, Objective
+from napari_hdn.core.optimisation import (
+    Averaged,
+    StepGuard,
+    copy_weights,
+    make_optimizer,
+    recompute_batch_norm,
+)
+from napari_hdn.core.patches import Patches, Split, split_regions
+from napari_hdn.core.progress import Budget, History
+from napari_hdn.core.statistics import ImageStatistics, measure_images
+
+VALIDATION_PATCHES = 16
+BATCH_NORM_BATCHES = 24
+ELSEWHERE = 2**40  # step numbers for batches that are not training steps
+
+
+@dataclass
+class Run:
+    """The state of one training; `napari_hdn.core.training` turns it into events."""
+
+    config: TrainingConfig
+    statistics: ImageStatistics
+    normalisation: Normalisation
+    noise_model: NoiseModel
+    network: Ladder
+    split: Split
+    patches: Patches
+    data: tuple[str, ...]
+    device: Device
+    remarks: list[Notice] = field(default_factory=list)
+    step: int = 0
+    rate_scale: float = 1.0
+    guard: StepGuard = field(default_factory=StepGuard)
+    history: History = field(default_factory=History)
+
+    def __post_init__(self) -> None:
+        config, at = self.config, self.device.torch
+        self.network.to(at, memory_format=torch.channels_last).train()
+        self.objective = Objective(
+            self.network, self.noise_model.to(at), self.normalisation, config.free_bits_per_pixel
+        )
+        trained = [p for p in self.objective.parameters() if p.requires_grad]
+        self.optimizer = make_optimizer(config, trained)
+        self.averaged = Averaged(self.network, config.ema_decay)
+        self.averaged_objective = Objective(
+            self.averaged.network, self.noise_model, self.normalisation, config.free_bits_per_pixel
+        )
+        self.budget = Budget(config.minutes, config.steps)
+        self.validation: tuple[Tensor, Tensor] | None = None
+        if self.split.validation:
+            held_out = Patches(self.split.validation, config, at)
+            self.validation = held_out.batch(ELSEWHERE, size=VALIDATION_PATCHES)
+
+    @property
+    def averaged_network(self) -> Ladder:
+        """The network with averaged weights, in evaluation mode."""
+        return self.averaged.network
+
+    def autocast(self, device: Device) -> AbstractContextManager[Any]:
+        """Computing as precisely as the config says."""
+        dtype = device.dtype(self.config.precision)
+        return torch.autocast(device.name, dtype, enabled=dtype is not torch.float32)
+
+    def fall_back(self) -> None:
+        """Go back to the averaged weights, with a fresh optimizer and half the learning rate."""
+        copy_weights(self.averaged.network, self.network)
+        self.optimizer.state.clear()
+        self.rate_scale *= 0.5
+
+    def finish_weights(self) -> None:
+        """Give the averaged weights batch-norm statistics of their own."""
+        at = self.device.torch
+        rng = torch.Generator(device=at).manual_seed(self.config.seed)
+        with self.autocast(self.device):
+            batches = (
+                self.normalisation.apply(self.patches.batch(ELSEWHERE + 1 + k)[0])
+                for k in range(BATCH_NORM_BATCHES)
+            )
+            recompute_batch_norm(self.averaged.network, batches, rng)
+
+    def model(self, *, seconds: float, stopped: bool, device: Device, folder: Path | None) -> HDN:
+        """The model as it is now, with averaged weights, on the CPU."""
+        network = Ladder(self.config.network)
+        state = {k: v.detach().cpu() for k, v in self.averaged.network.state_dict().items()}
+        network.load_state_dict(state)
+        summary = TrainingSummary(
+            version=napari_hdn.__version__,
+            created=datetime.now(UTC).isoformat(timespec="seconds"),
+            steps=self.step,
+            seconds=seconds,
+            stopped=stopped,
+            device=device.label,
+            data=self.data,
+            data_low=self.statistics.low,
+            data_high=self.statistics.high,
+            history=tuple(self.history.records),
+        )
+        noise_model = type(self.noise_model).from_json(self.noise_model.to_json())
+        return HDN(
+            self.config, network.eval(), noise_model, self.normalisation, summary, folder
+        )
+
+    def state(self, budget: Budget) -> dict[str, Any]:
+        """What `prepare_resumed` needs: tensors, numbers, lists."""
+        return {
+            "step": self.step,
+            "seconds": budget.elapsed_s,
+            "origin": budget.origin,
+            "origin_step": budget.origin_step,
+            "rate_scale": self.rate_scale,
+            "guard": self.guard.state(),
+            "network": self.network.state_dict(),
+            "averaged": self.averaged.network.state_dict(),
+            "noise_model": self.noise_model.state_dict(),
+            "optimizer": self.optimizer.state_dict(),
+        }
+
+
+def prepare(images: Sequence[ImageStack], config: TrainingConfig, device: Device) -> Run:
+    """Look at the images, estimate their noise, split them and make the network."""
+    statistics = measure_images(images)
+    split = split_regions(images, config)
+    remarks: list[Notice] = []
+    if config.network.likelihood == "gaussian":
+        noise_model: NoiseModel = LearnedGaussian(statistics.std)
+    else:
+        noise_model, texts = make_noise_model(images, config.noise)
+        remarks += [Notice(text, "warning") for text in texts]
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(config.seed)
+        network = Ladder(config.network)
+    normalisation = Normalisation(statistics.mean, statistics.std)
+    patches = Patches(split.training, config, device.torch)
+    data = describe_data(tuple(images))
+    run = Run(
+        config, statistics, normalisation, noise_model, network, split, patches, data, device, remarks
+    )
+    run.budget.begin_at(0)
+    return run
+
+
+def prepare_resumed(
+    images: Sequence[ImageStack], config: TrainingConfig, folder: Path, device: Device
+) -> Run:
+    """A run as it was when it stopped, with the budget that `train` documents.
+
+    Raises
+    ------
+    ModelFolderError
+        If the folder cannot be continued.
+    """
+    model = checkpoint.load(folder)
+    state = checkpoint.load_resume(folder)
+    old = model.config
+    config = old.model_copy(
+        update={
+            "minutes": config.minutes,
+            "steps": config.steps,
+            "device": config.device,
+            "preview_seconds": config.preview_seconds,
+        }
+    )
+    statistics = measure_images(images)
+    split = split_regions(images, config)
+    remarks: list[Notice] = []
+    data = describe_data(tuple(images))
+    if data != model.summary.data:
+        remarks.append(
+            Notice(
+                f"The images differ from those that {folder.name} was trained on "
+                f"({'; '.join(model.summary.data)}); training goes on with the new ones and the old "
+                "noise model.",
+                "warning",
+            )
+        )
+    network = Ladder(config.network)
+    patches = Patches(split.training, config, device.torch)
+    run = Run(
+        config,
+        statistics,
+        model.normalisation,
+        model.noise_model,
+        network,
+        split,
+        patches,
+        data,
+        device,
+        remarks,
+        history=History(model.summary.history),
+    )
+    try:
+        run.network.load_state_dict(state["network"])
+        run.averaged.network.load_state_dict(state["averaged"])
+        run.noise_model.load_state_dict(state["noise_model"])
+        run.optimizer.load_state_dict(state["optimizer"])
+        run.guard.load(state["guard"])
+        run.step, run.rate_scale = int(state["step"]), float(state["rate_scale"])
+        seconds, origin = float(state["seconds"]), float(state["origin"])
+        run.budget.seconds_before = seconds
+        run.budget.origin, run.budget.origin_step = origin, int(state["origin_step"])
+    except (KeyError, TypeError, ValueError, RuntimeError) as error:
+        raise ModelFolderError(
+            f"resume.ckpt of {folder.name} does not fit its config.json ({error!r:.120}); copy the "
+            "model folder again from where it came."
+        ) from error
+    budget = run.budget
+    used = seconds if config.minutes is not None else float(run.step)
+    if used >= budget.total:  # finished: the same budget once more
+        if config.minutes is not None:
+            budget.minutes = config.minutes + used / 60
+        else:
+            assert config.steps is not None
+            budget.steps = config.steps + run.step
+        budget.origin, budget.origin_step = used, run.step
+    elif (old.minutes is None) != (config.minutes is None):
+        budget.origin, budget.origin_step = used, run.step
+    run.config = config.model_copy(update={"minutes": budget.minutes, "steps": budget.steps})
+    budget.begin_at(run.step)
+    return run

@@ -1,0 +1,76 @@
+"""Plan tiles with a halo; pure. What runs the plan is in `napari_hdn.core.restoration`.
+
+Tile corners are multiples of what the network needs, so that the latents of a tile are a crop of the
+latents of the whole plane.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from napari_hdn.core.config import NetworkConfig
+
+
+@dataclass(frozen=True)
+class Tile:
+    """A tile of a padded plane: what the network sees, and what of it is kept; pixels."""
+
+    y: slice  # seen
+    x: slice
+    inner_y: slice  # kept, in plane coordinates
+    inner_x: slice
+
+    @property
+    def crop(self) -> tuple[slice, slice]:
+        """The kept part in the tile's own coordinates."""
+        return (
+            slice(self.inner_y.start - self.y.start, self.inner_y.stop - self.y.start),
+            slice(self.inner_x.start - self.x.start, self.inner_x.stop - self.x.start),
+        )
+
+
+def padded_size(shape: tuple[int, int], multiple: int) -> tuple[int, int]:
+    """The next multiples of what the network needs, (Y, X) pixels."""
+    return -(-shape[0] // multiple) * multiple, -(-shape[1] // multiple) * multiple
+
+
+def halo_px(config: NetworkConfig) -> int:
+    """Context around a tile, by measurement (``benchmarks/halo.py``).
+
+    With eight times the size of a top-level pixel, at least 128 px, the mean-latent restoration
+    of a tiled image differs from the untiled one by less than 0.5 % of its range.
+    """
+    return max(128, 8 * config.multiple)
+
+
+def plan_tiles(shape: tuple[int, int], tile_px: int | None, halo: int, multiple: int) -> list[Tile]:
+    """Cover a padded plane with tiles.
+
+    Parameters
+    ----------
+    shape : tuple of int
+        (Y, X) of the padded plane; multiples of ``multiple``.
+    tile_px : int or None
+        Side of the kept part, rounded up to ``multiple``; None for one tile.
+    halo : int
+        Pixels seen around the kept part, rounded up to ``multiple``.
+    """
+    if shape[0] % multiple or shape[1] % multiple:
+        raise ValueError(f"A plane of {shape} is not padded to a multiple of {multiple}.")
+    if tile_px is None:
+        whole = (slice(0, shape[0]), slice(0, shape[1]))
+        return [Tile(*whole, *whole)]
+    halo = -(-halo // multiple) * multiple
+    return [
+        Tile(seen_y, seen_x, kept_y, kept_x)
+        for seen_y, kept_y in _spans(shape[0], tile_px, halo, multiple)
+        for seen_x, kept_x in _spans(shape[1], tile_px, halo, multiple)
+    ]
+
+
+def _spans(length: int, tile: int, halo: int, multiple: int) -> Iterator[tuple[slice, slice]]:
+    tile = -(-min(tile, length) // multiple) * multiple
+    for start in range(0, length, tile):
+        stop = min(start + tile, length)
+        yield slice(max(0, start - halo), min(length, stop + halo)), slice(start, stop)

@@ -1,0 +1,259 @@
+"""train(): a generator of events. The only importer of Fabric.
+
+Every random number of step k comes from (seed, k), so that a run that was stopped and continued
+is the unbroken one.
+"""
+
+from __future__ import annotations
+
+import time
+import warnings
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from lightning_fabric import Fabric
+
+from napari_hdn.core import checkpoint
+from napari_hdn.core.axes import ImageStack
+from napari_hdn.core.config import TrainingConfig
+from napari_hdn.core.devices import Device, choose
+from napari_hdn.core.errors import ConfigurationError, OutputError, TrainingError
+from napari_hdn.core.events import (
+    Notice,
+    Preview,
+    PreviewRequest,
+    RateLimit,
+    Saved,
+    Stop,
+    TrainingEvent,
+    TrainingFinished,
+    TrainingStarted,
+    TrainingStep,
+    Validation,
+)
+from napari_hdn.core.hdn import HDN, describe_data
+from napari_hdn.core.progress import Budget, History, LossMeter
+from napari_hdn.core.run import Run, prepare, prepare_resumed
+from napari_hdn.core.restoration import preview_plane
+
+PreviewSource = Callable[[], PreviewRequest | None]
+
+VALIDATIONS_PER_SECOND = 0.2
+FALL_BACKS_AT_MOST = 5
+
+
+def train(
+    images: Sequence[ImageStack],
+    config: TrainingConfig,
+    *,
+    folder: Path | None = None,
+    resume: bool = False,
+    stop: Stop | None = None,
+    preview: PreviewSource | None = None,
+) -> Iterator[TrainingEvent]:
+    """Train an HDN on noisy images alone, telling what happens as it goes.
+
+    Parameters
+    ----------
+    images : sequence of ImageStack
+        Noisy images in camera counts; read lazily where they are large.
+    config : TrainingConfig
+        With ``resume``, only its budget, device and preview interval are taken; the rest is
+        what the model was begun with.
+    folder : Path, optional
+        Where the model is saved, on a timer and at the end; nothing is written without it.
+    resume : bool
+        Continue the training in ``folder``: to the end of its budget, or of a larger one in
+        ``config``; a finished training gets the budget once more.
+    stop : Stop, optional
+        Looked at every step; when requested, training ends with a usable, saved model.
+    preview : callable, optional
+        Asked every ``config.preview_seconds`` for a piece of an image to restore.
+
+    Yields
+    ------
+    TrainingEvent
+        `TrainingStarted` first (after notices), `TrainingFinished` with the model last.
+
+    Raises
+    ------
+    ImageError, AxesError
+        If the images cannot be trained on.
+    NoiseModelError, ConfigurationError, DeviceError, ModelFolderError, OutputError
+        If what was chosen does not fit; before anything was written.
+    TrainingError
+        If the loss stays infinite whatever the step guard does.
+    """
+    stop = stop or Stop()
+    device = choose(config.device)
+    images = [_with_channel(s, config.channel) for s in images]
+    yield Notice("Reading the images and estimating their noise.")
+    if resume:
+        if folder is None:
+            raise ConfigurationError("To continue a training, give the folder of its model.")
+        run = prepare_resumed(images, config, folder, device)
+    else:
+        if folder is not None and folder.exists() and any(folder.iterdir()):
+            raise OutputError(
+                f"The folder {folder} exists and is not empty; choose another name for the model, or "
+                "continue its training."
+            )
+        run = prepare(images, config, device)
+    for remark in run.remarks:
+        yield remark
+    yield from _Trainer(run, device, folder, stop, preview).events()
+
+
+def _with_channel(stack: ImageStack, channel: int | None) -> ImageStack:
+    if channel is None or stack.channel is not None or "C" not in stack.axes:
+        return stack
+    return ImageStack(stack.array, stack.axes, stack.name, channel)
+
+
+@dataclass
+class _Trainer:
+    """The loop around one run; events() is the whole of it."""
+
+    run: Run
+    device: Device
+    folder: Path | None
+    stop: Stop
+    preview: PreviewSource | None
+
+    def _fabric(self) -> Fabric:
+        bfloat16 = self.device.dtype(self.run.config.precision) is torch.bfloat16
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # advice for clusters; would become pop-ups in napari
+            return Fabric(
+                accelerator=self.device.name,
+                devices=1,
+                precision="bf16-mixed" if bfloat16 else "32-true",
+            )
+
+    def events(self) -> Iterator[TrainingEvent]:
+        run, config = self.run, self.run.config
+        fabric = self._fabric()
+        objective, optimizer = fabric.setup(run.objective, run.optimizer)
+        rng = torch.Generator(device=fabric.device)
+        budget, meter, history = run.budget, LossMeter(), run.history
+        budget.start()
+        may_speak, may_validate = RateLimit(), RateLimit(VALIDATIONS_PER_SECOND)
+        may_preview = RateLimit(1 / config.preview_seconds)
+        may_save = RateLimit(1 / (60 * config.checkpoint_minutes))
+        may_save.ready()
+        fall_backs = 0
+        yield TrainingStarted(
+            device=self.device.label,
+            parameters=sum(p.numel() for p in run.network.parameters()),
+            noise_model=run.noise_model.describe(),
+            training_planes=len(run.split.training),
+            validation_planes=len(run.split.validation),
+            first_step=run.step,
+            folder=self.folder,
+        )
+        while not budget.used_up(run.step) and not self.stop.requested:
+            rate = budget.learning_rate(config, run.step, run.rate_scale)
+            for group in optimizer.param_groups:
+                group["lr"] = rate
+            counts, image = run.patches.batch(run.step)
+            rng.manual_seed(_step_seed(config.seed, run.step))
+            optimizer.zero_grad()
+            losses = objective(counts, image, rng)
+            fabric.backward(losses.loss)
+            norm = torch.nn.utils.clip_grad_norm_(
+                run.objective.parameters(), config.gradient_clip, foreach=True
+            )
+            # one read of two numbers a step: what the guard refuses must not reach the weights
+            loss, size = torch.stack([losses.loss.detach(), norm]).tolist()
+            verdict = run.guard.judge(loss, size)
+            if verdict == "apply":
+                optimizer.step()
+                run.averaged.update(run.network, run.step)
+                meter.add(losses)
+            elif verdict == "fall_back":
+                fall_backs += 1
+                run.fall_back()
+                if fall_backs > FALL_BACKS_AT_MOST:
+                    yield from self._save(budget, stopped=True)
+                    raise TrainingError(
+                        f"The loss stayed infinite or jumped at step {run.step}, however small the "
+                        "steps. The noise model may not fit the images: check sigma or its file."
+                    )
+                yield Notice(
+                    f"Step {run.step}: three steps in a row were refused (loss {loss:.4g}, gradient "
+                    f"{size:.4g}). Going on from the averaged weights at half the learning rate.",
+                    "warning",
+                )
+            run.step += 1
+            if may_speak.ready() and meter.count:
+                yield history.keep(meter.event(run.step, budget, rate))
+            if may_validate.ready():
+                yield from self._validate(rng, history)
+            if self.preview is not None and may_preview.ready():
+                yield from self._preview()
+            if may_save.ready():
+                yield from self._save(budget, stopped=True, final=False)
+        if meter.count:
+            yield history.keep(meter.event(run.step, budget, 0.0))
+        run.finish_weights()
+        yield from self._validate(rng, history)
+        if self.preview is not None:
+            yield from self._preview()
+        stopped = not budget.used_up(run.step)
+        yield from self._save(budget, stopped=stopped)
+        model = self._model(budget, stopped)
+        yield TrainingFinished(model, run.step, stopped, model.folder)
+
+    def _validate(self, rng: torch.Generator, history: History) -> Iterator[TrainingEvent]:
+        run = self.run
+        if run.validation is None:
+            return
+        rng.manual_seed(_step_seed(run.config.seed, 0))
+        with torch.no_grad(), run.autocast(self.device):
+            losses = run.averaged_objective(*run.validation, rng, dropout=False)
+        event = Validation(
+            run.step,
+            float(losses.reconstruction + losses.kl.sum()),
+            float(losses.reconstruction),
+            float(losses.kl.sum()),
+            tuple(losses.kl.tolist()),
+        )
+        yield history.keep(event)
+        remark = history.bottom_level_remark()
+        if remark:
+            yield Notice(remark, "warning")
+
+    def _preview(self) -> Iterator[TrainingEvent]:
+        assert self.preview is not None
+        request = self.preview()
+        if request is None:
+            return
+        run = self.run
+        image = preview_plane(run.averaged_network, run.normalisation, request.image, self.device)
+        yield Preview(run.step, image, request.tag)
+
+    def _model(self, budget: Budget, stopped: bool) -> HDN:
+        run = self.run
+        return run.model(
+            seconds=budget.elapsed_s, stopped=stopped, device=self.device, folder=self.folder
+        )
+
+    def _save(self, budget: Budget, *, stopped: bool, final: bool = True) -> Iterator[TrainingEvent]:
+        if self.folder is None:
+            return
+        try:
+            checkpoint.save(self._model(budget, stopped), self.folder)
+            checkpoint.save_resume(self.folder, self.run.state(budget))
+        except OutputError as error:
+            kept = "The model is still in memory" if final else "Training goes on"
+            yield Notice(f"{error} {kept}.", "warning")
+            if final:
+                self.folder = None
+            return
+        yield Saved(self.run.step, self.folder)
+
+
+def _step_seed(seed: int, step: int) -> int:
+    return (seed * 1_000_003 + step) % 2**63

@@ -1,0 +1,1 @@
+"""Files: TIFF in, OME-TIFF out, simulated samples, the folder of models. No Qt, no torch."""

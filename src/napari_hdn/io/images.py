@@ -1,0 +1,244 @@
+"""Opening the images that a user names: files, patterns, folders."""
+
+from __future__ import annotations
+
+import glob
+import logging
+import re
+import threading
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import tifffile
+
+from napari_hdn.core.axes import ImageStack, guess_axes
+from napari_hdn.core.errors import AxesError, ImageError, ImageFileError
+from napari_hdn.io.ome_tiff import split_suffix
+from napari_hdn.io.pixel_size import pixel_size_of
+from napari_hdn.io.tiff_array import open_array, truncated
+
+SUFFIXES = (".tif", ".tiff", ".btf")
+
+
+@dataclass(frozen=True)
+class TiffStack(ImageStack):
+    """An image from a file, with what the file says about its pixels.
+
+    Parameters
+    ----------
+    path : Path
+        The file.
+    pixel_size_um : dict of str to float
+        Micrometres by axis letter; empty if the file does not say.
+    series : int, optional
+        Which image of a file with several, counted from 0.
+    """
+
+    path: Path = field(default=Path(), kw_only=True)
+    pixel_size_um: dict[str, float] = field(default_factory=dict, kw_only=True)
+    series: int | None = field(default=None, kw_only=True)
+
+    @property
+    def stem(self) -> str:
+        """What to begin the name of a file with that is made from this image."""
+        stem = split_suffix(self.path.name)[0]
+        return stem if self.series is None else f"{stem}-{self.series}"
+
+
+def open_images(
+    paths: Sequence[str | Path], *, axes: str | None = None, channel: int | None = None
+) -> list[TiffStack]:
+    """Open images without reading their pixels.
+
+    Parameters
+    ----------
+    paths : sequence of str or Path
+        TIFF files, glob patterns (``**`` goes into subfolders) and folders, of which all
+        ``.tif``, ``.tiff`` and ``.btf`` files are taken in natural order (``t2`` before ``t10``).
+    axes : str, optional
+        One letter of ``STCZYX`` per axis, for all files; by default what the file says, and what
+        it does not say is guessed.
+    channel : int, optional
+        Use this index of axis C only, counted from 0.
+
+    Returns
+    -------
+    list of TiffStack
+        One a file, or one a series for files with several; memory-mapped where the file is not
+        compressed, else read page by page when needed.
+
+    Raises
+    ------
+    ImageFileError
+        If there is nothing to open, or a file is unreadable or truncated.
+    ImageError, AxesError
+        For RGB images, and axes that do not fit.
+    """
+    if isinstance(paths, str | Path):
+        paths = [paths]
+    stacks: list[TiffStack] = []
+    covered: set[Path] = set()
+    for file in find_files(paths):
+        if file.resolve() not in covered:
+            opened, members = _open_file(file, axes, channel)
+            stacks += opened
+            covered |= members
+    if not stacks:
+        raise ImageFileError("No image was named; give TIFF files, patterns or folders.")
+    return stacks
+
+
+def read_pixel_size(path: str | Path) -> dict[str, float]:
+    """Micrometres by axis letter, as far as a TIFF file says them.
+
+    Raises
+    ------
+    ImageFileError
+        If the file cannot be read.
+    """
+    with _open_tiff(Path(path)) as file:
+        return pixel_size_of(file)
+
+
+def find_files(paths: Sequence[str | Path]) -> list[Path]:
+    """The files that paths, patterns and folders stand for, each once, in natural order.
+
+    Raises
+    ------
+    ImageFileError
+        If one of them stands for no file.
+    """
+    found: dict[Path, Path] = {}
+    for given in paths:
+        path = Path(given).expanduser()
+        if path.is_dir():
+            files = [f for f in path.iterdir() if _is_tiff_name(f)]
+            if not files:
+                raise ImageFileError(
+                    f"The folder {path} has no TIFF images; its images must end in "
+                    f"{', '.join(SUFFIXES)} (subfolders: '{path / '**' / '*.tif'}')."
+                )
+        elif path.exists():
+            files = [path]
+        elif glob.has_magic(str(path)):
+            files = [f for f in map(Path, glob.glob(str(path), recursive=True)) if f.is_file()]
+            if not files:
+                raise ImageFileError(f"No file matches {given}.")
+        else:
+            raise ImageFileError(f"There is no file or folder {given}.")
+        for file in sorted(files, key=_natural):
+            found.setdefault(file.resolve(), file)
+    return list(found.values())
+
+
+def _is_tiff_name(file: Path) -> bool:
+    return file.suffix.lower() in SUFFIXES and not file.name.startswith(".") and file.is_file()
+
+
+def _natural(path: Path) -> list[tuple[int, str]]:
+    parts = re.split(r"(\d+)", str(path).lower())
+    return [(int(p), "") if p.isdigit() else (-1, p) for p in parts]
+
+
+def _open_file(
+    path: Path, axes: str | None, channel: int | None
+) -> tuple[list[TiffStack], set[Path]]:
+    """The images in a file, and the files that they are spread over (some OME-TIFFs)."""
+    with _open_tiff(path) as file:
+        series = [s for s in file.series if s.keyframe is None or not s.keyframe.is_reduced]
+        grey = [s for s in series if not _is_rgb(s)]
+        if not grey:
+            raise ImageError(
+                f"{path.name} is an RGB image, whose colours are not camera counts; use the "
+                "original grey images, or split its channels first."
+            )
+        stacks = [
+            TiffStack(
+                open_array(one, path),
+                axes or _axes_of(one, path),
+                name=path.name if len(grey) == 1 else f"{path.name} [{number}]",
+                channel=channel,
+                path=path,
+                pixel_size_um=pixel_size_of(file, number),
+                series=number if len(grey) > 1 else None,
+            )
+            for number, one in enumerate(grey)
+        ]
+        spread = [s for s in grey if s.is_multifile]
+        members = {Path(p.parent.filehandle.path) for s in spread for p in s.pages if p is not None}
+        return stacks, {m.resolve() for m in members}
+
+
+@contextmanager
+def _open_tiff(path: Path) -> Iterator[tifffile.TiffFile]:
+    """Open a TIFF file; whatever tifffile finds wrong becomes an `ImageFileError`."""
+    try:
+        with _reported_errors() as errors, tifffile.TiffFile(path) as file:
+            count = len(file.series)
+            damage = [e for e in errors if re.search(r"invalid (page|value) offset", e)]
+            if damage:
+                raise truncated(path, "it ends before all that its header names")
+            if count == 0:
+                raise truncated(path, "it contains no image")
+            yield file
+    except OSError as error:
+        raise ImageFileError(f"{path} cannot be read: {error.strerror or error}.") from error
+    except tifffile.TiffFileError as error:
+        if path.suffix.lower() in SUFFIXES:
+            raise truncated(path, str(error)) from error
+        raise ImageFileError(
+            f"{path.name} is not a TIFF file; open it in napari or Fiji and save it as TIFF."
+        ) from error
+
+
+@contextmanager
+def _reported_errors() -> Iterator[list[str]]:
+    """What tifffile logs in this thread: it tells of damage there and goes on with the rest."""
+    messages: list[str] = []
+    thread = threading.get_ident()
+
+    class Collect(logging.Handler):
+        def emit(self, record: logging.LogRecord) -> None:
+            if record.thread == thread:
+                messages.append(record.getMessage())
+
+    logger = logging.getLogger("tifffile")
+    handler = Collect(logging.ERROR)
+    logger.addHandler(handler)
+    try:
+        yield messages
+    finally:
+        logger.removeHandler(handler)
+
+
+def _is_rgb(series: tifffile.TiffPageSeries) -> bool:
+    """Whether the samples are colours of a pixel; planes apart are channels that were misnamed."""
+    return "XS" in series.axes and series.keyframe.photometric in (
+        tifffile.PHOTOMETRIC.RGB,
+        tifffile.PHOTOMETRIC.YCBCR,
+        tifffile.PHOTOMETRIC.CIELAB,
+        tifffile.PHOTOMETRIC.SEPARATED,
+    )
+
+
+def _axes_of(series: tifffile.TiffPageSeries, path: Path) -> str:
+    """The letters that a file gives its axes; unknown ones are guessed."""
+    # tifffile's S is samples of a pixel, and its Q the "other" axis, where write_ome_tiff puts S
+    meaning = {"S": "C"} | ({"Q": "S"} if series.kind == "ome" else {})
+    letters = [meaning.get(a, a) for a in series.axes]
+    try:
+        if not {"Y", "X"} <= set(letters):
+            return guess_axes(series.shape)
+        lead = [a for a in letters if a not in "YX"]
+        if not set(lead) & set("TCZS"):
+            guessed = iter(guess_axes(series.shape)[:-2])
+        else:
+            guessed = iter([a for a in "TZSC" if a not in lead])
+        return "".join(a if a in "TCZSYX" else next(guessed) for a in letters)
+    except (AxesError, StopIteration):
+        raise AxesError(
+            f"{path.name} has {len(series.shape)} axes of {tuple(series.shape)} pixels, which its "
+            "metadata do not explain; say what they are, one letter of STCZYX each."
+        ) from None

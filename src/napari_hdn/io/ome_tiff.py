@@ -1,0 +1,319 @@
+"""Writing OME-TIFF: plane by plane, never over an existing file, never half a file."""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import os
+import shutil
+import uuid
+from collections.abc import Iterable
+from math import prod
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+import numpy as np
+import tifffile
+
+from napari_hdn.core.axes import ImageStack, check_axes
+from napari_hdn.core.errors import ImageError, OutputError
+
+_SUFFIXES = (".ome.tif", ".ome.tiff", ".tif", ".tiff")
+# OME names T, C, Z, Y, X only. tifffile writes its axis Q as a "Modulo" annotation, which splits
+# another axis in two: programs that do not know it see samples as more time points, and
+# `open_images` reads them as S again.
+_OME_SAMPLE = "Q"
+
+
+def free_path(path: Path | str) -> Path:
+    """``path`` if nothing is there, else the first free of ``name-2.ome.tif``, ``name-3...``."""
+    path = Path(path)
+    stem, suffix = split_suffix(path.name)
+    free, number = path, 2
+    while free.exists():
+        free = path.with_name(f"{stem}-{number}{suffix}")
+        number += 1
+    return free
+
+
+def split_suffix(name: str) -> tuple[str, str]:
+    """Split a file name before ``.ome.tif`` and its like: ``cells.ome.tif`` -> ``cells``, ..."""
+    for suffix in _SUFFIXES:
+        if name.lower().endswith(suffix) and len(name) > len(suffix):
+            return name[: -len(suffix)], name[-len(suffix) :]
+    path = Path(name)
+    return path.stem, path.suffix
+
+
+def write_ome_tiff(
+    path: Path | str,
+    image: Any,
+    axes: str,
+    *,
+    pixel_size_um: dict[str, float] | None = None,
+    dtype: Any = None,
+    name: str | None = None,
+    planes: Iterable[np.ndarray] | None = None,
+) -> int:
+    """Write an image as OME-TIFF, plane by plane.
+
+    Parameters
+    ----------
+    path : Path or str
+        Must not exist; see `free_path` for one that does not.
+    image : array-like
+        Anything with ``shape``, ``dtype`` and indexing; read one plane at a time.
+    axes : str
+        One letter of ``STCZYX`` per axis of ``image``. Y and X become the last two, the others keep
+        their order. S (sample), which OME does not know, is stored as its "modulo" axis.
+    pixel_size_um : dict of str to float, optional
+        Micrometres by axis letter.
+    dtype : dtype, optional
+        Of the file: by default that of ``image`` (64-bit floats become 32-bit). For an integer
+        type, values are rounded, and clipped to what it can hold.
+    name : str, optional
+        Of the image in the metadata.
+    planes : iterable of (Y, X) arrays, optional
+        Take the pixels from here, in the order of ``image``'s leading axes; then ``image`` only
+        tells ``shape`` and ``dtype``.
+
+    Returns
+    -------
+    int
+        How many pixels were clipped.
+
+    Raises
+    ------
+    OutputError
+        If the file exists or cannot be written; then nothing is left behind.
+    """
+    stack = ImageStack(image, axes)
+    writer = OmeTiffWriter(
+        path,
+        tuple(image.shape),
+        axes,
+        image.dtype if dtype is None else dtype,
+        pixel_size_um=pixel_size_um,
+        name=name,
+    )
+    with writer:
+        if planes is None:
+            planes = (_read_plane(stack, index) for index in stack.indices())
+        for index, plane in zip(stack.indices(), planes, strict=True):
+            writer.write(index, plane)
+    return writer.clipped
+
+
+class OmeTiffWriter:
+    """A file that is filled plane by plane, in any order, and appears when it is finished.
+
+    Used as a context manager: an error inside leaves nothing behind; leaving it early keeps the
+    planes that are complete, in a file whose name says ``partial``.
+
+    Parameters
+    ----------
+    path : Path or str
+        Must not exist. The pixels are written to a hidden file beside it until it is finished.
+    shape : tuple of int
+        One size per axis.
+    axes : str
+        One letter of ``STCZYX`` per axis.
+    dtype : dtype
+        Of the file; unsigned or signed integers of 8 to 32 bits, or floats (kept as 32 bits).
+    pixel_size_um, name
+        As for `write_ome_tiff`.
+
+    Attributes
+    ----------
+    written : Path or None
+        Where the pixels are after the context was left; None if there are none.
+    clipped : int
+        How many pixels did not fit the integer type and were clipped.
+
+    Raises
+    ------
+    OutputError
+        If the file exists, the disk is full, or the folder cannot be written to.
+    """
+
+    def __init__(
+        self,
+        path: Path | str,
+        shape: tuple[int, ...],
+        axes: str,
+        dtype: Any,
+        *,
+        pixel_size_um: dict[str, float] | None = None,
+        name: str | None = None,
+    ) -> None:
+        self.path = Path(path)
+        axes = check_axes(axes, shape)
+        sizes = dict(zip(axes, shape, strict=True))
+        self._lead = "".join(a for a in axes if a not in "YX")  # of the caller's indices
+        self._axes = _ome_order(self._lead) + "YX"  # of the file
+        self._shape = tuple(sizes[a] for a in self._axes)
+        self._dtype = _file_dtype(dtype)
+        self._pixel_size_um = pixel_size_um or {}
+        self._name = name or split_suffix(self.path.name)[0]
+        self._done = np.zeros(self._shape[:-2], bool)
+        self._temporary = self.path.with_name(f".{self.path.name}.{uuid.uuid4().hex[:8]}.tmp")
+        self.clipped = 0
+        self.written: Path | None = None
+
+    def __enter__(self) -> Self:
+        if self.path.exists():
+            raise OutputError(f"{self.path} exists already; choose another name or folder.")
+        with self._told():
+            self.path.parent.mkdir(parents=True, exist_ok=True)
+            needed = prod(self._shape) * self._dtype.itemsize
+            free = shutil.disk_usage(self.path.parent).free
+            if needed > free:
+                raise OutputError(
+                    f"{self.path.name} needs {needed / 1e9:.2f} GB, but only {free / 1e9:.2f} GB "
+                    f"are free in {self.path.parent}; make room or choose another folder."
+                )
+            try:
+                self._offset = self._write_header(self._temporary, self._shape)
+                self._file = self._temporary.open("r+b", buffering=0)
+            except BaseException:
+                self._temporary.unlink(missing_ok=True)
+                raise
+        return self
+
+    def write(self, index: tuple[int, ...], plane: np.ndarray) -> None:
+        """Write one (Y, X) plane, at ``index`` along the leading axes in the caller's order."""
+        if plane.shape != self._shape[-2:]:
+            raise ImageError(f"A plane of {plane.shape} does not fit {self._shape[-2:]} (Y, X).")
+        at = dict(zip(self._lead, index, strict=True))
+        own = tuple(at[a] for a in self._axes[:-2])
+        number = int(np.ravel_multi_index(own, self._done.shape)) if own else 0
+        data = np.ascontiguousarray(self._converted(plane)).tobytes()
+        with self._told():
+            self._file.seek(self._offset + number * len(data))
+            view = memoryview(data)
+            while view:  # one write may be cut short at the end of a disk
+                view = view[self._file.write(view) :]
+        self._done[own] = True
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        try:
+            with self._told():
+                self._file.close()
+                if kind is not None:
+                    return
+                if self._done.all():
+                    self.written = _publish(self._temporary, self.path)
+                elif self._done.any():
+                    self.written = self._keep_partial()
+        finally:
+            self._temporary.unlink(missing_ok=True)
+
+    def _converted(self, plane: np.ndarray) -> np.ndarray:
+        if self._dtype.kind == "f":
+            return plane.astype(self._dtype, copy=False)
+        if plane.dtype == self._dtype:
+            return plane
+        limits = np.iinfo(self._dtype)
+        rounded = np.rint(plane.astype(np.float64))
+        inside = np.clip(np.nan_to_num(rounded, nan=0.0), limits.min, limits.max)
+        self.clipped += int(np.count_nonzero(inside != rounded))
+        return inside.astype(self._dtype)
+
+    def _write_header(self, path: Path, shape: tuple[int, ...], note: str | None = None) -> int:
+        """Write a file with all metadata and empty pixels; return where the pixels begin."""
+        metadata: dict[str, Any] = {
+            "axes": self._axes.replace("S", _OME_SAMPLE),
+            "Name": self._name,
+            "TypeDescription": {_OME_SAMPLE: "sample"},
+        }
+        if note is not None:
+            metadata["Description"] = note
+        for axis, size in self._pixel_size_um.items():
+            if axis.upper() in "XYZ":
+                metadata[f"PhysicalSize{axis.upper()}"] = float(size)
+                metadata[f"PhysicalSize{axis.upper()}Unit"] = "µm"
+        big = prod(shape) * self._dtype.itemsize > 2**32 - 2**25
+        with tifffile.TiffWriter(path, ome=True, bigtiff=big) as file:
+            offset, _ = file.write(
+                None,
+                shape=shape,
+                dtype=self._dtype,
+                photometric="minisblack",
+                metadata=metadata,
+                returnoffset=True,
+            )
+        return int(offset)
+
+    def _keep_partial(self) -> Path | None:
+        """Save the planes up to the last complete one along the first axis; others are 0."""
+        done = np.flatnonzero(self._done.reshape(len(self._done), -1).any(axis=1))
+        shape = (int(done[-1]) + 1, *self._shape[1:])
+        stem, suffix = split_suffix(self.path.name)
+        target = free_path(self.path.with_name(f"{stem}-partial{suffix}"))
+        temporary = self._temporary.with_suffix(".partial.tmp")
+        note = f"partial: {self._done.sum()} of {self._done.size} planes, the others are 0"
+        try:
+            offset = self._write_header(temporary, shape, note)
+            with self._temporary.open("rb") as source, temporary.open("r+b") as sink:
+                source.seek(self._offset)
+                sink.seek(offset)
+                left = prod(shape) * self._dtype.itemsize
+                while chunk := source.read(min(left, 2**24)):
+                    left -= sink.write(chunk)
+            return _publish(temporary, target)
+        finally:
+            temporary.unlink(missing_ok=True)
+
+    @contextlib.contextmanager
+    def _told(self) -> Any:
+        """Turn what the system says into an `OutputError`."""
+        try:
+            yield
+        except OSError as error:
+            reason = error.strerror or str(error)
+            if error.errno in (errno.ENOSPC, errno.EDQUOT):
+                reason = "the disk is full; make room or choose another folder"
+            raise OutputError(f"{self.path} could not be written: {reason}.") from error
+
+
+def _publish(temporary: Path, target: Path) -> Path:
+    """Give a finished file its name, without ever replacing another."""
+    try:
+        os.link(temporary, target)
+    except FileExistsError:
+        raise OutputError(f"{target} was made by another program meanwhile.") from None
+    except OSError:  # a file system without hard links
+        if target.exists():
+            raise OutputError(f"{target} was made by another program meanwhile.") from None
+        temporary.rename(target)
+    return target
+
+
+def _ome_order(lead: str) -> str:
+    """Leading axes as tifffile can store them: S stands behind another where T, C, Z are there."""
+    if lead.startswith("S") and len(lead) == 4:
+        return lead[1] + "S" + lead[2:]
+    return lead
+
+
+def _file_dtype(dtype: Any) -> np.dtype:
+    dtype = np.dtype(dtype)
+    if dtype.kind == "f":
+        return np.dtype(np.float32)
+    if dtype.kind in "ui" and dtype.itemsize <= 4:
+        return dtype.newbyteorder("=")
+    raise OutputError(
+        f"OME-TIFF cannot hold {dtype.name} pixels; choose float32 or integers of up to 32 bits."
+    )
+
+
+def _read_plane(stack: ImageStack, index: tuple[int, ...]) -> np.ndarray:
+    """A plane in the array's own type, which `ImageStack.plane` would turn into float32."""
+    piece = np.asarray(stack.array[stack.selection(index, slice(None), slice(None))])
+    return piece.T if stack.x_before_y else piece

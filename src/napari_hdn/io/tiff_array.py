@@ -1,0 +1,178 @@
+"""The pixels of a TIFF series as an array-like that reads only what is asked for."""
+
+from __future__ import annotations
+
+import threading
+from collections import OrderedDict
+from collections.abc import Iterator
+from contextlib import contextmanager
+from math import prod
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import tifffile
+
+from napari_hdn.core.errors import ImageFileError
+
+CACHE_BYTES = 128 * 2**20
+
+
+def open_array(series: tifffile.TiffPageSeries, path: Path) -> Any:
+    """Memory-map a series where the file allows it, else read its pages when they are asked for.
+
+    Raises
+    ------
+    ImageFileError
+        If the file is shorter than its header says.
+    """
+    file = series.parent
+    if series.dataoffset is None:
+        return LazyPages(series, path)
+    dtype = np.dtype(file.byteorder + series.dtype.char)
+    expected = series.dataoffset + prod(series.shape) * dtype.itemsize
+    if expected > file.filehandle.size:
+        raise truncated(path, f"it has {file.filehandle.size:,} of {expected:,} bytes")
+    return np.memmap(path, dtype, "r", series.dataoffset, series.shape)
+
+
+def truncated(path: Path, detail: str) -> ImageFileError:
+    """Say that a file is damaged and what can be done."""
+    return ImageFileError(
+        f"{path.name} is truncated or damaged ({detail}); copy it again from where it was "
+        "recorded, or leave it out."
+    )
+
+
+class LazyPages:
+    """A compressed or scattered TIFF series; indexing reads the pages that are needed, no others.
+
+    The pages read last are kept, up to 128 MiB. Safe to read from several threads. The file is
+    open only while a page is read, so that thousands of files can be used at once.
+
+    Parameters
+    ----------
+    series : tifffile.TiffPageSeries
+        Of an open file; it may be closed afterwards.
+    path : Path
+        Named in messages.
+    """
+
+    def __init__(self, series: tifffile.TiffPageSeries, path: Path) -> None:
+        self.shape: tuple[int, ...] = tuple(series.shape)
+        self.dtype: np.dtype = np.dtype(series.dtype)
+        self._series = series
+        self._path = path
+        self._lock = threading.Lock()
+        self._cache: OrderedDict[int, np.ndarray] = OrderedDict()
+        self._page_axes = self._count_page_axes(series.keyframe.shape)
+        self._lead = self.shape[: len(self.shape) - self._page_axes]
+        self._check_last_page()
+
+    @property
+    def ndim(self) -> int:
+        """Number of axes."""
+        return len(self.shape)
+
+    @property
+    def size(self) -> int:
+        """Number of pixels in all planes."""
+        return prod(self.shape)
+
+    def __len__(self) -> int:
+        return self.shape[0]
+
+    def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray:
+        whole = self[...]
+        return whole if dtype is None else whole.astype(dtype)
+
+    def __getitem__(self, key: Any) -> np.ndarray:
+        keys = _expand(key, len(self.shape))
+        lead, inner = keys[: len(self._lead)], keys[len(self._lead) :]
+        grids = [np.atleast_1d(np.arange(n)[k]) for n, k in zip(self._lead, lead, strict=True)]
+        pages = [
+            self._page(int(np.ravel_multi_index(at, self._lead)) if at else 0)[inner]
+            for at in _product(grids)
+        ]
+        kept = tuple(
+            len(g) for g, k in zip(grids, lead, strict=True) if not isinstance(k, int | np.integer)
+        )
+        if not pages:  # an empty slice
+            inside = np.empty(self.shape[len(self._lead) :], self.dtype)[inner].shape
+            return np.empty(kept + inside, self.dtype)
+        if not kept:
+            return pages[0]
+        return np.stack(pages).reshape(kept + pages[0].shape)
+
+    def _page(self, number: int) -> np.ndarray:
+        with self._lock:
+            page = self._cache.get(number)
+            if page is None:
+                page = self._cache[number] = self._read(number)
+                while len(self._cache) > 1 and len(self._cache) * page.nbytes > CACHE_BYTES:
+                    self._cache.popitem(last=False)
+            else:
+                self._cache.move_to_end(number)
+        return page
+
+    def _read(self, number: int) -> np.ndarray:
+        try:
+            with _opened(self._series.parent.filehandle):
+                page = self._series.pages[number]
+                if page is None:
+                    raise truncated(self._path, f"plane {number + 1} is missing")
+                with _opened(page.parent.filehandle):  # OME series may span files
+                    pixels = page.asarray()
+        except (OSError, ValueError, RuntimeError, IndexError) as error:
+            if isinstance(error, ImageFileError):
+                raise
+            raise truncated(self._path, f"plane {number + 1}: {error}") from error
+        return np.asarray(pixels).reshape(self.shape[len(self._lead) :])
+
+    def _count_page_axes(self, page_shape: tuple[int, ...]) -> int:
+        """How many of the trailing axes lie within one page."""
+        for count in range(1, len(self.shape) + 1):
+            if prod(self.shape[-count:]) == prod(page_shape) and count >= min(2, len(self.shape)):
+                return count
+        raise ImageFileError(
+            f"{self._path.name} has pages of {page_shape} in a series of {self.shape}, which "
+            "do not fit together; save it as OME-TIFF in Fiji first."
+        )
+
+    def _check_last_page(self) -> None:
+        page = self._series.pages[prod(self._lead) - 1]
+        if page is None:
+            raise truncated(self._path, f"the last of {prod(self._lead)} planes is missing")
+        handle = page.parent.filehandle
+        ends = [o + n for o, n in zip(page.dataoffsets, page.databytecounts, strict=True)]
+        if not handle.closed and max(ends, default=0) > handle.size:
+            raise truncated(self._path, f"it has {handle.size:,} of {max(ends):,} bytes")
+
+
+@contextmanager
+def _opened(handle: tifffile.FileHandle) -> Iterator[None]:
+    """Open a file handle for a moment, or leave it open if it is."""
+    if not handle.closed:
+        yield
+        return
+    handle.open()
+    try:
+        yield
+    finally:
+        handle.close()
+
+
+def _expand(key: Any, ndim: int) -> tuple[Any, ...]:
+    """One int or slice per axis."""
+    keys = key if isinstance(key, tuple) else (key,)
+    if Ellipsis in keys:
+        at = keys.index(Ellipsis)
+        keys = keys[:at] + (slice(None),) * (ndim - len(keys) + 1) + keys[at + 1 :]
+    if len(keys) > ndim:
+        raise IndexError(f"{len(keys)} indices for an image with {ndim} axes")
+    return keys + (slice(None),) * (ndim - len(keys))
+
+
+def _product(grids: list[np.ndarray]) -> Iterator[tuple[int, ...]]:
+    for at in np.ndindex(*(len(g) for g in grids)):
+        yield tuple(int(g[i]) for g, i in zip(grids, at, strict=True))

@@ -1,0 +1,1 @@
+"""Docks, sample data and writer for napari: views of a session that asks the api for work."""

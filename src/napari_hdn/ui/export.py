@@ -1,0 +1,163 @@
+"""Layers to OME-TIFF: from the dock as a job, and through napari's save dialogue."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from napari_hdn import api
+from napari_hdn.api import ImageStack, Notice
+from napari_hdn.ui.jobs import Job
+from napari_hdn.ui.layers import METADATA_KEY, array_of, guess_layer_axes
+
+# napari keeps units as pint units, whose names these are
+_MICROMETRES = {
+    "nanometer": 1e-3,
+    "nm": 1e-3,
+    "micrometer": 1.0,
+    "micron": 1.0,
+    "um": 1.0,
+    "µm": 1.0,
+    "millimeter": 1e3,
+    "mm": 1e3,
+    "centimeter": 1e4,
+    "cm": 1e4,
+    "meter": 1e6,
+    "m": 1e6,
+}
+
+
+@dataclass(frozen=True)
+class Picture:
+    """What of a layer goes into a file."""
+
+    array: Any
+    axes: str
+    name: str
+    pixel_size_um: dict[str, float]
+
+    @classmethod
+    def of(cls, layer: Any, axes: str | None = None) -> Picture:
+        """Read it off a layer, on the main thread."""
+        identity = layer.metadata.get(METADATA_KEY)
+        known = identity.get("axes") if isinstance(identity, dict) else None
+        axes = axes or known or guess_layer_axes(layer)
+        sizes = pixel_sizes(axes, layer.scale, layer.units)
+        return cls(array_of(layer), axes, layer.name, sizes)
+
+
+def pixel_sizes(axes: str, scale: Sequence[float], units: Sequence[Any]) -> dict[str, float]:
+    """Micrometres by axis letter, of the axes whose unit is a length."""
+    sizes = {}
+    for letter, step, unit in zip(axes, scale, units, strict=True):
+        factor = _MICROMETRES.get(str(unit))
+        if letter in "ZYX" and factor is not None:
+            sizes[letter] = abs(float(step)) * factor
+    return sizes
+
+
+@dataclass(frozen=True)
+class Clipping:
+    """How many pixels an integer type could not hold."""
+
+    clipped: int
+    total: int
+    dtype: str
+    low: float
+    high: float
+
+    def __str__(self) -> str:
+        limits = np.iinfo(self.dtype)
+        if self.clipped == 0:
+            return (
+                f"No pixel is clipped: values from {self.low:.6g} to {self.high:.6g} fit "
+                f"{self.dtype} and are rounded to whole counts."
+            )
+        return (
+            f"{self.clipped:,} of {self.total:,} pixels ({self.clipped / self.total:.2%}) would be "
+            f"clipped: values go from {self.low:.6g} to {self.high:.6g}, {self.dtype} holds "
+            f"{limits.min} to {limits.max}. float32 keeps them."
+        )
+
+
+def count_clipping(picture: Picture, dtype: str) -> Clipping:
+    """Count, plane by plane, what an integer type would clip; for any thread."""
+    limits = np.iinfo(dtype)
+    stack = ImageStack(picture.array, picture.axes, name=picture.name)
+    clipped, low, high = 0, np.inf, -np.inf
+    for index in stack.indices():
+        plane = np.rint(stack.plane(index))
+        clipped += int(np.count_nonzero((plane < limits.min) | (plane > limits.max)))
+        low, high = min(low, float(plane.min())), max(high, float(plane.max()))
+    return Clipping(clipped, int(np.prod(picture.array.shape)), dtype, low, high)
+
+
+@dataclass(frozen=True)
+class Exported:
+    """The last event of an export."""
+
+    path: Path
+    clipped: int
+
+
+class ExportJob(Job):
+    """Write a layer as OME-TIFF.
+
+    Parameters
+    ----------
+    picture : Picture
+    path : Path
+        A file that is there was agreed to be replaced.
+    dtype : str
+        ``float32`` or an integer type.
+    """
+
+    kind = "export"
+
+    def __init__(self, picture: Picture, path: Path, dtype: str) -> None:
+        super().__init__(f"saving {path.name}")
+        self.picture = picture
+        self.path = path
+        self.dtype = dtype
+
+    def work(self) -> Iterator[Any]:
+        """Write, in the worker's thread."""
+        clipped = write_replacing(self.picture, self.path, self.dtype)
+        yield Exported(self.path, clipped)
+
+    def show(self, event: Any) -> None:
+        """Take in an event, on the main thread."""
+        super().show(event)
+        if isinstance(event, Exported):
+            self.fraction = 1.0
+            if event.clipped:
+                self.notices.append(
+                    Notice(f"{event.clipped:,} pixels were clipped to {self.dtype}.", "warning")
+                )
+            self.end(f"Saved {event.path}.")
+
+
+def write_replacing(picture: Picture, path: Path, dtype: Any = None) -> int:
+    """Write a file whose replacement was agreed to: the old one goes only when the new is whole.
+
+    Returns
+    -------
+    int
+        How many pixels were clipped.
+    """
+    target = path if not path.exists() else api.free_path(path)
+    clipped = api.write_ome_tiff(
+        target,
+        picture.array,
+        picture.axes,
+        pixel_size_um=picture.pixel_size_um,
+        dtype=dtype,
+        name=picture.name,
+    )
+    if target != path:
+        target.replace(path)
+    return clipped

@@ -1,0 +1,223 @@
+"""napari layers as image stacks, and stacks back as new layers in the same place.
+
+A user's layer is never changed; what is made from it gets a layer of its own.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import numpy as np
+from napari.layers import Image, Labels, Layer
+from napari.utils.transforms import Affine
+
+from napari_hdn.api import ImageStack, guess_axes
+from napari_hdn.core.errors import ImageError
+
+METADATA_KEY = "napari-hdn"
+Product = Literal["mean", "std", "preview"]
+
+
+def product_name(name: str, product: Product) -> str:
+    """What to call the layer made from the layer ``name``."""
+    return f"{name} [HDN {product}]"
+
+
+def product_of(layer: Layer) -> str | None:
+    """What a layer is, if this plugin made it: mean, std, preview, sample or truth."""
+    identity = layer.metadata.get(METADATA_KEY)
+    return identity.get("product") if isinstance(identity, dict) else None
+
+
+def selectable(layer: Layer) -> bool:
+    """Whether a user may look for this layer among images.
+
+    Labels and RGB layers are offered, since a clear word why they cannot be used helps more than
+    their absence; what the plugin shows on the side is not.
+    """
+    return isinstance(layer, Image | Labels) and product_of(layer) not in {"preview", "std"}
+
+
+def array_of(layer: Layer) -> Any:
+    """The layer's pixels at full resolution, as they are: numpy, dask, zarr.
+
+    Raises
+    ------
+    ImageError
+        For anything but a single-channel image layer.
+    """
+    if isinstance(layer, Labels):
+        raise ImageError(
+            f"{layer.name} is a labels layer, whose numbers are names of objects; HDN restores "
+            "grey values. Choose the image layer that it was made from."
+        )
+    if not isinstance(layer, Image):
+        raise ImageError(f"{layer.name} is no image layer; choose an image layer.")
+    if layer.rgb:
+        raise ImageError(
+            f"{layer.name} is an RGB colour picture, in which counts are lost; HDN needs grey "
+            "values. Open the raw file, or split the layer into channels: right-click > Split RGB."
+        )
+    return layer.data[0] if layer.multiscale else layer.data
+
+
+def guess_layer_axes(layer: Layer) -> str:
+    """One letter per axis of the layer, from its axis labels where it has any."""
+    return guess_axes(tuple(array_of(layer).shape), tuple(layer.axis_labels))
+
+
+def stack_of(layer: Layer, axes: str | None = None, channel: int | None = None) -> ImageStack:
+    """A layer as the core knows images; nothing is read or copied.
+
+    Raises
+    ------
+    ImageError, AxesError
+        If the layer cannot be used, or the axes do not fit it.
+    """
+    array = array_of(layer)
+    return ImageStack(array, axes or guess_layer_axes(layer), name=layer.name, channel=channel)
+
+
+@dataclass(frozen=True)
+class Placement:
+    """Where a layer lies in the world and how it looks: what new layers take over."""
+
+    scale: tuple[float, ...]
+    translate: tuple[float, ...]
+    rotate: np.ndarray
+    shear: np.ndarray
+    affine: np.ndarray  # (n + 1, n + 1)
+    units: tuple[Any, ...]
+    axis_labels: tuple[str, ...]
+    contrast_limits: tuple[float, float] | None = None
+    colormap: str = "gray"
+
+    @classmethod
+    def of(cls, layer: Image) -> Placement:
+        """Read it off a layer, on the main thread."""
+        return cls(
+            scale=tuple(float(v) for v in layer.scale),
+            translate=tuple(float(v) for v in layer.translate),
+            rotate=np.array(layer.rotate),
+            shear=np.array(layer.shear),
+            affine=np.array(layer.affine.affine_matrix),
+            units=tuple(layer.units),
+            axis_labels=tuple(layer.axis_labels),
+            contrast_limits=tuple(float(v) for v in layer.contrast_limits),
+            colormap=layer.colormap.name,
+        )
+
+    @classmethod
+    def plain(cls, axes: str, pixel_size_um: dict[str, float] | None) -> Placement:
+        """For images from files: pixel sizes where they are known, in micrometres."""
+        known = pixel_size_um or {}
+        n = len(axes)
+        return cls(
+            scale=tuple(known.get(a, 1.0) for a in axes),
+            translate=(0.0,) * n,
+            rotate=np.eye(n),
+            shear=np.zeros(n * (n - 1) // 2),
+            affine=np.eye(n + 1),
+            units=tuple("micrometer" if a in known else "pixel" for a in axes),
+            axis_labels=tuple(axes.lower()),
+        )
+
+    def moved(self, offset: Sequence[float]) -> Placement:
+        """For a piece of the image that begins at pixel ``offset``."""
+        to_world = Affine(
+            scale=self.scale, translate=self.translate, rotate=self.rotate, shear=self.shear
+        )
+        return self._replace(translate=tuple(float(v) for v in to_world(np.asarray(offset))))
+
+    def without(self, axis: int) -> Placement:
+        """For an image that lacks one of the axes, such as a chosen channel's."""
+
+        def cut(values: Sequence[Any]) -> tuple[Any, ...]:
+            return tuple(v for i, v in enumerate(values) if i != axis)
+
+        n = len(self.scale)
+        shear = _shear_matrix(self.shear, n)
+        shear = np.delete(np.delete(shear, axis, 0), axis, 1)
+        return self._replace(
+            scale=cut(self.scale),
+            translate=cut(self.translate),
+            rotate=np.delete(np.delete(self.rotate, axis, 0), axis, 1),
+            shear=shear[np.triu_indices(n - 1, 1)],
+            affine=np.delete(np.delete(self.affine, axis, 0), axis, 1),
+            units=cut(self.units),
+            axis_labels=cut(self.axis_labels),
+        )
+
+    def keywords(self) -> dict[str, Any]:
+        """What `viewer.add_image` takes to put a layer there."""
+        return {
+            "scale": self.scale,
+            "translate": self.translate,
+            "rotate": self.rotate,
+            "shear": self.shear,
+            "affine": self.affine,
+            "units": self.units,
+            "axis_labels": self.axis_labels,
+        }
+
+    def _replace(self, **changes: Any) -> Placement:
+        return Placement(**{**self.__dict__, **changes})
+
+
+def _shear_matrix(shear: np.ndarray, n: int) -> np.ndarray:
+    if shear.ndim == 2:
+        return np.array(shear)
+    matrix = np.eye(n)
+    matrix[np.triu_indices(n, 1)] = shear
+    return matrix
+
+
+def output_placement(placement: Placement, stack: ImageStack) -> Placement:
+    """Where what is restored from ``stack`` lies: as its source, less a chosen channel's axis."""
+    if stack.channel is None or "C" not in stack.axes:
+        return placement
+    return placement.without(stack.axes.index("C"))
+
+
+def output_axes(stack: ImageStack) -> str:
+    """The axes of what is restored from ``stack``."""
+    return stack.axes if stack.channel is None else stack.axes.replace("C", "")
+
+
+def output_shape(stack: ImageStack) -> tuple[int, ...]:
+    """The shape of what is restored from ``stack``."""
+    kept = output_axes(stack)
+    return tuple(n for a, n in zip(stack.axes, stack.array.shape, strict=True) if a in kept)
+
+
+def output_selection(stack: ImageStack, index: tuple[int, ...]) -> tuple[Any, ...]:
+    """Where plane ``index`` of ``stack`` belongs in what is restored from it."""
+    everywhere = stack.selection(index, slice(None), slice(None))
+    kept = output_axes(stack)
+    return tuple(s for a, s in zip(stack.axes, everywhere, strict=True) if a in kept)
+
+
+def put_plane(output: np.ndarray, stack: ImageStack, index: tuple[int, ...], plane: Any) -> None:
+    """Write a restored (Y, X) plane where it belongs."""
+    output[output_selection(stack, index)] = plane.T if stack.x_before_y else plane
+
+
+def add_image(
+    viewer: Any, data: Any, name: str, placement: Placement, identity: dict[str, Any], **look: Any
+) -> Image:
+    """Add a layer of this plugin's, leaving the user's selection as it was."""
+    selected = set(viewer.layers.selection)
+    active = viewer.layers.selection.active
+    layer = viewer.add_image(
+        data,
+        name=name,
+        metadata={METADATA_KEY: identity},
+        **placement.keywords(),
+        **look,
+    )
+    if selected:
+        viewer.layers.selection = selected
+        viewer.layers.selection.active = active
+    return layer

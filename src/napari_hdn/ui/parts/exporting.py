@@ -1,0 +1,150 @@
+"""Saving a layer as OME-TIFF, with a clear word about what an integer type would clip."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from napari.layers import Image
+from qtpy.QtWidgets import QFileDialog, QMessageBox, QPushButton, QVBoxLayout, QWidget
+
+from napari_hdn import api
+from napari_hdn.api import HDNError
+from napari_hdn.ui import jobs
+from napari_hdn.ui.export import Clipping, ExportJob, Picture, count_clipping
+from napari_hdn.ui.layers import METADATA_KEY, product_of
+from napari_hdn.ui.parts.forms import Choice, Form, Hint, row, watch
+from napari_hdn.ui.session import Session
+
+_FILTER = "OME-TIFF (*.ome.tif *.ome.tiff)"
+
+
+class Exporting(QWidget):
+    """One layer, one type, one button."""
+
+    def __init__(self, session: Session) -> None:
+        super().__init__()
+        self._session = session
+        self.layers = Choice()
+        self.dtype = Choice()
+        self.save = QPushButton("Save ...")
+        self.hint = Hint()
+        layout = QVBoxLayout(self)
+        layout.setContentsMargins(0, 0, 0, 0)
+        form = Form()
+        form.addRow("Layer", self.layers)
+        form.addRow("Pixels", row(self.dtype, self.save, stretch=0))
+        form.addRow(self.hint)
+        layout.addLayout(form)
+        events = session.viewer.layers.events
+        for event in (events.inserted, events.removed, events.reordered):
+            watch(self, event, self.refresh)
+        watch(self, session.job_changed, self._check)
+        self.layers.currentIndexChanged.connect(self._on_layer)
+        self.dtype.currentIndexChanged.connect(self._check)
+        self.save.clicked.connect(self._on_save)
+        self.refresh()
+
+    def refresh(self) -> None:
+        """List the layers anew: what was restored first."""
+        viewer = self._session.viewer
+        if viewer is None:
+            return
+        before = self.layers.value()
+        images = [x for x in viewer.layers if isinstance(x, Image) and not x.rgb]
+        restored = [x for x in images if product_of(x) in {"mean", "std"}]
+        self.layers.blockSignals(True)
+        self.layers.clear()
+        for layer in [*reversed(restored), *(x for x in images if x not in restored)]:
+            self.layers.addItem(layer.name, layer)
+        self.layers.choose(before)
+        self.layers.blockSignals(False)
+        self._on_layer()
+
+    @property
+    def layer(self) -> Image | None:
+        """The layer to save."""
+        return self.layers.value()
+
+    def _on_layer(self) -> None:
+        self.save.setEnabled(self.layer is not None)
+        before = self.dtype.value()
+        self.dtype.blockSignals(True)
+        self.dtype.clear()
+        self.dtype.addItem("float32", "float32")
+        if self.layer is not None:
+            self.dtype.addItem(*_integer_choice(self.layer))
+        self.dtype.choose(before)
+        self.dtype.blockSignals(False)
+        self._check()
+
+    def _check(self) -> None:
+        layer, dtype = self.layer, self.dtype.value()
+        self.hint.say("")
+        if layer is None or dtype == "float32":
+            return
+
+        def on_result(clipping: Clipping) -> None:
+            if (self.layer, self.dtype.value()) == (layer, dtype):
+                self.hint.say(str(clipping), warning=clipping.clipped > 0)
+
+        def on_error(error: Exception) -> None:
+            if not isinstance(error, HDNError):
+                raise error
+            self.hint.say(str(error), warning=True)
+
+        try:
+            picture = Picture.of(layer)
+        except HDNError as error:
+            on_error(error)
+            return
+        self.hint.say("Counting what would be clipped ...")
+        jobs.look_up(lambda: count_clipping(picture, dtype), on_result, on_error)
+
+    def _on_save(self) -> None:
+        session, layer = self._session, self.layer
+        if layer is None:
+            return
+        try:
+            session.check_free()
+            picture = Picture.of(layer, session.axes_of(layer))
+            path = self._ask_path(layer)
+            if path is not None:
+                session.start(ExportJob(picture, path, self.dtype.value()))
+        except HDNError as error:
+            session.report(str(error))
+            self.hint.say(str(error), warning=True)
+
+    def _ask_path(self, layer: Image) -> Path | None:
+        suggestion = re.sub(r'[<>:"/\\|?*\[\]]+', "", layer.name).strip().replace(" ", "_")
+        chosen, _ = QFileDialog.getSaveFileName(
+            self,
+            "Save as OME-TIFF",
+            f"{suggestion}.ome.tif",
+            _FILTER,
+            options=QFileDialog.Option.DontConfirmOverwrite,  # asked below, with the full name
+        )
+        if not chosen:
+            return None
+        path = Path(chosen)
+        if api.split_suffix(path.name)[1].lower() not in {".ome.tif", ".ome.tiff"}:
+            path = path.with_name(f"{api.split_suffix(path.name)[0]}.ome.tif")
+        if path.exists():
+            answer = QMessageBox.question(
+                self, "Replace?", f"{path.name} exists already in {path.parent}. Replace it?"
+            )
+            if answer != QMessageBox.StandardButton.Yes:
+                return None
+        return path
+
+
+def _integer_choice(layer: Image) -> tuple[str, str]:
+    """The integer type of what the layer was made from, or of the layer itself."""
+    identity: Any = layer.metadata.get(METADATA_KEY)
+    source = identity.get("source_dtype") if isinstance(identity, dict) else None
+    dtype = np.dtype(source or layer.dtype)
+    if dtype.kind not in "ui":
+        return "uint16", "uint16"
+    return f"{dtype.name}, as the input", dtype.name

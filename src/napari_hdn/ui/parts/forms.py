@@ -1,0 +1,132 @@
+"""Helpers that make forms look alike and let views die before what they watch."""
+
+from __future__ import annotations
+
+import weakref
+from collections.abc import Callable, Iterable
+from typing import Any
+
+from qtpy.QtCore import Qt
+from qtpy.QtWidgets import (
+    QComboBox,
+    QFormLayout,
+    QFrame,
+    QHBoxLayout,
+    QLabel,
+    QScrollArea,
+    QSizePolicy,
+    QVBoxLayout,
+    QWidget,
+)
+
+WARNING_COLOUR = "#e3b617"  # of napari's dark theme; readable on light grey, too
+QUIET_COLOUR = "#9aa3ad"
+
+
+def watch(widget: QWidget, signal: Any, slot: Callable[..., Any]) -> None:
+    """Connect a widget's method to a psygnal or napari signal until Qt deletes the widget."""
+    signal.connect(slot)
+    method = weakref.WeakMethod(slot)
+
+    def forget(*_: Any) -> None:
+        if (alive := method()) is not None:
+            signal.disconnect(alive)
+
+    widget.destroyed.connect(forget)
+
+
+class Form(QFormLayout):
+    """Labels on the left, fields as wide as the dock."""
+
+    def __init__(self, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self.setContentsMargins(0, 0, 0, 0)
+        self.setVerticalSpacing(5)
+        self.setHorizontalSpacing(8)
+        self.setFieldGrowthPolicy(QFormLayout.FieldGrowthPolicy.AllNonFixedFieldsGrow)
+        self.setLabelAlignment(Qt.AlignmentFlag.AlignLeft | Qt.AlignmentFlag.AlignVCenter)
+
+
+class Hint(QLabel):
+    """A line or two under a field: quiet where all is well, else a warning; hidden when empty."""
+
+    def __init__(self, text: str = "") -> None:
+        super().__init__()
+        self.setWordWrap(True)
+        self.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
+        self.setSizePolicy(QSizePolicy.Policy.Preferred, QSizePolicy.Policy.Minimum)
+        self.warns = False
+        self.say(text)
+
+    def say(self, text: str, *, warning: bool = False) -> None:
+        """Show a text, or nothing."""
+        self.warns = warning and bool(text)
+        colour = WARNING_COLOUR if warning else QUIET_COLOUR
+        self.setStyleSheet(f"color: {colour}; font-size: 8pt;")
+        self.setText(text)
+        self.setVisible(bool(text))
+
+
+class Choice(QComboBox):
+    """A combo box of (label, value) that never widens the dock for a long label."""
+
+    def __init__(self, items: Iterable[tuple[str, Any]] = ()) -> None:
+        super().__init__()
+        self.setSizeAdjustPolicy(QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon)
+        self.setMinimumContentsLength(8)
+        self.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Fixed)
+        for label, value in items:
+            self.addItem(label, value)
+
+    def value(self) -> Any:
+        """The value behind the chosen label."""
+        return self.currentData()
+
+    def choose(self, value: Any) -> None:
+        """Choose by value; nothing happens if there is none such."""
+        for i in range(self.count()):
+            if self.itemData(i) == value:
+                self.setCurrentIndex(i)
+                return
+
+
+def row(*widgets: QWidget, stretch: int | None = None) -> QWidget:
+    """Widgets side by side; ``stretch`` is the index of the one that takes the room."""
+    box = QWidget()
+    layout = QHBoxLayout(box)
+    layout.setContentsMargins(0, 0, 0, 0)
+    layout.setSpacing(5)
+    for i, widget in enumerate(widgets):
+        layout.addWidget(widget, 1 if i == stretch else 0)
+    return box
+
+
+def heading(text: str) -> QLabel:
+    """A small title above a group of fields."""
+    label = QLabel(text)
+    label.setStyleSheet("font-weight: bold; margin-top: 4px;")
+    return label
+
+
+class DockBody(QWidget):
+    """A scrolling part for what may be long, and below it a part that always stays in sight."""
+
+    def __init__(self, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        outer = QVBoxLayout(self)
+        outer.setContentsMargins(6, 4, 6, 6)
+        outer.setSpacing(6)
+        self.scroll = QScrollArea()
+        self.scroll.setWidgetResizable(True)
+        self.scroll.setFrameShape(QFrame.Shape.NoFrame)
+        self.scroll.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
+        inside = QWidget()
+        self.body = QVBoxLayout(inside)
+        self.body.setContentsMargins(0, 0, 6, 0)
+        self.body.setSpacing(6)
+        self.scroll.setWidget(inside)
+        outer.addWidget(self.scroll, 1)
+        self.footer = QVBoxLayout()
+        self.footer.setSpacing(5)
+        outer.addLayout(self.footer)
+        self.setMinimumWidth(330)

@@ -1,0 +1,88 @@
+"""The losses of a training as they come in."""
+
+from __future__ import annotations
+
+import numpy as np
+import pyqtgraph as pg
+from napari.settings import get_settings
+from napari.utils.theme import get_theme
+from qtpy.QtWidgets import QVBoxLayout, QWidget
+
+from napari_hdn.ui.parts.forms import watch
+from napari_hdn.ui.training import LossHistory
+
+_TRAINING, _VALIDATION = "#5fa8ff", "#ffb14a"  # told apart by the colour-blind, too
+_PARTS = (("reconstruction", "reconstruction"), ("kl", "KL"))
+
+
+class LossPlot(QWidget):
+    """Reconstruction above, KL below: they differ too much in size to share an axis."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        layout = QVBoxLayout(self)
+        layout.setContentsMargins(0, 0, 0, 0)
+        layout.setSpacing(0)
+        self.plots: dict[str, pg.PlotWidget] = {}
+        self.curves: dict[tuple[str, str], pg.PlotDataItem] = {}
+        for part, label in _PARTS:
+            plot = pg.PlotWidget()
+            plot.setMenuEnabled(False)
+            plot.hideButtons()
+            plot.setLabel("left", f"{label} (nats/pixel)")
+            plot.getAxis("left").setWidth(54)
+            plot.getAxis("left").enableAutoSIPrefix(False)
+            plot.getAxis("bottom").enableAutoSIPrefix(False)
+            plot.showGrid(x=True, y=True, alpha=0.2)
+            self.plots[part] = plot
+            layout.addWidget(plot)
+        top, bottom = (self.plots[p] for p, _ in _PARTS)
+        bottom.setLabel("bottom", "training step")
+        bottom.setXLink(top)
+        top.setFixedHeight(120)
+        bottom.setFixedHeight(140)
+        self.legend = top.addLegend(offset=(-8, 4), verSpacing=-6, labelTextSize="8pt")
+        for part, _ in _PARTS:
+            named = part == _PARTS[0][0]
+            self.curves["training", part] = self.plots[part].plot(
+                pen=pg.mkPen(_TRAINING, width=1.5), name="training" if named else None
+            )
+            self.curves["validation", part] = self.plots[part].plot(
+                pen=pg.mkPen(_VALIDATION, width=2),
+                symbol="o",
+                symbolSize=5,
+                symbolBrush=_VALIDATION,
+                symbolPen=None,
+                name="validation" if named else None,
+            )
+        self._take_theme()
+        watch(self, get_settings().appearance.events.theme, self._take_theme)
+
+    def show_history(self, training: LossHistory, validation: LossHistory) -> None:
+        """Draw what there is."""
+        for name, history in (("training", training), ("validation", validation)):
+            for part, _ in _PARTS:
+                self.curves[name, part].setData(history.steps, getattr(history, part))
+        for part, _ in _PARTS:
+            values = np.array(getattr(training, part) + getattr(validation, part))
+            values = values[np.isfinite(values)]
+            if len(values):
+                self.plots[part].setYRange(*_span(values), padding=0.08)
+        self.plots["reconstruction"].enableAutoRange(axis="x")
+
+    def _take_theme(self) -> None:
+        theme = get_theme(get_settings().appearance.theme)
+        text = theme.text.as_hex()
+        for plot in self.plots.values():
+            plot.setBackground(theme.background.as_hex())
+            for side in ("left", "bottom"):
+                plot.getAxis(side).setPen(text)
+                plot.getAxis(side).setTextPen(text)
+        self.legend.setLabelTextColor(text)
+
+
+def _span(values: np.ndarray) -> tuple[float, float]:
+    """The range worth seeing: the first steps' high losses would flatten all that follows."""
+    high = float(np.quantile(values, 0.95)) if len(values) > 20 else float(values.max())
+    low = float(values.min())
+    return (low, high) if high > low else (low - 0.5, high + 0.5)

@@ -1,0 +1,36 @@
+"""What a job had to say, newest last."""
+
+from __future__ import annotations
+
+import html
+
+from qtpy.QtWidgets import QSizePolicy, QTextEdit
+
+from napari_hdn.ui.jobs import Job
+from napari_hdn.ui.parts.forms import WARNING_COLOUR
+
+
+class Notices(QTextEdit):
+    """A read-only text; warnings stand out."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.setReadOnly(True)
+        self.setFixedHeight(92)
+        self.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Fixed)
+        self.setPlaceholderText("What happens is told here.")
+        self._lines: list[str] = []
+
+    def show_job(self, job: Job | None, before: list[str] | None = None) -> None:
+        """Show the notices of a job, after some lines of the caller's."""
+        lines = [html.escape(text) for text in before or []]
+        for notice in job.notices if job is not None else []:
+            text = html.escape(notice.text)
+            if notice.severity == "warning":
+                text = f'<span style="color:{WARNING_COLOUR}">{text}</span>'
+            lines.append(text)
+        if lines != self._lines:
+            self._lines = lines
+            self.setHtml("<br>".join(lines))
+            bar = self.verticalScrollBar()
+            bar.setValue(bar.maximum())

@@ -1,0 +1,198 @@
+"""The dock *Restore images*: a model, images, what to make of them, and saving the result."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from pydantic import ValidationError
+from qtpy.QtWidgets import QCheckBox, QPushButton, QSpinBox
+
+from napari_hdn.api import HDN, HDNError, RestorationConfig
+from napari_hdn.ui.jobs import Job, explain
+from napari_hdn.ui.parts.device import DeviceChoice
+from napari_hdn.ui.parts.exporting import Exporting
+from napari_hdn.ui.parts.forms import DockBody, Form, Hint, heading, row, watch
+from napari_hdn.ui.parts.models import ModelChoice
+from napari_hdn.ui.parts.notices import Notices
+from napari_hdn.ui.parts.progress import Progress
+from napari_hdn.ui.parts.targets import Targets
+from napari_hdn.ui.region import region_in_view
+from napari_hdn.ui.restoration import FolderJob, LayersJob, Outputs, PreviewJob
+from napari_hdn.ui.session import session_of
+
+if TYPE_CHECKING:
+    import napari
+
+_SAMPLES_MEAN, _SAMPLES_STD = 2, 16
+_KINDS = ("restoration", "export")
+
+
+class RestoreDock(DockBody):
+    """A view of the session's model and restoration.
+
+    Parameters
+    ----------
+    napari_viewer : napari.viewer.Viewer
+    """
+
+    def __init__(self, napari_viewer: napari.viewer.Viewer) -> None:
+        super().__init__()
+        self._session = session_of(napari_viewer)
+        self._shown: Job | None = next(
+            (self._session.last[k] for k in _KINDS if k in self._session.last), None
+        )
+        self.models = ModelChoice(self._session)
+        self.targets = Targets(self._session)
+        self.mean = QCheckBox("restored image (mean)")
+        self.mean.setChecked(True)
+        self.std = QCheckBox("uncertainty (std)")
+        self.samples = QSpinBox()
+        self.samples.setRange(1, 10_000)
+        self.samples.setValue(_SAMPLES_MEAN)
+        self.samples_hint = Hint()
+        self.device = DeviceChoice()
+        self.notices = Notices()
+        self.exporting = Exporting(self._session)
+        self.restore = QPushButton("Restore")
+        self.preview = QPushButton("Preview")
+        self.preview.setToolTip("Restore just what is in view, of the first ticked layer")
+        self.stop = QPushButton("Stop")
+        self.stop.setToolTip("Stop and keep what is restored")
+        self.progress = Progress()
+        self._lay_out()
+        self._connect()
+        self._explain_samples()
+        self._show_job()
+
+    def _lay_out(self) -> None:
+        form = Form()
+        form.addRow("Outputs", row(self.mean, self.std))
+        form.addRow("Samples", self.samples)
+        form.addRow(self.samples_hint)
+        form.addRow("Device", self.device)
+        self.body.addWidget(self.models)
+        self.body.addWidget(self.targets)
+        self.body.addLayout(form)
+        self.body.addWidget(self.notices)
+        self.body.addWidget(heading("Export as OME-TIFF"))
+        self.body.addWidget(self.exporting)
+        self.body.addStretch(1)
+        self.footer.addWidget(row(self.restore, self.preview, self.stop))
+        self.footer.addWidget(self.progress)
+
+    def _connect(self) -> None:
+        self.std.toggled.connect(self._on_std)
+        self.samples.valueChanged.connect(self._explain_samples)
+        self.targets.kind.currentIndexChanged.connect(self._show_job)
+        self.restore.clicked.connect(self._on_restore)
+        self.preview.clicked.connect(self._on_preview)
+        self.stop.clicked.connect(self._session.stop)
+        watch(self, self._session.job_changed, self._on_job_changed)
+        watch(self, self._session.job_updated, self._on_job_updated)
+
+    # what the user does
+
+    def _on_std(self, on: bool) -> None:
+        usual = {_SAMPLES_MEAN: _SAMPLES_STD} if on else {_SAMPLES_STD: _SAMPLES_MEAN}
+        self.samples.setValue(usual.get(self.samples.value(), self.samples.value()))
+        self._explain_samples()
+
+    def _explain_samples(self) -> None:
+        n = self.samples.value()
+        if self.std.isChecked():
+            text = (
+                f"The spread of {n} independent samples, known to about {0.7 / n**0.5:.0%}."
+                if n >= 3
+                else "The std needs at least 3 samples, better 16."
+            )
+            self.samples_hint.say(text, warning=n < 3)
+        elif n == 1:
+            self.samples_hint.say("The centre of what the network holds likely: fastest, smooth.")
+        elif n == 2:
+            self.samples_hint.say("One antithetic pair: as good a mean as tens of other samples.")
+        else:
+            self.samples_hint.say(f"The mean of {n} samples; time grows with their number.")
+
+    def _model(self) -> HDN:
+        session = self._session
+        if session.model is not None:
+            return session.model
+        if session.model_error is not None:
+            raise HDNError(session.model_error)
+        if session.model_folder is not None:
+            raise HDNError(f"{session.model_folder.name} is still being read; try again at once.")
+        raise HDNError("Choose a model, or train one in the dock Train HDN.")
+
+    def config(self, *, preview: bool = False) -> RestorationConfig:
+        """All choices as one config; a preview needs no spread.
+
+        Raises
+        ------
+        pydantic.ValidationError
+            If they do not go together.
+        """
+        std = self.std.isChecked() and not preview
+        samples = min(self.samples.value(), _SAMPLES_MEAN) if preview else self.samples.value()
+        return RestorationConfig(
+            samples=samples,
+            std=std,
+            channel=None if preview else self.targets.channel.value(),
+            device=self.device.value(),
+        )
+
+    def _on_restore(self) -> None:
+        self._begin(self._restoration)
+
+    def _on_preview(self) -> None:
+        self._begin(self._preview_job)
+
+    def _restoration(self) -> Job:
+        outputs = Outputs(self.mean.isChecked(), self.std.isChecked())
+        if not outputs.products:
+            raise HDNError("Tick what to make: the restored image, the uncertainty, or both.")
+        model, config = self._model(), self.config()
+        if self.targets.is_folder:
+            source, target = self.targets.folder_source(), self.targets.output.path
+            return FolderJob(source, target, outputs, model, config)
+        sources = self.targets.layer_sources()
+        return LayersJob(self._session.viewer, sources, outputs, model, config)
+
+    def _preview_job(self) -> Job:
+        model, source = self._model(), self.targets.layer_sources()[0]
+        viewer = self._session.viewer
+        region = region_in_view(viewer, source.layer, source.stack)
+        return PreviewJob(viewer, source, region, model, self.config(preview=True))
+
+    def _begin(self, make: Callable[[], Job]) -> None:
+        try:
+            self._session.check_free()
+            self._session.start(make())
+        except ValidationError as error:
+            self._refuse(explain(error))
+        except HDNError as error:
+            self._refuse(str(error))
+
+    def _refuse(self, message: str) -> None:
+        self.progress.line.say(message, warning=True)
+        self._session.report(message)
+
+    # what the session tells
+
+    def _on_job_changed(self) -> None:
+        if self._session.job is not None and self._session.job.kind in _KINDS:
+            self._shown = self._session.job
+        self._show_job()
+
+    def _on_job_updated(self, job: Job) -> None:
+        if job is self._shown:
+            self._show_job()
+
+    def _show_job(self) -> None:
+        job = self._shown
+        running = job is not None and job.running
+        self.restore.setEnabled(not running)
+        self.preview.setEnabled(not running and not self.targets.is_folder)
+        self.stop.setEnabled(running and not job.stop.requested)
+        self.progress.show_job(job)
+        self.notices.show_job(job)

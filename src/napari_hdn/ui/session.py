@@ -1,0 +1,193 @@
+"""What one viewer has in hand: the current model, the running job, what the last jobs told.
+
+Docks are views of it. They may be closed and opened again, or be there twice; the session stays
+as long as its viewer.
+"""
+
+from __future__ import annotations
+
+import weakref
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from napari.utils.notifications import show_error
+from psygnal import Signal
+
+from napari_hdn import api
+from napari_hdn.ui import jobs
+from napari_hdn.ui.jobs import BusyError, Job
+
+if TYPE_CHECKING:
+    from napari.layers import Layer
+
+    from napari_hdn.api import HDN
+
+_sessions: weakref.WeakKeyDictionary[Any, Session] = weakref.WeakKeyDictionary()
+
+
+def session_of(viewer: Any) -> Session:
+    """The session of a viewer, the same one for all docks.
+
+    Plugins are handed a proxy that dies early, so the viewer behind it is the key.
+    """
+    viewer = getattr(viewer, "__wrapped__", viewer)
+    if viewer not in _sessions:
+        _sessions[viewer] = Session(viewer)
+    return _sessions[viewer]
+
+
+class Session:
+    """The truth behind all docks of one viewer; for the main thread.
+
+    Parameters
+    ----------
+    viewer : napari.Viewer
+        Kept weakly.
+    """
+
+    job_changed = Signal()  # a job began or ended
+    job_updated = Signal(object)  # a job told something: the Job
+    model_changed = Signal()  # another current model, or something new is known of it
+    models_changed = Signal()  # the models on disk: new, or renamed
+
+    def __init__(self, viewer: Any) -> None:
+        self._viewer = weakref.ref(viewer)
+        self.job: Job | None = None  # the one that runs
+        self.last: dict[str, Job] = {}  # by kind, running or over
+        self.model: HDN | None = None
+        self.model_folder: Path | None = None
+        self.model_error: str | None = None
+        self._axes: weakref.WeakKeyDictionary[Layer, str] = weakref.WeakKeyDictionary()
+
+    @property
+    def viewer(self) -> Any:
+        """The viewer, or None once it is gone."""
+        return self._viewer()
+
+    # jobs
+
+    def start(self, job: Job, when_over: Callable[[], None] | None = None) -> None:
+        """Begin a job.
+
+        Raises
+        ------
+        BusyError
+            If one is running already.
+        """
+        self.check_free()
+        self.job = job
+        self.last[job.kind] = job
+
+        def on_finished() -> None:
+            if when_over is not None:
+                when_over()
+            self._on_job_finished(job)
+
+        jobs.start(job, on_event=self._take_in(job), on_finished=on_finished)
+        self.job_changed.emit()
+
+    def check_free(self) -> None:
+        """Say why no job can begin now, if none can.
+
+        Raises
+        ------
+        BusyError
+            If one is running.
+        """
+        if self.job is not None:
+            done = "" if self.job.fraction is None else f" ({self.job.fraction:.0%} done)"
+            raise BusyError(
+                f"One job at a time: {self.job.title} is still running{done}. "
+                "Stop it, or wait until it is done."
+            )
+
+    def stop(self) -> None:
+        """Ask the running job to end with what it has."""
+        if self.job is not None:
+            self.job.stop.request()
+            self.job_updated.emit(self.job)
+
+    def report(self, message: str) -> None:
+        """Show an error without a traceback: it is about what the user chose."""
+        show_error(message)
+
+    def _take_in(self, job: Job) -> Callable[[Any], None]:
+        def on_event(event: Any) -> None:
+            assert jobs.on_main_thread()
+            if job.abandoned:
+                return
+            job.show(event)
+            match event:
+                case api.Saved():
+                    self.models_changed.emit()
+                case api.TrainingFinished(model=model, folder=folder) if folder is not None:
+                    self.set_model(folder, model)
+                    self.models_changed.emit()
+                case jobs.Failed(text=text):
+                    self.report(text)
+            self.job_updated.emit(job)
+
+        return on_event
+
+    def _on_job_finished(self, job: Job) -> None:
+        job.failed |= job.outcome is None
+        job.end(f"{job.title[:1].upper()}{job.title[1:]} ended by an unexpected error.")
+        self.job = None
+        if not job.abandoned:
+            self.job_updated.emit(job)
+            self.job_changed.emit()
+
+    # models
+
+    def choose_model(self, folder: Path | None) -> None:
+        """Make a model folder the current one, and read it in the background."""
+        self.set_model(folder, None)
+        if folder is None:
+            return
+
+        def on_result(model: HDN) -> None:
+            if self.model_folder == folder:
+                self.set_model(folder, model)
+
+        def on_error(error: Exception) -> None:
+            if self.model_folder == folder:
+                self.model_error = str(error)
+                self.model_changed.emit()
+            if not isinstance(error, api.HDNError):
+                raise error
+
+        jobs.look_up(lambda: api.load_model(folder), on_result, on_error)
+
+    def set_model(self, folder: Path | None, model: HDN | None) -> None:
+        """Make a model the current one; without ``model`` it is yet to be read."""
+        self.model_folder, self.model, self.model_error = folder, model, None
+        self.model_changed.emit()
+
+    def rename_model(self, name: str) -> None:
+        """Give the current model another name.
+
+        Raises
+        ------
+        HDNError
+            If there is no current model, a job is using it, or the name is taken.
+        """
+        if self.model_folder is None:
+            raise api.HDNError("There is no model to rename yet; train one, or choose one.")
+        self.check_free()
+        folder = api.rename_model(self.model_folder, name)
+        self.models_changed.emit()
+        self.choose_model(folder)
+
+    # what the user said of layers
+
+    def axes_of(self, layer: Layer) -> str | None:
+        """The axes that the user gave a layer in some dock, else None."""
+        return self._axes.get(layer)
+
+    def set_axes(self, layer: Layer, axes: str | None) -> None:
+        """Remember the axes that the user gave a layer."""
+        if axes:
+            self._axes[layer] = axes
+        else:
+            self._axes.pop(layer, None)

@@ -1,0 +1,78 @@
+"""What a user chose to work on, as frozen snapshots that a worker can open."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from napari.layers import Image, Layer
+
+from napari_hdn import api
+from napari_hdn.api import ImageStack
+from napari_hdn.ui.layers import Placement, stack_of
+
+
+@dataclass(frozen=True)
+class LayerSource:
+    """One image layer, with its pixels where they are."""
+
+    layer: Image
+    stack: ImageStack
+    placement: Placement
+
+    @classmethod
+    def of(cls, layer: Layer, axes: str | None, channel: int | None) -> LayerSource:
+        """Read it off a layer, on the main thread.
+
+        Raises
+        ------
+        ImageError, AxesError
+            If the layer cannot be used, or the axes do not fit it.
+        """
+        stack = stack_of(layer, axes, channel)
+        return cls(layer, stack, Placement.of(layer))
+
+    @property
+    def name(self) -> str:
+        """What to call it."""
+        return self.stack.name
+
+    def open(self) -> list[ImageStack]:
+        """The image; for any thread."""
+        return [self.stack]
+
+
+@dataclass(frozen=True)
+class FolderSource:
+    """All TIFF images of a folder."""
+
+    folder: Path
+    axes: str | None = None
+    channel: int | None = None
+
+    @property
+    def name(self) -> str:
+        """What to call it."""
+        return self.folder.name
+
+    def open(self) -> list[ImageStack]:
+        """The images, their pixels unread; for a worker.
+
+        Raises
+        ------
+        HDNError
+            If there is no image in the folder, or one cannot be used.
+        """
+        return list(api.open_images([self.folder], axes=self.axes, channel=self.channel))
+
+
+Source = LayerSource | FolderSource
+
+
+def describe(stack: ImageStack) -> str:
+    """The axes of an image in words, so that a wrong letter is seen at once."""
+    sizes = " × ".join(f"{a} {n}" for a, n in zip(stack.axes, stack.array.shape, strict=True))
+    if "C" in stack.axes and stack.channel is not None:
+        sizes += f", channel {stack.channel}"
+    planes = len(stack)
+    return f"{sizes}: {planes} image{'s' if planes != 1 else ''} to learn from"

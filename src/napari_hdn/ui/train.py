@@ -1,0 +1,219 @@
+"""The dock *Train HDN*: choose images and settings, watch the training, stop and continue it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from pydantic import ValidationError
+from qtpy.QtWidgets import QDoubleSpinBox, QLineEdit, QPushButton
+
+from napari_hdn import api
+from napari_hdn.api import HDNError, TrainingConfig
+from napari_hdn.ui.jobs import Job, explain
+from napari_hdn.ui.parts.device import DeviceChoice
+from napari_hdn.ui.parts.expert import ExpertSettings, with_changes
+from napari_hdn.ui.parts.forms import Choice, DockBody, Form, Hint, row, watch
+from napari_hdn.ui.parts.loss_plot import LossPlot
+from napari_hdn.ui.parts.models import ModelChoice
+from napari_hdn.ui.parts.noise import NoiseChoice
+from napari_hdn.ui.parts.notices import Notices
+from napari_hdn.ui.parts.progress import Progress
+from napari_hdn.ui.parts.source import ImageSource
+from napari_hdn.ui.session import session_of
+from napari_hdn.ui.training import TrainingJob
+
+if TYPE_CHECKING:
+    import napari
+
+
+class TrainDock(DockBody):
+    """A view of the session's training.
+
+    Parameters
+    ----------
+    napari_viewer : napari.viewer.Viewer
+    """
+
+    def __init__(self, napari_viewer: napari.viewer.Viewer) -> None:
+        super().__init__()
+        self._session = session_of(napari_viewer)
+        self.source = ImageSource(self._session)
+        self.noise = NoiseChoice()
+        self.preset = Choice([(name.capitalize(), name) for name in api.PRESETS])
+        self.duration = QDoubleSpinBox()
+        self.unit = Choice([("minutes", "minutes"), ("steps", "steps")])
+        self.device = DeviceChoice()
+        self.expert = ExpertSettings()
+        self.check = Hint()
+        self.name = QLineEdit()
+        self.name.setPlaceholderText("name of the model")
+        self.name.setToolTip(f"The model is saved by itself in {api.models_folder()}")
+        self.models = ModelChoice(self._session, "Continue")
+        self.plot = LossPlot()
+        self.notices = Notices()
+        self.train = QPushButton("Train")
+        self.stop = QPushButton("Stop")
+        self.resume = QPushButton("Continue")
+        self.train.setToolTip("Train a new model")
+        self.stop.setToolTip("Stop at once and keep the model as it is now")
+        self.resume.setToolTip(
+            "Go on with the model chosen beside 'Continue': one that was stopped to its end, one "
+            "that was complete for as long again as is set here"
+        )
+        self.progress = Progress()
+        self._lay_out()
+        self._connect()
+        self._on_preset()
+        self._on_source()
+        self._show_job()
+
+    def _lay_out(self) -> None:
+        form = Form()
+        form.addRow("Preset", self.preset)
+        form.addRow("Train for", row(self.duration, self.unit, stretch=0))
+        form.addRow("Device", self.device)
+        saving = Form()
+        saving.addRow("Save as", self.name)
+        self.body.addWidget(self.source)
+        self.body.addWidget(self.noise)
+        self.body.addLayout(form)
+        self.body.addWidget(self.expert)
+        self.body.addWidget(self.check)
+        self.body.addLayout(saving)
+        self.body.addWidget(self.models)
+        self.body.addWidget(self.plot)
+        self.body.addWidget(self.notices)
+        self.body.addStretch(1)
+        self.footer.addWidget(row(self.train, self.stop, self.resume))
+        self.footer.addWidget(self.progress)
+
+    def _connect(self) -> None:
+        self.source.changed.connect(self._on_source)
+        self.preset.currentIndexChanged.connect(self._on_preset)
+        self.unit.currentIndexChanged.connect(self._on_unit)
+        self.expert.changed.connect(self._check_settings)
+        self.name.textEdited.connect(lambda text: self.name.setModified(bool(text)))
+        self.train.clicked.connect(self._on_train)
+        self.stop.clicked.connect(self._session.stop)
+        self.resume.clicked.connect(self._on_continue)
+        watch(self, self._session.job_changed, self._on_job_changed)
+        watch(self, self._session.job_updated, self._on_job_updated)
+
+    def config(self) -> TrainingConfig:
+        """All choices as one config.
+
+        Raises
+        ------
+        pydantic.ValidationError
+            If they do not go together.
+        """
+        amount = self.duration.value()
+        minutes = self.unit.value() == "minutes"
+        return with_changes(
+            api.PRESETS[self.preset.value()],
+            {
+                **self.expert.changes(),
+                "noise": self.noise.config().model_dump(),
+                "minutes": amount if minutes else None,
+                "steps": None if minutes else int(amount),
+                "device": self.device.value(),
+                "channel": self.source.channel.value(),
+            },
+        )
+
+    # what the user does
+
+    def _on_preset(self) -> None:
+        base = api.PRESETS[self.preset.value()]
+        self.unit.choose("minutes" if base.minutes is not None else "steps")
+        self._on_unit()
+        self.duration.setValue(base.minutes if base.minutes is not None else base.steps)
+        self.expert.show_config(base)
+        self._name_model()
+
+    def _on_unit(self) -> None:
+        minutes = self.unit.value() == "minutes"
+        self.duration.setDecimals(1 if minutes else 0)
+        self.duration.setRange(0.1 if minutes else 1, 1e4 if minutes else 1e8)
+        self.duration.setSingleStep(1 if minutes else 500)
+
+    def _on_source(self) -> None:
+        self._name_model()
+
+    def _name_model(self) -> None:
+        if self.name.isModified():
+            return
+        layer, folder = self.source.layer, self.source.folder.path
+        of = layer.name if layer is not None else folder.name if folder is not None else ""
+        self.name.setText(f"{of} {self.preset.value()}".strip())
+
+    def _check_settings(self) -> None:
+        try:
+            with_changes(api.PRESETS[self.preset.value()], self.expert.changes())
+            self.check.say("")
+        except ValidationError as error:
+            self.check.say(explain(error), warning=True)
+
+    def _on_train(self) -> None:
+        self._begin(resume=False)
+
+    def _on_continue(self) -> None:
+        self._begin(resume=True)
+
+    def _begin(self, *, resume: bool) -> None:
+        session = self._session
+        try:
+            session.check_free()
+            source = self.source.snapshot()
+            config = self.config()
+            if not resume:
+                folder = api.free_model_folder(self.name.text())
+            elif session.model_folder is not None:
+                folder = session.model_folder
+            else:
+                raise HDNError("Choose the model to go on with, beside 'Continue'.")
+            job = TrainingJob(session.viewer, source, config, folder, resume=resume)
+            session.start(job, when_over=job.close)
+        except ValidationError as error:
+            self._refuse(explain(error))
+        except HDNError as error:
+            self._refuse(str(error))
+
+    def _refuse(self, message: str) -> None:
+        self.progress.line.say(message, warning=True)
+        self._session.report(message)
+
+    # what the session tells
+
+    def _on_job_changed(self) -> None:
+        self._show_job()
+        if self._session.job is not None and self._session.job.kind == TrainingJob.kind:
+            self.scroll.ensureWidgetVisible(self.notices)
+
+    def _on_job_updated(self, job: Job) -> None:
+        if isinstance(job, TrainingJob):
+            self._show_job()
+
+    def _show_job(self) -> None:
+        job = self._session.last.get(TrainingJob.kind)
+        training = job is not None and job.running
+        self.train.setEnabled(not training)
+        self.resume.setEnabled(not training)
+        self.stop.setEnabled(training and not job.stop.requested)
+        self.progress.show_job(job)
+        self.plot.setVisible(isinstance(job, TrainingJob))
+        self.notices.show_job(job, _facts(job))
+        if isinstance(job, TrainingJob):
+            self.plot.show_history(job.training_loss, job.validation_loss)
+
+
+def _facts(job: Job | None) -> list[str]:
+    """What is known since the training began."""
+    if not isinstance(job, TrainingJob) or job.started is None:
+        return []
+    e = job.started
+    return [
+        f"On {e.device}: {e.parameters:,} parameters, {e.training_planes} images to learn from, "
+        f"{e.validation_planes} to validate with.",
+        f"Noise: {e.noise_model}",
+    ]

@@ -1,0 +1,245 @@
+"""The training job: what runs in the thread, and what of it appears in the viewer."""
+
+from __future__ import annotations
+
+import weakref
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from datetime import datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from napari_hdn import api
+from napari_hdn.api import (
+    HDNError,
+    ImageStack,
+    Preview,
+    PreviewRequest,
+    Saved,
+    TrainingConfig,
+    TrainingFinished,
+    TrainingStarted,
+    TrainingStep,
+    Validation,
+)
+from napari_hdn.ui.jobs import Job
+from napari_hdn.ui.layers import Placement
+from napari_hdn.ui.outputs import PreviewLayer
+from napari_hdn.ui.region import Region, RegionWatch, central_region
+from napari_hdn.ui.sources import LayerSource, Source
+
+if TYPE_CHECKING:
+    from napari_hdn.core.hdn import LossRecord, TrainingSummary
+
+
+@dataclass(frozen=True)
+class Opened:
+    """The images are there; comes before the first event of the training."""
+
+    stacks: tuple[ImageStack, ...]
+
+
+@dataclass(frozen=True)
+class Past:
+    """What a training that goes on had told before."""
+
+    history: tuple[LossRecord, ...]
+
+
+@dataclass
+class LossHistory:
+    """Losses so far in nats per pixel, as columns that a plot takes."""
+
+    steps: list[int] = field(default_factory=list)
+    reconstruction: list[float] = field(default_factory=list)
+    kl: list[float] = field(default_factory=list)
+
+    def add(self, point: TrainingStep | Validation | LossRecord) -> None:
+        """Take in one more point."""
+        self.steps.append(point.step)
+        self.reconstruction.append(point.reconstruction)
+        self.kl.append(sum(point.kl_per_level))
+
+
+def continued(
+    config: TrainingConfig, done: TrainingSummary, wanted: TrainingConfig
+) -> TrainingConfig:
+    """The config with which a training goes on.
+
+    Parameters
+    ----------
+    config : TrainingConfig
+        What it was started with.
+    done : TrainingSummary
+        How far it came: ``stopped``, ``steps``, ``seconds``.
+    wanted : TrainingConfig
+        Of which only ``minutes`` or ``steps`` and ``device`` are taken: a stopped training goes on
+        to the end of its own budget or of this one, whichever is later; one that was complete
+        goes on for this much more.
+    """
+    changes: dict[str, Any] = {"device": wanted.device}
+    if wanted.minutes is not None:
+        before = done.seconds / 60
+        total = wanted.minutes if done.stopped else before + wanted.minutes
+        own = config.minutes if done.stopped else None
+    else:
+        total = wanted.steps if done.stopped else done.steps + wanted.steps
+        own = config.steps if done.stopped else None
+    same_unit = (config.minutes is None) == (wanted.minutes is None)
+    if done.stopped and not same_unit:
+        return config.model_copy(update=changes)
+    total = max(total, own or 0)
+    if wanted.minutes is not None:
+        changes.update(minutes=float(total), steps=None)
+    else:
+        changes.update(steps=int(total), minutes=None)
+    return TrainingConfig.model_validate({**config.model_dump(), **changes})
+
+
+class TrainingJob(Job):
+    """Train a model, or continue one, and show what becomes of it.
+
+    Parameters
+    ----------
+    viewer : napari.Viewer
+        Kept weakly.
+    source : LayerSource or FolderSource
+    config : TrainingConfig
+    folder : Path
+        Where the model is saved.
+    resume : bool
+        Whether to go on with the training in ``folder``, with its own config and the budget and
+        device of ``config``.
+    """
+
+    kind = "training"
+
+    def __init__(
+        self,
+        viewer: Any,
+        source: Source,
+        config: TrainingConfig,
+        folder: Path,
+        *,
+        resume: bool = False,
+    ) -> None:
+        verb = "continuing" if resume else "training"
+        super().__init__(f"{verb} {folder.name}")
+        self.source = source
+        self.config = config
+        self.folder = folder
+        self.resume = resume
+        self.training_loss = LossHistory()
+        self.validation_loss = LossHistory()
+        self.started: TrainingStarted | None = None
+        self.step = 0
+        self.last_step: TrainingStep | None = None
+        self.began = datetime.now().isoformat(timespec="seconds")
+        self._viewer = weakref.ref(viewer)
+        self._stack: ImageStack | None = None
+        self._preview: PreviewLayer | None = None
+        self._watch: RegionWatch | None = None
+        self._region: Region | None = None  # where nobody looks: images from files
+        if isinstance(source, LayerSource):
+            self._watch = RegionWatch(viewer, source.layer, source.stack)
+
+    def __str__(self) -> str:
+        return f"{self.title} (the model is saved if you close)"
+
+    @property
+    def status(self) -> str:
+        """One line about where the training is."""
+        if self.running and self.last_step is not None and not self.stop.requested:
+            e = self.last_step
+            return (
+                f"Step {e.step}: loss {e.loss:.4g} = reconstruction {e.reconstruction:.4g} "
+                f"+ KL {e.kl:.3g}"
+            )
+        return super().status
+
+    def work(self) -> Iterator[Any]:
+        """Train, in the worker's thread."""
+        stacks = self.source.open()
+        self._stack = stacks[0]
+        if self._watch is None:
+            self._region = central_region(stacks[0])
+        yield Opened(tuple(stacks))
+        config = self.config
+        if self.resume:
+            model = api.load_model(self.folder)
+            if not model.can_continue:
+                raise HDNError(
+                    f"{self.folder.name} cannot be continued: its folder has no resume.ckpt. "
+                    "Train a new model."
+                )
+            yield Past(model.summary.history)
+            config = continued(model.config, model.summary, self.config)
+        yield from api.train(
+            stacks,
+            config,
+            folder=self.folder,
+            resume=self.resume,
+            stop=self.stop,
+            preview=self._preview_request,
+        )
+
+    def close(self) -> None:
+        """Let go of the viewer's events."""
+        if self._watch is not None:
+            self._watch.close()
+
+    def _preview_request(self) -> PreviewRequest | None:
+        """What is in view; called in the worker's thread."""
+        if self._watch is not None:
+            return self._watch.request()
+        if self._region is not None and self._stack is not None:
+            return self._region.read(self._stack)
+        return None
+
+    def show(self, event: Any) -> None:
+        """Take in an event, on the main thread."""
+        super().show(event)
+        match event:
+            case Opened(stacks=stacks):
+                self._prepare_preview(stacks[0])
+            case Past(history=history):
+                for point in history:
+                    validation = point.part == "validation"
+                    (self.validation_loss if validation else self.training_loss).add(point)
+            case TrainingStarted():
+                self.started = event
+                self.step = event.first_step
+            case TrainingStep():
+                self.training_loss.add(event)
+                self.last_step = event
+                self.step = event.step
+                self.fraction, self.remaining_s = event.fraction, event.remaining_s
+            case Validation():
+                self.validation_loss.add(event)
+            case Preview(image=image, tag=Region() as region):
+                if self._preview is not None and self._stack is not None:
+                    self._preview.show(self._stack, region, image)
+            case Saved(step=step):
+                self.step = step
+            case TrainingFinished(step=step, stopped=stopped, folder=folder):
+                self.step = step
+                where = "" if folder is None else f" The model is saved as {folder.name}."
+                how = "Stopped" if stopped else "Trained"
+                self.fraction = self.fraction if stopped else 1.0
+                self.end(f"{how} after {step} steps.{where}")
+
+    def _prepare_preview(self, stack: ImageStack) -> None:
+        viewer = self._viewer()
+        if viewer is None:
+            return
+        placement = (
+            self.source.placement
+            if isinstance(self.source, LayerSource)
+            else Placement.plain(stack.axes, getattr(stack, "pixel_size_um", None))
+        )
+        identity = {
+            "model": self.folder.name,
+            "folder": str(self.folder),
+            "training_began": self.began,
+        }
+        self._preview = PreviewLayer(viewer, stack.name, placement, identity)

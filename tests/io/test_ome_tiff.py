@@ -1,0 +1,211 @@
+import errno
+import os
+from pathlib import Path
+
+import numpy as np
+import pytest
+import tifffile
+
+from napari_hdn.core.errors import ImageError, OutputError
+from napari_hdn.io import ome_tiff
+from napari_hdn.io.images import open_images, read_pixel_size
+from napari_hdn.io.ome_tiff import OmeTiffWriter, free_path, split_suffix, write_ome_tiff
+
+
+def _counts(shape: tuple[int, ...]) -> np.ndarray:
+    return np.random.default_rng(5).uniform(0, 1000, shape).astype(np.float32)
+
+
+@pytest.mark.parametrize(
+    ("axes", "shape"),
+    [
+        ("YX", (20, 30)),
+        ("TYX", (4, 20, 30)),
+        ("ZYX", (3, 20, 30)),
+        ("CYX", (3, 20, 30)),
+        ("SYX", (5, 20, 30)),
+        ("CTYX", (2, 4, 20, 30)),
+        ("STYX", (5, 4, 20, 30)),
+        ("TSYX", (4, 5, 20, 30)),
+        ("SCYX", (5, 2, 20, 30)),
+        ("ZTCYX", (3, 4, 2, 20, 30)),
+        ("STCZYX", (5, 4, 2, 3, 20, 30)),
+        ("TYX", (4, 20, 3)),
+    ],
+)
+def test_read_back_by_ourselves(tmp_path: Path, axes: str, shape: tuple[int, ...]):
+    image = _counts(shape)
+    write_ome_tiff(tmp_path / "a.ome.tif", image, axes)
+    (stack,) = open_images([tmp_path / "a.ome.tif"])
+    assert sorted(stack.axes) == sorted(axes)
+    assert isinstance(stack.array, np.memmap)
+    order = [axes.index(a) for a in stack.axes]
+    np.testing.assert_array_equal(stack.array, image.transpose(order))
+
+
+def test_x_before_y_and_channel_last_are_reordered(tmp_path: Path):
+    image = _counts((30, 20, 2))
+    write_ome_tiff(tmp_path / "a.ome.tif", image, "XYC")
+    with tifffile.TiffFile(tmp_path / "a.ome.tif") as file:
+        assert (file.series[0].axes, file.series[0].shape) == ("CYX", (2, 20, 30))
+        np.testing.assert_array_equal(file.asarray(), image.transpose(2, 1, 0))
+
+
+def test_metadata(tmp_path: Path):
+    sizes = {"X": 0.1, "y": 0.1, "Z": 0.3}
+    write_ome_tiff(tmp_path / "a.ome.tif", _counts((3, 20, 30)), "ZYX", pixel_size_um=sizes)
+    assert read_pixel_size(tmp_path / "a.ome.tif") == pytest.approx({"X": 0.1, "Y": 0.1, "Z": 0.3})
+    with tifffile.TiffFile(tmp_path / "a.ome.tif") as file:
+        assert file.is_ome
+        assert 'PhysicalSizeXUnit="µm"' in file.ome_metadata
+        assert 'Name="a"' in file.ome_metadata
+        assert file.series[0].dtype == np.float32
+
+
+def test_integers_are_rounded_clipped_and_counted(tmp_path: Path):
+    image = np.array([[-3.0, 0.4, 0.6], [254.6, 256.0, np.nan]], np.float32)
+    assert write_ome_tiff(tmp_path / "a.ome.tif", image, "YX", dtype=np.uint8) == 3
+    np.testing.assert_array_equal(
+        tifffile.imread(tmp_path / "a.ome.tif"), [[0, 0, 1], [255, 255, 0]]
+    )
+
+
+@pytest.mark.parametrize("dtype", [np.uint8, np.int16, np.uint16, np.uint32, np.float32])
+def test_own_type_is_kept_exactly(tmp_path: Path, dtype: type):
+    top = np.iinfo(dtype).max if np.dtype(dtype).kind in "ui" else 1e30
+    image = np.full((2, 20, 30), top, dtype)
+    assert write_ome_tiff(tmp_path / "a.ome.tif", image, "TYX") == 0
+    back = tifffile.imread(tmp_path / "a.ome.tif")
+    assert back.dtype == dtype
+    np.testing.assert_array_equal(back, image)
+
+
+def test_doubles_become_singles_and_long_integers_are_refused(tmp_path: Path):
+    write_ome_tiff(tmp_path / "a.ome.tif", np.full((20, 30), np.pi), "YX")
+    assert tifffile.imread(tmp_path / "a.ome.tif").dtype == np.float32
+    with pytest.raises(OutputError, match="int64"):
+        write_ome_tiff(tmp_path / "b.ome.tif", np.zeros((20, 30), np.int64), "YX")
+
+
+def test_planes_from_an_iterator(tmp_path: Path):
+    image = _counts((3, 20, 30))
+    write_ome_tiff(tmp_path / "a.ome.tif", image, "TYX", planes=(p + 1 for p in image))
+    np.testing.assert_array_equal(tifffile.imread(tmp_path / "a.ome.tif"), image + 1)
+
+
+def test_existing_file_is_kept(tmp_path: Path):
+    path = tmp_path / "a.ome.tif"
+    path.write_text("mine")
+    with pytest.raises(OutputError, match="exists already"):
+        write_ome_tiff(path, _counts((20, 30)), "YX")
+    assert path.read_text() == "mine"
+    assert os.listdir(tmp_path) == ["a.ome.tif"]
+
+
+def test_file_that_appears_meanwhile_is_kept(tmp_path: Path):
+    path = tmp_path / "a.ome.tif"
+    with (
+        pytest.raises(OutputError, match="meanwhile"),
+        OmeTiffWriter(path, (20, 30), "YX", np.float32) as writer,
+    ):
+        writer.write((), _counts((20, 30)))
+        path.write_text("mine")
+    assert path.read_text() == "mine"
+    assert os.listdir(tmp_path) == ["a.ome.tif"]
+
+
+def test_free_path_numbers_before_the_double_suffix(tmp_path: Path):
+    path = tmp_path / "a.ome.tif"
+    assert free_path(path) == path
+    path.touch()
+    (tmp_path / "a-2.ome.tif").touch()
+    assert free_path(path).name == "a-3.ome.tif"
+
+
+@pytest.mark.parametrize(
+    ("name", "parts"),
+    [
+        ("a.b.ome.tif", ("a.b", ".ome.tif")),
+        ("A.OME.TIFF", ("A", ".OME.TIFF")),
+        ("a.tif", ("a", ".tif")),
+        ("a.lsm", ("a", ".lsm")),
+    ],
+)
+def test_split_suffix(name: str, parts: tuple[str, str]):
+    assert split_suffix(name) == parts
+
+
+def test_full_disk_in_the_middle_leaves_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    image = _counts((3, 20, 30))
+
+    class FullDisk:
+        def seek(self, _):
+            pass
+
+        def close(self):
+            pass
+
+        def write(self, _):
+            raise OSError(errno.ENOSPC, "No space left on device")
+
+    with (
+        pytest.raises(OutputError, match="disk is full"),
+        OmeTiffWriter(tmp_path / "a.ome.tif", (3, 20, 30), "TYX", np.float32) as writer,
+    ):
+        writer.write((0,), image[0])
+        writer._file.close()
+        writer._file = FullDisk()
+        writer.write((1,), image[1])
+    assert os.listdir(tmp_path) == []
+
+
+def test_too_little_room_is_told_before_the_work(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    usage = ome_tiff.shutil.disk_usage(tmp_path)._replace(free=1000)
+    monkeypatch.setattr(ome_tiff.shutil, "disk_usage", lambda _: usage)
+    with pytest.raises(OutputError, match="make room"):
+        write_ome_tiff(tmp_path / "a.ome.tif", _counts((20, 30)), "YX")
+    assert os.listdir(tmp_path) == []
+
+
+def test_folder_is_made_but_not_below_a_file(tmp_path: Path):
+    write_ome_tiff(tmp_path / "new" / "deep" / "a.ome.tif", _counts((20, 30)), "YX")
+    assert (tmp_path / "new" / "deep" / "a.ome.tif").exists()
+    (tmp_path / "file").touch()
+    with pytest.raises(OutputError, match="could not be written"):
+        write_ome_tiff(tmp_path / "file" / "a.ome.tif", _counts((20, 30)), "YX")
+
+
+def test_error_while_writing_leaves_nothing(tmp_path: Path):
+    with (
+        pytest.raises(ImageError, match="does not fit"),
+        OmeTiffWriter(tmp_path / "a.ome.tif", (2, 20, 30), "TYX", np.float32) as writer,
+    ):
+        writer.write((0,), _counts((20, 31)))
+    assert os.listdir(tmp_path) == []
+
+
+def test_stopped_early_keeps_the_complete_planes(tmp_path: Path):
+    image = _counts((3, 4, 20, 30))
+    size = {"X": 0.2}
+    with OmeTiffWriter(
+        tmp_path / "a.ome.tif", image.shape, "TZYX", np.float32, pixel_size_um=size
+    ) as writer:
+        for index in [(0, 0), (0, 1), (0, 2), (0, 3), (1, 0)]:
+            writer.write(index, image[index])
+    assert writer.written == tmp_path / "a-partial.ome.tif"
+    assert os.listdir(tmp_path) == ["a-partial.ome.tif"]
+    (stack,) = open_images([writer.written])
+    assert (stack.axes, stack.array.shape) == ("TZYX", (2, 4, 20, 30))
+    np.testing.assert_array_equal(stack.array[0], image[0])
+    np.testing.assert_array_equal(stack.array[1, 0], image[1, 0])
+    assert not stack.array[1, 1:].any()
+    assert stack.pixel_size_um == pytest.approx(size)
+    with tifffile.TiffFile(writer.written) as file:
+        assert "partial: 5 of 12 planes" in file.ome_metadata
+
+
+def test_stopped_before_the_first_plane_leaves_nothing(tmp_path: Path):
+    with OmeTiffWriter(tmp_path / "a.ome.tif", (2, 20, 30), "TYX", np.float32) as writer:
+        pass
+    assert writer.written is None
+    assert os.listdir(tmp_path) == []
