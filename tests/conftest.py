@@ -42,5 +42,5 @@ def noisy_tif(tmp_path: Path, noisy_stack: np.ndarray) -> Path:
     import tifffile
 
     path = tmp_path / "cells.tif"
-    tifffile.imwrite(path, noisy_stack)
+    tifffile.imwrite(path, noisy_stack, photometric="minisblack")
     return path

@@ -156,6 +156,15 @@ def test_not_a_tiff(tmp_path: Path):
         open_images([tmp_path / "a.png"])
 
 
+def test_text_and_nothing_called_tif(tmp_path: Path):
+    (tmp_path / "a.tif").write_text("hello")
+    with pytest.raises(ImageFileError, match=r"a\.tif is not a TIFF"):
+        open_images([tmp_path / "a.tif"])
+    (tmp_path / "b.tif").touch()
+    with pytest.raises(ImageFileError, match="it is empty"):
+        open_images([tmp_path / "b.tif"])
+
+
 @pytest.mark.parametrize("how", ["plain", "zlib", "ome", "ome-zlib", "imagej", "pages"])
 @pytest.mark.parametrize("kept", [0.001, 0.1, 0.5, 0.95])
 def test_truncated_files_are_refused_at_opening(tmp_path: Path, how: str, kept: float):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -26,6 +27,7 @@ app = App(
     version=napari_hdn.__version__,
     help="Train Hierarchical DivNoising on noisy images alone, and restore images with it.",
     result_action="return_value",
+    suppress_keyboard_interrupt=False,
 )
 
 
@@ -41,6 +43,7 @@ def train(
     resume: Annotated[bool, Parameter(negative="")] = False,
     axes: str | None = None,
     channel: int | None = None,
+    patch: int | None = None,
     rotations: Annotated[bool, Parameter(negative="")] = False,
     seed: int | None = None,
     device: Device = "auto",
@@ -72,6 +75,8 @@ def train(
         One letter per image axis out of S T C Z Y X, such as TYX; by default from the files.
     channel
         Train on this channel only, counted from 0.
+    patch
+        Side of the training patches in pixels; smaller ones for small images.
     rotations
         Also train on images rotated by 90 degrees: only if the noise has no direction.
     seed
@@ -85,7 +90,13 @@ def train(
         raise ConfigurationError("Give the model's place as --out or as --name, not both.")
     if minutes is not None and steps is not None:
         raise ConfigurationError("Say how long to train: --minutes or --steps, not both.")
-    given = {"minutes": minutes, "steps": steps, "seed": seed, "channel": channel}
+    given = {
+        "minutes": minutes,
+        "steps": steps,
+        "seed": seed,
+        "channel": channel,
+        "patch_px": patch,
+    }
     changes: dict[str, Any] = {k: v for k, v in given.items() if v is not None}
     changes["device"] = device
     stacks = api.open_images(images, axes=axes, channel=channel)
@@ -103,7 +114,8 @@ def train(
     with Progress() as progress, stop_on_interrupt(progress) as stop:
         finished = jobs.train(stacks, settings, folder, progress, stop, resume=resume)
         if stop.requested and finished.stopped:
-            progress.say("Go on with: the same command and --resume, with --out or --name.")
+            again = ["napari-hdn", "train", *images, "--resume", "--out", str(folder)]
+            progress.say(f"To go on: {shlex.join(again)}")
     return INTERRUPTED if stop.requested else OK
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tempfile
 from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -18,7 +19,6 @@ from napari_hdn.api import (
     PlaneRestored,
     RestorationConfig,
     RestorationProgress,
-    Saved,
     Stop,
     TiffStack,
     TrainingConfig,
@@ -53,9 +53,9 @@ def train(
     resume: bool = False,
 ) -> TrainingFinished:
     """Train and tell about it; the model lies in ``folder`` afterwards."""
+    check_model_folder(folder)
     validation = ""
     finished: TrainingFinished | None = None
-    saved: Saved | None = None
     for event in api.train(stacks, config, folder=folder, resume=resume, stop=stop):
         match event:
             case Notice():
@@ -72,18 +72,44 @@ def train(
                 progress.update(event.fraction, text, event.remaining_s)
             case Validation():
                 validation = f"  validation {event.loss:.4f}"
-            case Saved():
-                saved = event
             case TrainingFinished():
                 finished = event
     assert finished is not None, "a training ends with TrainingFinished"
     how = "Stopped" if finished.stopped else "Trained"
     took = duration(finished.model.summary.seconds)
     progress.say(f"{how} after {finished.step} steps ({took}).")
-    if saved is None or finished.folder is None:
-        raise OutputError(f"The model could not be saved to {folder}.")
+    if finished.folder is None:
+        rescued = _save_elsewhere(finished.model, folder)
+        raise OutputError(f"The model could not be saved to {folder}; it is in {rescued} instead.")
     progress.say(f"Model: {finished.folder}")
     return finished
+
+
+def check_model_folder(folder: Path) -> None:
+    """Find out before hours of training whether its model could be written.
+
+    Raises
+    ------
+    OutputError
+        If the folder, or the first one above it that exists, cannot be written to.
+    """
+    existing = next(p for p in (folder.absolute(), *folder.absolute().parents) if p.exists())
+    try:
+        with tempfile.TemporaryFile(dir=existing):
+            pass
+    except OSError as error:
+        raise OutputError(
+            f"A model cannot be saved to {folder}: {error.strerror} ({existing}); choose another "
+            "folder."
+        ) from error
+
+
+def _save_elsewhere(model: HDN, folder: Path) -> Path:
+    """Save a model that its folder has no room for among the saved models, or for the moment."""
+    try:
+        return model.save(api.free_model_folder(folder.name))
+    except OutputError:
+        return model.save(Path(tempfile.mkdtemp(prefix="napari-hdn-")) / folder.name)
 
 
 def restore(

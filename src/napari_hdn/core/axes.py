@@ -152,7 +152,8 @@ class ImageStack:
     def crop(self, index: tuple[int, ...], ys: slice, xs: slice) -> np.ndarray:
         """Read one piece of one plane as (Y, X) float32 counts."""
         piece = np.asarray(self.array[self.selection(index, ys, xs)])
-        return np.ascontiguousarray(piece.T if self.x_before_y else piece, dtype=np.float32)
+        # a copy always: a view would share the user's pixels, and a memory map is read-only
+        return np.array(piece.T if self.x_before_y else piece, dtype=np.float32, order="C")
 
     def plane(self, index: tuple[int, ...]) -> np.ndarray:
         """Read one plane as (Y, X) float32 counts."""

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import os
+from dataclasses import asdict
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -23,7 +24,7 @@ from napari_hdn.core.errors import ModelFolderError, NoiseModelError, OutputErro
 from napari_hdn.core.hdn import HDN, TrainingSummary
 from napari_hdn.core.model.ladder import Ladder
 from napari_hdn.core.noise.base import noise_model_from_json, noise_model_to_json
-from napari_hdn.core.objective import Normalisation
+from napari_hdn.core.normalisation import Normalisation
 
 CONFIG, WEIGHTS, NOISE, RESUME = (
     "config.json",
@@ -72,7 +73,7 @@ def save(model: HDN, folder: Path) -> Path:
             "schema_version": SCHEMA_VERSION,
             "version": model.summary.version,
             "training": model.config.model_dump(mode="json"),
-            "normalisation": {"mean": model.normalisation.mean, "std": model.normalisation.std},
+            "normalisation": asdict(model.normalisation),
             "summary": model.summary.model_dump(mode="json"),
         },
     )

@@ -110,6 +110,7 @@ class TrainingConfig(Frozen):
     preview_seconds: Annotated[float, Field(gt=0)] = 4.0
     device: DeviceName = "auto"
     precision: Literal["auto", "float32", "bfloat16"] = "auto"
+    stabilise: bool = True  # signal in units of its noise, where the noise model has a curve
     seed: Annotated[int, Field(ge=0, lt=2**31)] = 0
 
     @model_validator(mode="after")

@@ -12,7 +12,7 @@ from napari_hdn.core.axes import ImageStack, guess_axes
 from napari_hdn.core.config import Frozen, RestorationConfig, TrainingConfig
 from napari_hdn.core.model.ladder import Ladder
 from napari_hdn.core.noise.base import NoiseModel
-from napari_hdn.core.objective import Normalisation
+from napari_hdn.core.normalisation import Normalisation
 
 if TYPE_CHECKING:
     from napari_hdn.core.restoration import Restored

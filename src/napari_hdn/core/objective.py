@@ -6,7 +6,6 @@ Loss = mean over pixels of -log p(x | s) + sum over levels of max(KL, free bits)
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import NamedTuple
 
 import torch
@@ -14,20 +13,7 @@ from torch import Tensor, nn
 
 from napari_hdn.core.model.ladder import Ladder, generator_noise
 from napari_hdn.core.noise.base import NoiseModel
-
-
-@dataclass(frozen=True)
-class Normalisation:
-    """Mean and standard deviation of the training data in counts; part of the model."""
-
-    mean: float
-    std: float
-
-    def apply(self, counts: Tensor) -> Tensor:
-        return (counts - self.mean) / self.std
-
-    def invert(self, normalised: Tensor) -> Tensor:
-        return normalised * self.std + self.mean
+from napari_hdn.core.normalisation import Normalisation
 
 
 class Losses(NamedTuple):
@@ -81,7 +67,8 @@ class Objective(nn.Module):
             Off for validation.
         """
         dropout_rng = rng if dropout else None
-        features = self.network.encode(self.normalisation.apply(counts), dropout_rng)
+        curve = self.noise_model.curve(image)
+        features = self.network.encode(self.normalisation.apply(counts, curve), dropout_rng)
         decoded = self.network.decode(
             features,
             self.network.choices("sample", off="prior_sample"),
@@ -91,7 +78,7 @@ class Objective(nn.Module):
         )
         pixels = counts.shape[-2] * counts.shape[-1]
         with torch.autocast(counts.device.type, enabled=False):
-            signal = self.normalisation.invert(decoded.signal)
+            signal = self.normalisation.invert(decoded.signal, curve)
             reconstruction = -self.noise_model.log_likelihood(counts, signal, image).mean()
             kl = torch.stack(decoded.kl) / pixels  # (levels, B)
             free = kl.clamp(min=self.free_bits_per_pixel).mean(dim=1).sum()

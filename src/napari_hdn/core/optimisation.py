@@ -17,7 +17,7 @@ from napari_hdn.core.model.ladder import Ladder
 
 GUARD_FACTOR = 10.0
 GUARD_MEMORY = 101
-GUARD_MIN = 10
+GUARD_MIN = 30
 GUARD_STRIKES = 3
 
 

@@ -28,6 +28,7 @@ _PAPER = TrainingConfig(
     batch_size=64,
     optimizer="adamax",
     learning_rate=3e-4,
+    stabilise=False,
 )
 
 PRESETS: dict[str, TrainingConfig] = {"fast": _FAST, "balanced": _BALANCED, "paper": _PAPER}

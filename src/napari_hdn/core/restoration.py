@@ -33,7 +33,9 @@ from napari_hdn.core.events import (
 from napari_hdn.core.hdn import HDN
 from napari_hdn.core.latent_noise import LatentNoise
 from napari_hdn.core.model.ladder import Choice, Ladder
-from napari_hdn.core.objective import Normalisation
+from napari_hdn.core.noise.base import NoiseModel
+from napari_hdn.core.noise.choose import curve_of_plane
+from napari_hdn.core.normalisation import NoiseCurve, Normalisation
 from napari_hdn.core.statistics import check_finite
 from napari_hdn.core.tiling import Tile, halo_px, padded_size, plan_tiles
 
@@ -102,12 +104,14 @@ class Restorer:
         self,
         network: Ladder,
         normalisation: Normalisation,
+        noise_model: NoiseModel,
         config: RestorationConfig,
         device: Device,
     ) -> None:
         self.network = copy.deepcopy(network).eval()
         self.network.to(device.torch, memory_format=torch.channels_last)
         self.normalisation = normalisation
+        self.noise_model = noise_model
         self.config = config
         self.device = device
         self.draws = plan_draws(config)
@@ -143,7 +147,8 @@ class Restorer:
         padded = _reflect_pad(
             torch.from_numpy(counts).to(self.device.torch), self.network.config.multiple
         )
-        image = self.normalisation.apply(padded)
+        curve = self._curve(counts)
+        image = self.normalisation.apply(padded, curve)
         shape = (int(image.shape[0]), int(image.shape[1]))
         moments = RunningMoments(shape, self.device.torch)
         tiles = self.tiles(shape)
@@ -156,23 +161,24 @@ class Restorer:
             draws = [d for d in self.draws if d.orientation == orientation]
             for tile in tiles:
                 for samples in self._tile(image.flip(dims), tile, draws, noise):
-                    count = len(samples[1])
+                    signal = self.normalisation.invert(samples[1].flip(dims), curve)
+                    count = len(signal)
                     ys, xs = tile.inner_y, tile.inner_x
                     if -2 in dims:
                         ys = slice(shape[0] - ys.stop, shape[0] - ys.start)
                     if -1 in dims:
                         xs = slice(shape[1] - xs.stop, shape[1] - xs.start)
-                    moments.add(samples[1].flip(dims), seen + samples[0], ys, xs)
+                    moments.add(signal, seen + samples[0], ys, xs)
                     done += count
                     if stop.requested:
                         return
                     yield done / (len(self.draws) * len(tiles))
             seen += len(draws)
-        mean = self.normalisation.invert(moments.mean)[:height, :width].cpu().numpy()
+        mean = moments.mean[:height, :width].cpu().numpy()
         std = None
         if self.config.std:
             variance = moments.squares[:height, :width] / (len(self.draws) - 1)
-            std = (self.normalisation.std * torch.sqrt(variance)).cpu().numpy()
+            std = torch.sqrt(variance).cpu().numpy()
         yield mean, std
 
     def _tile(
@@ -196,6 +202,14 @@ class Restorer:
                 signal = self.network.decode(expanded, self.choices(), drawn).signal[:, 0]
             # leaves inference mode, so that running moments may be updated in place
             yield start, signal[:, tile.crop[0], tile.crop[1]].clone()
+
+    def _curve(self, counts: np.ndarray) -> NoiseCurve | None:
+        if not self.normalisation.stabilised:
+            return None
+        curve = curve_of_plane(self.noise_model, counts)
+        assert curve is not None
+        at = self.device.torch
+        return NoiseCurve(curve.gain.to(at), curve.offset.to(at), curve.floor.to(at))
 
     def _autocast(self) -> torch.autocast:
         dtype = self.device.dtype(self.config.precision)
@@ -231,7 +245,9 @@ def restore(
     stop = stop or Stop()
     if config.channel is not None and stack.channel is None and "C" in stack.axes:
         stack = ImageStack(stack.array, stack.axes, stack.name, config.channel)
-    restorer = Restorer(model.network, model.normalisation, config, choose(config.device))
+    restorer = Restorer(
+        model.network, model.normalisation, model.noise_model, config, choose(config.device)
+    )
     started, may_speak = time.monotonic(), RateLimit()
     total, warned = len(stack), False
     for number, index in enumerate(stack.indices()):
@@ -280,11 +296,15 @@ def restore_all(model: HDN, stack: ImageStack, config: RestorationConfig) -> Res
 
 
 def preview_plane(
-    network: Ladder, normalisation: Normalisation, image: np.ndarray, device: Device
+    network: Ladder,
+    normalisation: Normalisation,
+    noise_model: NoiseModel,
+    image: np.ndarray,
+    device: Device,
 ) -> np.ndarray:
     """A quick look at (Y, X) counts: one pass with the means of all levels."""
     config = RestorationConfig(samples=1, device=device.name)
-    *_, result = Restorer(network, normalisation, config, device).plane(
+    *_, result = Restorer(network, normalisation, noise_model, config, device).plane(
         np.ascontiguousarray(image, dtype=np.float32), 0, Stop()
     )
     assert isinstance(result, tuple)

@@ -9,6 +9,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -24,7 +25,8 @@ from napari_hdn.core.model.ladder import Ladder
 from napari_hdn.core.noise.base import NoiseModel
 from napari_hdn.core.noise.choose import make_noise_model
 from napari_hdn.core.noise.gaussian import LearnedGaussian
-from napari_hdn.core.objective import Normalisation, Objective
+from napari_hdn.core.normalisation import Normalisation
+from napari_hdn.core.objective import Objective
 from napari_hdn.core.optimisation import (
     Averaged,
     StepGuard,
@@ -38,6 +40,7 @@ from napari_hdn.core.statistics import ImageStatistics, measure_images
 
 VALIDATION_PATCHES = 16
 BATCH_NORM_BATCHES = 24
+STABILISED_PLANES = 64
 ELSEWHERE = 2**40  # step numbers for batches that are not training steps
 
 
@@ -100,8 +103,10 @@ class Run:
         rng = torch.Generator(device=at).manual_seed(self.config.seed)
         with self.autocast(self.device):
             batches = (
-                self.normalisation.apply(self.patches.batch(ELSEWHERE + 1 + k)[0])
-                for k in range(BATCH_NORM_BATCHES)
+                self.normalisation.apply(counts, self.noise_model.curve(image))
+                for counts, image in map(
+                    self.patches.batch, range(ELSEWHERE + 1, ELSEWHERE + 1 + BATCH_NORM_BATCHES)
+                )
             )
             recompute_batch_norm(self.averaged.network, batches, rng)
 
@@ -156,7 +161,7 @@ def prepare(images: Sequence[ImageStack], config: TrainingConfig, device: Device
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(config.seed)
         network = Ladder(config.network)
-    normalisation = Normalisation(statistics.mean, statistics.std)
+    normalisation = _normalisation(config, statistics, noise_model, split)
     patches = Patches(split.training, config, device.torch)
     data = describe_data(tuple(images))
     run = Run(
@@ -164,6 +169,24 @@ def prepare(images: Sequence[ImageStack], config: TrainingConfig, device: Device
     )
     run.budget.begin_at(0)
     return run
+
+
+def _normalisation(
+    config: TrainingConfig, statistics: ImageStatistics, noise_model: NoiseModel, split: Split
+) -> Normalisation:
+    """Mean and std in counts, or in units of the noise where the noise model has a curve."""
+    if not config.stabilise or noise_model.curve() is None:
+        return Normalisation(statistics.mean, statistics.std)
+    values = []
+    regions = split.training
+    for k in np.linspace(0, len(regions) - 1, min(len(regions), STABILISED_PLANES)).astype(int):
+        r = regions[k]
+        counts = torch.from_numpy(r.read(0, 0, r.height, r.width))[None, None]
+        curve = noise_model.curve(torch.tensor([r.plane]))
+        assert curve is not None
+        values.append(curve.stabilise(counts).flatten())
+    y = torch.cat(values).double()
+    return Normalisation(float(y.mean()), float(y.std()), stabilised=True)
 
 
 def prepare_resumed(

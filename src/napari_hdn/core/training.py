@@ -231,7 +231,9 @@ class _Trainer:
         if request is None:
             return
         run = self.run
-        image = preview_plane(run.averaged_network, run.normalisation, request.image, self.device)
+        image = preview_plane(
+            run.averaged_network, run.normalisation, run.noise_model, request.image, self.device
+        )
         yield Preview(run.step, image, request.tag)
 
     def _model(self, budget: Budget, stopped: bool) -> HDN:

@@ -186,7 +186,9 @@ def _open_tiff(path: Path) -> Iterator[tifffile.TiffFile]:
     except OSError as error:
         raise ImageFileError(f"{path} cannot be read: {error.strerror or error}.") from error
     except tifffile.TiffFileError as error:
-        if path.suffix.lower() in SUFFIXES:
+        if path.stat().st_size == 0:
+            raise truncated(path, "it is empty") from error
+        if "not a TIFF" not in str(error):
             raise truncated(path, str(error)) from error
         raise ImageFileError(
             f"{path.name} is not a TIFF file; open it in napari or Fiji and save it as TIFF."

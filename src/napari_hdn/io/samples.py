@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.ndimage import gaussian_filter, uniform_filter1d
 
 PSF_SIGMA_PX = 1.3  # 0.3 um full width at half maximum: a good wide-field objective
 BACKGROUND_PHOTONS = 8.0
@@ -78,6 +77,8 @@ def _record(name: str, frames: int, size_px: int, seed: int, line_noise: float) 
     counts = rng.poisson(photons, (frames, size_px, size_px)) * gain + offset
     counts += rng.normal(0, read_noise, counts.shape)
     if line_noise:
+        from scipy.ndimage import uniform_filter1d
+
         lines = uniform_filter1d(rng.standard_normal(counts.shape), 9, axis=-1)
         counts += lines * (line_noise / lines.std())
     return Sample(
@@ -96,8 +97,8 @@ def _scene_photons(rng: np.random.Generator, size: int) -> np.ndarray:
     scene = np.zeros((size, size))
     for centre in _spread(rng, size, spacing=0.33 * size):
         scene += _cell(rng, size, centre, radius=rng.uniform(0.17, 0.23) * size)
-    haze = gaussian_filter(scene, size / 16)  # light from above and below the focus
-    seen = gaussian_filter(scene, PSF_SIGMA_PX) + 0.25 * haze
+    haze = _blur(scene, size / 16)  # light from above and below the focus
+    seen = _blur(scene, PSF_SIGMA_PX) + 0.25 * haze
     seen /= np.quantile(seen, 0.9995)
     # the few brightest vesicles are compressed, not clipped, so that they keep their shape
     seen = np.where(seen > 0.8, 0.8 + 0.2 * np.tanh((seen - 0.8) / 0.2), seen)
@@ -126,7 +127,7 @@ def _cell(rng: np.random.Generator, size: int, centre: np.ndarray, radius: float
     brightness = rng.gamma(2.0, 2.4, len(vesicles))
     dots = _splat(size, vesicles, brightness)
     large = _splat(size, centre + rng.normal(0, 0.45 * radius, (9, 2)), rng.gamma(4.0, 4.5, 9))
-    return cell + outside_nucleus * (dots + gaussian_filter(large, 2.2))
+    return cell + outside_nucleus * (dots + _blur(large, 2.2))
 
 
 def _blob(
@@ -149,8 +150,14 @@ def _blob(
     return np.clip(0.5 + edge / 3.0, 0, 1)
 
 
+def _blur(image: np.ndarray, sigma_px: float) -> np.ndarray:
+    from scipy.ndimage import gaussian_filter  # late: it takes longer than everything else here
+
+    return gaussian_filter(image, sigma_px)
+
+
 def _texture(rng: np.random.Generator, size: int, scale_px: float) -> np.ndarray:
-    smooth = gaussian_filter(rng.standard_normal((size, size)), scale_px, mode="wrap")
+    smooth = _blur(rng.standard_normal((size, size)), scale_px)
     return smooth / smooth.std()
 
 

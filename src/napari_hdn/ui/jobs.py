@@ -8,13 +8,14 @@ worker by `JobWorker.quit`.
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
 from napari.qt.threading import GeneratorWorker, create_worker
 from pydantic import ValidationError
-from qtpy.QtCore import QCoreApplication, QThread
+from qtpy.QtCore import QCoreApplication, QObject, QThread
 from superqt.utils import create_worker as create_unregistered_worker
 
 from napari_hdn.api import HDNError, Notice, Stop
@@ -144,14 +145,24 @@ def look_up(
     function: Callable[[], Any],
     on_result: Callable[[Any], None],
     on_error: Callable[[Exception], None],
+    *,
+    owner: QObject | None = None,
 ) -> None:
     """Call a short function in a thread, unknown to napari's task manager.
 
-    Reading a model's summary or importing torch is no reason to ask before closing.
+    Reading a model's summary or importing torch is no reason to ask before closing. Nobody is
+    called back once Qt has deleted ``owner``.
     """
+    gone = threading.Event()
+    if owner is not None:
+        owner.destroyed.connect(lambda: gone.set())
+
+    def unless_gone(callback: Callable[[Any], None]) -> Callable[[Any], None]:
+        return lambda value: None if gone.is_set() else callback(value)
+
     create_unregistered_worker(
         function,
-        _connect={"returned": on_result, "errored": on_error},
+        _connect={"returned": unless_gone(on_result), "errored": unless_gone(on_error)},
         _ignore_errors=True,
         _start_thread=True,
     )

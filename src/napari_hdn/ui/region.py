@@ -76,8 +76,8 @@ def region_in_view(viewer: Any, layer: Image, stack: ImageStack) -> Region:
     middle, window = {}, {}
     for axis, letter in enumerate(stack.axes):
         size = stack.array.shape[axis]
-        low, high = (int(v) for v in corners[:, axis])
-        if axis not in shown or high <= low:
+        low, high = int(corners[0, axis]), int(corners[1, axis]) + 1  # the last pixel is seen, too
+        if axis not in shown or high <= low + 1:
             at = round(point[axis])
             low, high = at - PREVIEW_PX // 2, at + PREVIEW_PX // 2
         middle[letter] = int(np.clip((low + high) // 2, 0, size - 1))
@@ -117,7 +117,7 @@ class RegionWatch:
         self._layer = weakref.ref(layer)
         self.stack = stack
         self.region = region_in_view(viewer, layer, stack)
-        for events in (viewer.camera.events, viewer.dims.events.current_step):
+        for events in _moves(viewer):
             events.connect(self._on_moved)
 
     def request(self) -> PreviewRequest:
@@ -127,10 +127,16 @@ class RegionWatch:
     def close(self) -> None:
         """Look no more."""
         if (viewer := self._viewer()) is not None:
-            for events in (viewer.camera.events, viewer.dims.events.current_step):
+            for events in _moves(viewer):
                 events.disconnect(self._on_moved)
 
     def _on_moved(self) -> None:
         viewer, layer = self._viewer(), self._layer()
         if viewer is not None and layer is not None:
             self.region = region_in_view(viewer, layer, self.stack)
+
+
+def _moves(viewer: Any) -> tuple[Any, Any]:
+    """What tells that something else is in view."""
+    holder = getattr(viewer, "scene", viewer)  # since napari 0.9 the camera belongs to the scene
+    return holder.camera.events, viewer.dims.events.current_step

@@ -46,8 +46,8 @@ class Outputs:
 
     @property
     def products(self) -> tuple[str, ...]:
-        """Their names, as in layer and file names."""
-        return ("mean",) * self.mean + ("std",) * self.std
+        """Their names, as in layer and file names; the mean last, so that its layer lies on top."""
+        return ("std",) * self.std + ("mean",) * self.mean
 
 
 @dataclass(frozen=True)

@@ -46,7 +46,7 @@ class RestoreDock(DockBody):
         self.targets = Targets(self._session)
         self.mean = QCheckBox("restored image (mean)")
         self.mean.setChecked(True)
-        self.std = QCheckBox("uncertainty (std)")
+        self.std = QCheckBox("its uncertainty (standard deviation)")
         self.samples = QSpinBox()
         self.samples.setRange(1, 10_000)
         self.samples.setValue(_SAMPLES_MEAN)
@@ -67,10 +67,11 @@ class RestoreDock(DockBody):
 
     def _lay_out(self) -> None:
         form = Form()
-        form.addRow("Outputs", row(self.mean, self.std))
-        form.addRow("Samples", self.samples)
+        form.add("Outputs", self.mean)
+        form.add("", self.std)
+        form.add("Samples", self.samples)
         form.addRow(self.samples_hint)
-        form.addRow("Device", self.device)
+        form.add("Device", self.device)
         self.body.addWidget(self.models)
         self.body.addWidget(self.targets)
         self.body.addLayout(form)

@@ -57,8 +57,8 @@ class TrainDock(DockBody):
         self.train.setToolTip("Train a new model")
         self.stop.setToolTip("Stop at once and keep the model as it is now")
         self.resume.setToolTip(
-            "Go on with the model chosen beside 'Continue': one that was stopped to its end, one "
-            "that was complete for as long again as is set here"
+            "Go on with the model chosen beside 'Continue': one that was stopped to the end of its "
+            "time, one that was complete for the time set here"
         )
         self.progress = Progress()
         self._lay_out()
@@ -69,11 +69,11 @@ class TrainDock(DockBody):
 
     def _lay_out(self) -> None:
         form = Form()
-        form.addRow("Preset", self.preset)
-        form.addRow("Train for", row(self.duration, self.unit, stretch=0))
-        form.addRow("Device", self.device)
+        form.add("Preset", self.preset)
+        form.add("Train for", row(self.duration, self.unit, stretch=0))
+        form.add("Device", self.device)
         saving = Form()
-        saving.addRow("Save as", self.name)
+        saving.add("Save as", self.name)
         self.body.addWidget(self.source)
         self.body.addWidget(self.noise)
         self.body.addLayout(form)
@@ -202,18 +202,6 @@ class TrainDock(DockBody):
         self.stop.setEnabled(training and not job.stop.requested)
         self.progress.show_job(job)
         self.plot.setVisible(isinstance(job, TrainingJob))
-        self.notices.show_job(job, _facts(job))
+        self.notices.show_job(job)
         if isinstance(job, TrainingJob):
             self.plot.show_history(job.training_loss, job.validation_loss)
-
-
-def _facts(job: Job | None) -> list[str]:
-    """What is known since the training began."""
-    if not isinstance(job, TrainingJob) or job.started is None:
-        return []
-    e = job.started
-    return [
-        f"On {e.device}: {e.parameters:,} parameters, {e.training_planes} images to learn from, "
-        f"{e.validation_planes} to validate with.",
-        f"Noise: {e.noise_model}",
-    ]

@@ -13,6 +13,7 @@ from napari_hdn import api
 from napari_hdn.api import (
     HDNError,
     ImageStack,
+    Notice,
     Preview,
     PreviewRequest,
     Saved,
@@ -73,26 +74,18 @@ def continued(
     done : TrainingSummary
         How far it came: ``stopped``, ``steps``, ``seconds``.
     wanted : TrainingConfig
-        Of which only ``minutes`` or ``steps`` and ``device`` are taken: a stopped training goes on
-        to the end of its own budget or of this one, whichever is later; one that was complete
-        goes on for this much more.
+        Of which only the budget and the device are taken: a stopped training goes on to the end
+        of its own budget or of this one, if that is later; a complete one gets this budget.
     """
     changes: dict[str, Any] = {"device": wanted.device}
-    if wanted.minutes is not None:
-        before = done.seconds / 60
-        total = wanted.minutes if done.stopped else before + wanted.minutes
-        own = config.minutes if done.stopped else None
+    budget = {"minutes": wanted.minutes, "steps": wanted.steps}
+    if done.stopped:
+        same_unit = (config.minutes is None) == (wanted.minutes is None)
+        longer = (wanted.minutes or wanted.steps) > (config.minutes or config.steps)
+        if same_unit and longer:
+            changes |= budget
     else:
-        total = wanted.steps if done.stopped else done.steps + wanted.steps
-        own = config.steps if done.stopped else None
-    same_unit = (config.minutes is None) == (wanted.minutes is None)
-    if done.stopped and not same_unit:
-        return config.model_copy(update=changes)
-    total = max(total, own or 0)
-    if wanted.minutes is not None:
-        changes.update(minutes=float(total), steps=None)
-    else:
-        changes.update(steps=int(total), minutes=None)
+        changes |= budget
     return TrainingConfig.model_validate({**config.model_dump(), **changes})
 
 
@@ -131,7 +124,6 @@ class TrainingJob(Job):
         self.resume = resume
         self.training_loss = LossHistory()
         self.validation_loss = LossHistory()
-        self.started: TrainingStarted | None = None
         self.step = 0
         self.last_step: TrainingStep | None = None
         self.began = datetime.now().isoformat(timespec="seconds")
@@ -207,8 +199,8 @@ class TrainingJob(Job):
                     validation = point.part == "validation"
                     (self.validation_loss if validation else self.training_loss).add(point)
             case TrainingStarted():
-                self.started = event
                 self.step = event.first_step
+                self.notices += [Notice(text) for text in _facts(event)]
             case TrainingStep():
                 self.training_loss.add(event)
                 self.last_step = event
@@ -243,3 +235,14 @@ class TrainingJob(Job):
             "training_began": self.began,
         }
         self._preview = PreviewLayer(viewer, stack.name, placement, identity)
+
+
+def _facts(event: TrainingStarted) -> tuple[str, ...]:
+    def images(count: int) -> str:
+        return f"{count} image{'s' if count != 1 else ''}"
+
+    return (
+        f"On {event.device}: {event.parameters:,} parameters, {images(event.training_planes)} to "
+        f"learn from, {images(event.validation_planes)} to validate with.",
+        f"Noise: {event.noise_model}",
+    )

@@ -12,6 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from napari_hdn.core.errors import NoiseModelError
+from napari_hdn.core.normalisation import NoiseCurve
 
 NOISE_SCHEMA_VERSION = 1
 
@@ -55,6 +56,10 @@ class NoiseModel(nn.Module, ABC):
     def curves(self) -> int:
         """How many noise curves the model holds."""
         return 1
+
+    def curve(self, image: Tensor | None = None) -> NoiseCurve | None:
+        """The curve of each item of a batch, (B, 1, 1, 1), where it is a line with a floor."""
+        return None
 
     def variance_curve(self, signal: np.ndarray, image: int = 0) -> np.ndarray:
         """`variance` for plotting: arrays in, arrays out."""

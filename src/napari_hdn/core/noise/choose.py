@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 import numpy as np
+import torch
 
 from napari_hdn.core.axes import ImageStack
 from napari_hdn.core.config import NoiseConfig
@@ -22,6 +23,7 @@ from napari_hdn.core.noise.estimation import (
 )
 from napari_hdn.core.noise.gaussian import Gaussian
 from napari_hdn.core.noise.poisson_gaussian import PoissonGaussian
+from napari_hdn.core.normalisation import NoiseCurve
 from napari_hdn.core.statistics import check_finite, spread_planes
 
 LOOK_AT = 16  # planes or runs that decide what kind of noise this is
@@ -98,15 +100,32 @@ def estimate(
                 "counts. Each image gets a noise curve of its own."
             )
         every = _line_per_plane(images, kind, step)
-        return _model(every, f"{source}, a curve per image"), remarks
+        return _model(every, f"{source}, a curve per image", kind), remarks
     shared = fit_line(pool(measured), step)
     assert shared is not None
-    return _model([shared], source), remarks
+    return _model([shared], source, kind), remarks
 
 
-def _model(lines: Sequence[NoiseLine], source: str) -> PoissonGaussian:
+def curve_of_plane(model: NoiseModel, plane: np.ndarray) -> NoiseCurve | None:
+    """The noise curve of an image that may not have been trained on.
+
+    Where the model has a curve per image, this one's is estimated from itself, since it may have
+    been scaled differently from all others.
+    """
+    if not isinstance(model, PoissonGaussian) or model.curves == 1:
+        return model.curve()
+    part = _central(plane)
+    line = fit_line(single_image_curve(part, model.differences), quantisation_step(part))
+    if line is None:
+        middle = torch.argsort(model.gain)[model.curves // 2]
+        return model.curve(middle[None])
+    values = (line.gain, line.offset, line.floor)
+    return NoiseCurve(*(torch.tensor(v, dtype=torch.float32) for v in values))
+
+
+def _model(lines: Sequence[NoiseLine], source: str, kind: str) -> PoissonGaussian:
     return PoissonGaussian(
-        [x.gain for x in lines], [x.offset for x in lines], [x.floor for x in lines], source
+        [x.gain for x in lines], [x.offset for x in lines], [x.floor for x in lines], source, kind
     )
 
 

@@ -41,7 +41,7 @@ class Gaussian(NoiseModel):
         return signal + self.sigma * e
 
     def to_json(self) -> dict[str, Any]:
-        return {"sigma": float(self.sigma)}
+        return {"sigma": float(self.sigma.detach())}
 
     @classmethod
     def from_json(cls, data: dict[str, Any]) -> Self:
@@ -66,4 +66,4 @@ class LearnedGaussian(Gaussian):
         return torch.exp(self.log_sigma)
 
     def describe(self) -> str:
-        return f"no noise model; Gaussian likelihood with learned sigma {float(self.sigma):.3g} counts"
+        return f"no noise model; Gaussian likelihood with learned sigma {float(self.sigma.detach()):.3g} counts"

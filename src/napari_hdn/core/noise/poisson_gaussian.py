@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from napari_hdn.core.errors import NoiseModelError
+from napari_hdn.core.normalisation import NoiseCurve
 from napari_hdn.core.noise.base import NoiseModel, gaussian_log_likelihood
 
 
@@ -28,6 +29,9 @@ class PoissonGaussian(NoiseModel):
         The least variance, counts squared.
     source : str
         How the model came about, in words.
+    differences : str
+        Which differences of pixels see the whole noise (`estimation.single_image_curve`), for the
+        curve of an image that was not trained on.
 
     Raises
     ------
@@ -43,6 +47,7 @@ class PoissonGaussian(NoiseModel):
         offset: Sequence[float],
         floor: Sequence[float],
         source: str = "given",
+        differences: str = "diagonal",
     ) -> None:
         super().__init__()
         table = [np.asarray(v, dtype=np.float64).reshape(-1) for v in (gain, offset, floor)]
@@ -54,6 +59,7 @@ class PoissonGaussian(NoiseModel):
                 f"got gain {table[0]}, offset {table[1]}, least variance {table[2]}."
             )
         self.source = source
+        self.differences = differences
         self.gain: Tensor
         self.offset: Tensor
         self.floor: Tensor
@@ -64,16 +70,19 @@ class PoissonGaussian(NoiseModel):
     def curves(self) -> int:
         return len(self.gain)
 
-    def _select(self, values: Tensor, signal: Tensor, image: Tensor | None) -> Tensor:
+    def curve(self, image: Tensor | None = None) -> NoiseCurve:
+        return self._curve(image, 4)
+
+    def _curve(self, image: Tensor | None, ndim: int) -> NoiseCurve:
         if image is None or self.curves == 1:
-            return values[0]
-        return values[image].reshape(-1, *[1] * (signal.ndim - 1))  # (B, 1, 1, 1)
+            return NoiseCurve(self.gain[0], self.offset[0], self.floor[0])
+        shape = (-1, *[1] * (ndim - 1))
+        return NoiseCurve(
+            *(v[image].reshape(shape) for v in (self.gain, self.offset, self.floor))
+        )
 
     def variance(self, signal: Tensor, image: Tensor | None = None) -> Tensor:
-        gain, offset, floor = (
-            self._select(v, signal, image) for v in (self.gain, self.offset, self.floor)
-        )
-        return torch.maximum(gain * signal + offset, floor)
+        return self._curve(image, signal.ndim).variance(signal)
 
     def log_likelihood(self, counts: Tensor, signal: Tensor, image: Tensor | None = None) -> Tensor:
         return gaussian_log_likelihood(counts - signal, self.variance(signal, image))
@@ -84,11 +93,17 @@ class PoissonGaussian(NoiseModel):
 
     def to_json(self) -> dict[str, Any]:
         lists = {name: getattr(self, name).tolist() for name in ("gain", "offset", "floor")}
-        return {**lists, "source": self.source}
+        return {**lists, "source": self.source, "differences": self.differences}
 
     @classmethod
     def from_json(cls, data: dict[str, Any]) -> Self:
-        return cls(data["gain"], data["offset"], data["floor"], str(data.get("source", "file")))
+        return cls(
+            data["gain"],
+            data["offset"],
+            data["floor"],
+            str(data.get("source", "file")),
+            str(data.get("differences", "diagonal")),
+        )
 
     def describe(self) -> str:
         if self.curves == 1:

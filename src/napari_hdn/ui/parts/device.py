@@ -34,7 +34,7 @@ class DeviceChoice(Choice):
             self._timer.start(_AFTER_MS)
 
     def _look(self) -> None:
-        jobs.look_up(api.available_devices, self._on_found, self._on_error)
+        jobs.look_up(api.available_devices, self._on_found, self._on_error, owner=self)
 
     def _on_found(self, devices: list[Device]) -> None:
         _known[:] = devices

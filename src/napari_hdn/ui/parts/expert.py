@@ -132,12 +132,13 @@ class ExpertSettings(QCollapsible):
         for field in FIELDS:
             widget = self.fields[field.key] = field.widget()
             widget.setToolTip(field.tip)
-            form.addRow(field.label, widget)
+            form.add(field.label, widget)
             form.labelForField(widget).setToolTip(field.tip)
             _signal(widget).connect(lambda *_: self.changed.emit())
         layout.addLayout(form)
         layout.addWidget(Hint(_ROTATION_WORD))
         self.setContent(inside)
+        self.layout().setContentsMargins(0, 0, 0, 0)
         self.setDuration(0)
         self.collapse(animate=False)
 

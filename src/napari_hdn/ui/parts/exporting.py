@@ -18,6 +18,7 @@ from napari_hdn.ui.layers import METADATA_KEY, product_of
 from napari_hdn.ui.parts.forms import Choice, Form, Hint, row, watch
 from napari_hdn.ui.session import Session
 
+_ORDER = {"mean": 0, "std": 0, "preview": 2, "truth": 2}  # what one wants to save comes first
 _FILTER = "OME-TIFF (*.ome.tif *.ome.tiff)"
 
 
@@ -34,13 +35,14 @@ class Exporting(QWidget):
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
         form = Form()
-        form.addRow("Layer", self.layers)
-        form.addRow("Pixels", row(self.dtype, self.save, stretch=0))
+        form.add("Layer", self.layers)
+        form.add("Pixels", row(self.dtype, self.save, stretch=0))
         form.addRow(self.hint)
         layout.addLayout(form)
         events = session.viewer.layers.events
-        for event in (events.inserted, events.removed, events.reordered):
+        for event in (events.removed, events.reordered):
             watch(self, event, self.refresh)
+        watch(self, events.inserted, self._on_inserted)
         watch(self, session.job_changed, self._check)
         self.layers.currentIndexChanged.connect(self._on_layer)
         self.dtype.currentIndexChanged.connect(self._check)
@@ -54,14 +56,19 @@ class Exporting(QWidget):
             return
         before = self.layers.value()
         images = [x for x in viewer.layers if isinstance(x, Image) and not x.rgb]
-        restored = [x for x in images if product_of(x) in {"mean", "std"}]
+        images.sort(key=lambda x: _ORDER.get(product_of(x), 1))
         self.layers.blockSignals(True)
         self.layers.clear()
-        for layer in [*reversed(restored), *(x for x in images if x not in restored)]:
+        for layer in images:
             self.layers.addItem(layer.name, layer)
         self.layers.choose(before)
         self.layers.blockSignals(False)
         self._on_layer()
+
+    def _on_inserted(self, event: Any) -> None:
+        self.refresh()
+        if product_of(event.value) == "mean":  # what was just restored is what one wants to save
+            self.layers.choose(event.value)
 
     @property
     def layer(self) -> Image | None:
@@ -101,7 +108,7 @@ class Exporting(QWidget):
             on_error(error)
             return
         self.hint.say("Counting what would be clipped ...")
-        jobs.look_up(lambda: count_clipping(picture, dtype), on_result, on_error)
+        jobs.look_up(lambda: count_clipping(picture, dtype), on_result, on_error, owner=self)
 
     def _on_save(self) -> None:
         session, layer = self._session, self.layer

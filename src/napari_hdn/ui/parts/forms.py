@@ -6,7 +6,7 @@ import weakref
 from collections.abc import Callable, Iterable
 from typing import Any
 
-from qtpy.QtCore import Qt
+from qtpy.QtCore import QSize, Qt
 from qtpy.QtWidgets import (
     QComboBox,
     QFormLayout,
@@ -36,7 +36,9 @@ def watch(widget: QWidget, signal: Any, slot: Callable[..., Any]) -> None:
 
 
 class Form(QFormLayout):
-    """Labels on the left, fields as wide as the dock."""
+    """Labels on the left, in line with those of the other forms, and fields as wide as the dock."""
+
+    _LABEL_PX = 86
 
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
@@ -45,6 +47,12 @@ class Form(QFormLayout):
         self.setHorizontalSpacing(8)
         self.setFieldGrowthPolicy(QFormLayout.FieldGrowthPolicy.AllNonFixedFieldsGrow)
         self.setLabelAlignment(Qt.AlignmentFlag.AlignLeft | Qt.AlignmentFlag.AlignVCenter)
+
+    def add(self, label: str, field: QWidget) -> None:
+        """Add a field with its label."""
+        text = QLabel(label)
+        text.setMinimumWidth(self._LABEL_PX)
+        self.addRow(text, field)
 
 
 class Hint(QLabel):
@@ -120,7 +128,7 @@ class DockBody(QWidget):
         self.scroll.setWidgetResizable(True)
         self.scroll.setFrameShape(QFrame.Shape.NoFrame)
         self.scroll.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
-        inside = QWidget()
+        inside = self._inside = QWidget()
         self.body = QVBoxLayout(inside)
         self.body.setContentsMargins(0, 0, 6, 0)
         self.body.setSpacing(6)
@@ -129,4 +137,12 @@ class DockBody(QWidget):
         self.footer = QVBoxLayout()
         self.footer.setSpacing(5)
         outer.addLayout(self.footer)
-        self.setMinimumWidth(330)
+
+    def minimumSizeHint(self) -> QSize:
+        """Wide enough that nothing is cut off, with the scroll bar shown; low enough to stack."""
+        bar = self.scroll.verticalScrollBar().sizeHint().width()
+        return QSize(max(self._inside.minimumSizeHint().width() + bar + 14, 350), 260)
+
+    def sizeHint(self) -> QSize:
+        """As wide as needed; the height comes from the window."""
+        return QSize(self.minimumSizeHint().width(), super().sizeHint().height())

@@ -8,11 +8,11 @@ from napari.settings import get_settings
 from napari.utils.theme import get_theme
 from qtpy.QtWidgets import QVBoxLayout, QWidget
 
-from napari_hdn.ui.parts.forms import watch
+from napari_hdn.ui.parts.forms import Hint, watch
 from napari_hdn.ui.training import LossHistory
 
 _TRAINING, _VALIDATION = "#5fa8ff", "#ffb14a"  # told apart by the colour-blind, too
-_PARTS = (("reconstruction", "reconstruction"), ("kl", "KL"))
+_PARTS = (("reconstruction", "reconstr."), ("kl", "KL"))
 
 
 class LossPlot(QWidget):
@@ -23,14 +23,15 @@ class LossPlot(QWidget):
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
         layout.setSpacing(0)
+        layout.addWidget(Hint("Loss in nats per pixel: reconstruction, and KL below"))
         self.plots: dict[str, pg.PlotWidget] = {}
         self.curves: dict[tuple[str, str], pg.PlotDataItem] = {}
         for part, label in _PARTS:
             plot = pg.PlotWidget()
             plot.setMenuEnabled(False)
             plot.hideButtons()
-            plot.setLabel("left", f"{label} (nats/pixel)")
-            plot.getAxis("left").setWidth(54)
+            plot.setLabel("left", f"{label}")
+            plot.getAxis("left").setWidth(58)
             plot.getAxis("left").enableAutoSIPrefix(False)
             plot.getAxis("bottom").enableAutoSIPrefix(False)
             plot.showGrid(x=True, y=True, alpha=0.2)
@@ -38,9 +39,11 @@ class LossPlot(QWidget):
             layout.addWidget(plot)
         top, bottom = (self.plots[p] for p, _ in _PARTS)
         bottom.setLabel("bottom", "training step")
+        bottom.getAxis("bottom").setHeight(42)
+        top.getAxis("bottom").setStyle(showValues=False)  # those of the plot below
         bottom.setXLink(top)
-        top.setFixedHeight(120)
-        bottom.setFixedHeight(140)
+        top.setFixedHeight(112)
+        bottom.setFixedHeight(146)
         self.legend = top.addLegend(offset=(-8, 4), verSpacing=-6, labelTextSize="8pt")
         for part, _ in _PARTS:
             named = part == _PARTS[0][0]
@@ -79,6 +82,8 @@ class LossPlot(QWidget):
                 plot.getAxis(side).setPen(text)
                 plot.getAxis(side).setTextPen(text)
         self.legend.setLabelTextColor(text)
+        for _, label in self.legend.items:
+            label.setText(label.text, color=text)
 
 
 def _span(values: np.ndarray) -> tuple[float, float]:

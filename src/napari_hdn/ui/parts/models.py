@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from qtpy.QtWidgets import QFileDialog, QInputDialog, QPushButton, QVBoxLayout, QWidget
 
 from napari_hdn import api
-from napari_hdn.api import HDN, HDNError
+from napari_hdn.api import HDNError
 from napari_hdn.ui.parts.forms import Choice, Form, Hint, row, watch
 from napari_hdn.ui.parts.progress import spoken_time
 from napari_hdn.ui.session import Session
+
+if TYPE_CHECKING:
+    from napari_hdn.api import HDN
 
 
 def summarise(model: HDN) -> str:
@@ -48,7 +52,7 @@ class ModelChoice(QWidget):
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
         form = Form()
-        form.addRow(label, row(self.models, self.browse, self.rename, stretch=0))
+        form.add(label, row(self.models, self.browse, self.rename, stretch=0))
         form.addRow(self.summary)
         layout.addLayout(form)
         self.models.activated.connect(self._on_chosen)
@@ -71,7 +75,7 @@ class ModelChoice(QWidget):
         self.models.blockSignals(True)
         self.models.clear()
         if current is None:
-            self.models.addItem("none chosen" if folders else "none trained yet", None)
+            self.models.addItem("none chosen" if folders else "none yet", None)
         for folder in folders:
             self.models.addItem(folder.name, folder)
             self.models.setItemData(self.models.count() - 1, str(folder), 3)  # tool tip

@@ -17,7 +17,7 @@ from napari_hdn.api import NoiseConfig
 from napari_hdn.ui.parts.forms import Choice, Form, Hint, row
 
 _WORDS = {
-    "auto": "Finds variance = gain × signal + offset from the images alone.",
+    "auto": "Finds variance = gain × signal + offset by itself.",
     "gaussian": "The same spread everywhere, as after a camera's own processing.",
     "file": "A noise_model.json, such as from the folder of another model.",
 }
@@ -48,9 +48,9 @@ class NoiseChoice(QWidget):
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
         form = self._form = Form()
-        form.addRow("Noise model", self.source)
-        form.addRow("Sigma", self.sigma)
-        form.addRow("File", self._file)
+        form.add("Noise model", self.source)
+        form.add("Sigma", self.sigma)
+        form.add("File", self._file)
         form.addRow(self.hint)
         layout.addLayout(form)
         self.source.currentIndexChanged.connect(self._on_source)

@@ -21,9 +21,9 @@ class Notices(QTextEdit):
         self.setPlaceholderText("What happens is told here.")
         self._lines: list[str] = []
 
-    def show_job(self, job: Job | None, before: list[str] | None = None) -> None:
-        """Show the notices of a job, after some lines of the caller's."""
-        lines = [html.escape(text) for text in before or []]
+    def show_job(self, job: Job | None) -> None:
+        """Show the notices of a job."""
+        lines = []
         for notice in job.notices if job is not None else []:
             text = html.escape(notice.text)
             if notice.severity == "warning":

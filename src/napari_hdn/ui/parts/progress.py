@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 from qtpy.QtWidgets import QProgressBar, QVBoxLayout, QWidget
 
 from napari_hdn.ui.jobs import Job
@@ -49,7 +51,8 @@ class Progress(QWidget):
             self.bar.setRange(0, 1000)
             self.bar.setValue(round(1000 * (job.fraction or 0)))
         left = ""
-        if job.running and job.remaining_s is not None and not job.stop.requested:
+        known = job.remaining_s is not None and math.isfinite(job.remaining_s)
+        if job.running and known and not job.stop.requested:
             left = f" – {spoken_time(job.remaining_s)} left"
         self.bar.setFormat(f"%p %{left}")
         self.line.say(job.status, warning=job.failed)

@@ -26,6 +26,7 @@ class LayerChoice(Choice):
     def __init__(self, session: Session) -> None:
         super().__init__()
         self._session = session
+        self.keep_folder = False  # a folder is in use; without, new layers win over an empty choice
         events = session.viewer.layers.events
         for event in (events.inserted, events.removed, events.reordered):
             watch(self, event, self.refresh)
@@ -42,7 +43,7 @@ class LayerChoice(Choice):
         viewer = self._session.viewer
         if viewer is None:
             return
-        before = self.value()
+        before = self.value() if self._deliberate() else None
         layers = [layer for layer in viewer.layers if selectable(layer)]
         # raw images first: what this plugin made is rarely what one wants to learn from
         layers.sort(key=lambda layer: product_of(layer) in {"mean", "truth"})
@@ -55,8 +56,15 @@ class LayerChoice(Choice):
         if before is None and layers:
             self.setCurrentIndex(0)
         self.blockSignals(False)
-        if self.value() is not before:
+        if before is None or self.value() is not before:
             self.currentIndexChanged.emit(self.currentIndex())
+
+    def _deliberate(self) -> bool:
+        """Whether the present choice is worth keeping when a better one arrives."""
+        value = self.value()
+        if value == FOLDER:
+            return self.keep_folder
+        return value is not None and product_of(value) not in {"mean", "truth"}
 
     def _follow_name(self, event: Any) -> None:
         watch(self, event.value.events.name, self.refresh)
@@ -111,10 +119,10 @@ class ImageSource(QWidget):
         self.channel = Choice()
         self.hint = Hint()
         form = self.form = Form(self)
-        form.addRow("Images", self.images)
-        form.addRow("", self.folder)
-        form.addRow("Axes", self.axes)
-        form.addRow("Channel", self.channel)
+        form.add("Images", self.images)
+        form.add("", self.folder)
+        form.add("Axes", self.axes)
+        form.add("Channel", self.channel)
         form.addRow(self.hint)
         self.images.currentIndexChanged.connect(self._on_image_chosen)
         self.folder.changed.connect(self._on_folder_changed)
@@ -161,6 +169,7 @@ class ImageSource(QWidget):
         self._folder_stacks = None
         self.axes.clear()
         folder = self.folder.path
+        self.images.keep_folder = folder is not None
         if folder is not None:
 
             def on_result(stacks: list[ImageStack]) -> None:
@@ -177,7 +186,7 @@ class ImageSource(QWidget):
                     self._folder_stacks = error
                     self._check()
 
-            jobs.look_up(lambda: api.open_images([folder]), on_result, on_error)
+            jobs.look_up(lambda: api.open_images([folder]), on_result, on_error, owner=self)
         self._check()
 
     def _on_axes_edited(self, text: str) -> None:

@@ -1,0 +1,80 @@
+import numpy as np
+import pytest
+import torch
+
+from napari_hdn.core.axes import ImageStack
+from napari_hdn.core.config import NoiseConfig
+from napari_hdn.core.errors import ImageError, NoiseModelError
+from napari_hdn.core.noise.choose import curve_of_plane, estimate, make_noise_model
+from napari_hdn.core.noise.gaussian import Gaussian
+from simulated import counts, scene, true_variance
+
+
+def stack(array):
+    return ImageStack(array, "TYX", "cells")
+
+
+def test_known_sigma_is_taken_as_it_is():
+    model, remarks = make_noise_model([], NoiseConfig(source="gaussian", sigma=25))
+    assert isinstance(model, Gaussian) and float(model.sigma) == 25 and remarks == []
+
+
+def test_repeats_are_found_and_used():
+    rng = np.random.default_rng(0)
+    fields = [counts(rng, scene(rng), frames=4) for _ in range(2)]
+    model, remarks = estimate([stack(np.concatenate(fields))])
+    assert "2 static field(s) with 4 repeats" in model.source and remarks == []
+    assert float(model.variance(torch.tensor(220.0))) == pytest.approx(true_variance(60.0), rel=0.05)
+
+
+def test_single_images_are_used_where_nothing_repeats():
+    rng = np.random.default_rng(1)
+    images = np.concatenate([counts(rng, scene(rng)) for _ in range(3)])
+    model, remarks = estimate([stack(images)])
+    assert "noisy images alone" in model.source and model.curves == 1 and remarks == []
+    assert float(model.variance(torch.tensor(220.0))) == pytest.approx(true_variance(60.0), rel=0.1)
+
+
+def test_images_scaled_apart_get_a_curve_each():
+    rng = np.random.default_rng(2)
+    scales = [1.0, 2.0, 4.0]
+    images = np.concatenate([k * counts(rng, scene(rng)) for k in scales])
+    model, remarks = estimate([stack(images)])
+    assert model.curves == 3
+    np.testing.assert_allclose(model.gain.numpy(), 2 * np.array(scales), rtol=0.15)
+    assert any("scaled apart" in r for r in remarks)
+    unseen = 3 * counts(rng, scene(rng))[0]
+    assert float(curve_of_plane(model, unseen).gain) == pytest.approx(6, rel=0.15)
+
+
+def test_line_noise_is_told_and_its_variance_included():
+    rng = np.random.default_rng(3)
+    images = []
+    for _ in range(3):
+        noisy = counts(rng, scene(rng))[0]
+        images.append(noisy + np.repeat(rng.normal(0, 15, (256, 32)), 8, axis=1))
+    model, remarks = estimate([stack(np.stack(images).astype(np.float32))])
+    assert any("correlated along x" in r for r in remarks)
+    assert model.differences == "y"
+    expected = true_variance(60.0) + 225
+    assert float(model.variance(torch.tensor(220.0))) == pytest.approx(expected, rel=0.15)
+
+
+def test_saturation_is_told():
+    rng = np.random.default_rng(4)
+    images = np.minimum(np.concatenate([counts(rng, scene(rng)) for _ in range(2)]), 260)
+    _, remarks = estimate([stack(images)])
+    assert any("saturated at 260" in r for r in remarks)
+
+
+def test_nan_is_refused():
+    image = counts(np.random.default_rng(5), scene(np.random.default_rng(5)))
+    image[0, 3, 4] = np.nan
+    with pytest.raises(ImageError, match=r"cells, plane 0: 1 of 65536 pixels"):
+        estimate([stack(image)])
+
+
+def test_too_small_for_an_estimate():
+    tiny = np.random.default_rng(6).normal(100, 3, (1, 16, 16)).astype(np.float32)
+    with pytest.raises(NoiseModelError, match="could not be estimated"):
+        estimate([stack(tiny)])

@@ -1,0 +1,181 @@
+"""A real viewer, docks opened as a user opens them, and a training that tests can hold."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+import pytest
+from superqt.utils import WorkerBase
+
+from napari_hdn import api
+from napari_hdn.core import events as ev
+from napari_hdn.ui.session import session_of
+
+PLUGIN = "napari-hdn"
+
+
+@pytest.fixture
+def viewer(make_napari_viewer_proxy: Callable[..., Any], qtbot: Any) -> Iterator[Any]:
+    """A shown viewer; at the end its job is stopped and all threads are waited for."""
+    viewer = make_napari_viewer_proxy(show=True)
+    session = session_of(viewer)
+    yield viewer
+    session.stop()
+    qtbot.waitUntil(lambda: session.job is None, timeout=20_000)
+    WorkerBase.await_workers(20_000)
+    qtbot.wait(20)  # what the threads still had to say
+
+
+@pytest.fixture
+def session(viewer: Any) -> Any:
+    return session_of(viewer)
+
+
+@pytest.fixture
+def open_dock(viewer: Any) -> Callable[[str], Any]:
+    """Open a dock by the name that the menu shows."""
+    return lambda name: viewer.window.add_plugin_dock_widget(PLUGIN, name)[1]
+
+
+@pytest.fixture
+def train_dock(open_dock: Callable[[str], Any]) -> Any:
+    return open_dock("Train HDN")
+
+
+@pytest.fixture
+def errors(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """What was shown to the user as an error, without a traceback."""
+    shown: list[str] = []
+    monkeypatch.setattr("napari_hdn.ui.session.show_error", shown.append)
+    return shown
+
+
+@pytest.fixture
+def tiny() -> Callable[[Any, int], None]:
+    """Set a Train dock to the smallest network there is, for some steps."""
+
+    def choose(dock: Any, steps: int) -> None:
+        values = {
+            "network.levels": 2,
+            "network.blocks": 1,
+            "network.channels": 8,
+            "network.latent_channels": 4,
+            "batch_size": 2,
+            "patch_px": 16,
+        }
+        for key, value in values.items():
+            dock.expert.fields[key].setValue(value)
+        dock.expert.fields["precision"].choose("float32")
+        dock.unit.choose("steps")
+        dock.duration.setValue(steps)
+        dock.device.choose("cpu")
+
+    return choose
+
+
+@pytest.fixture
+def until_free(qtbot: Any, session: Any) -> Callable[..., None]:
+    """Wait until no job runs."""
+
+    def wait(seconds: float = 60) -> None:
+        qtbot.waitUntil(lambda: session.job is None, timeout=int(1000 * seconds))
+
+    return wait
+
+
+@pytest.fixture
+def held_training(monkeypatch: pytest.MonkeyPatch) -> SimpleNamespace:
+    """Replaces `api.train` by one that speaks and then waits for Stop or for the test.
+
+    Attributes: ``go_on`` (an Event that lets it finish), ``calls``, ``requests`` (previews asked
+    for), ``saved`` (folders), ``error`` (raised after the first events, if set), ``threads``.
+    """
+    state = SimpleNamespace(
+        go_on=threading.Event(), calls=[], requests=[], saved=[], error=None, threads=[]
+    )
+
+    def train(
+        images: Any,
+        config: Any,
+        *,
+        folder: Path | None = None,
+        resume: bool = False,
+        stop: ev.Stop | None = None,
+        preview: Any = None,
+    ) -> Iterator[Any]:
+        state.calls.append(SimpleNamespace(images=images, config=config, folder=folder))
+        state.threads.append(threading.current_thread())
+        yield ev.TrainingStarted("CPU", 1234, "variance = 2 s + 3", 9, 1, 0, folder)
+        yield ev.TrainingStep(1, 0.25, 1.0, 75.0, 5.5, 5.0, 0.5, (0.4, 0.1), 1e-3)
+        yield ev.Validation(1, 6.0, 5.25, 0.75, (0.5, 0.25))
+        if state.error is not None:
+            raise state.error
+        request = preview()
+        if request is not None:
+            state.requests.append(request)
+            yield ev.Preview(1, request.image / 2, request.tag)
+        while not stop.requested and not state.go_on.is_set():
+            state.go_on.wait(0.02)
+            again = preview()
+            if again is not None and again.tag != request.tag:
+                request = again
+                state.requests.append(request)
+                yield ev.Preview(2, request.image / 2, request.tag)
+        folder.mkdir(parents=True, exist_ok=True)
+        state.saved.append(folder)
+        yield ev.Saved(7, folder)
+        model = SimpleNamespace(
+            folder=folder,
+            name=folder.name,
+            config=config,
+            parameters=1234,
+            can_continue=True,
+            noise_model=SimpleNamespace(describe=lambda: "variance = 2 s + 3"),
+            summary=SimpleNamespace(
+                steps=7,
+                seconds=75.0,
+                created="2026-01-02T03:04:05",
+                version="0",
+                data=("noisy",),
+                stopped=True,
+                history=(),
+            ),
+        )
+        yield ev.TrainingFinished(model, 7, stop.requested, folder)
+
+    monkeypatch.setattr(api, "train", train)
+    return state
+
+
+@pytest.fixture
+def noisy() -> np.ndarray:
+    """(T, Y, X) = (4, 96, 80) uint16 counts."""
+    rng = np.random.default_rng(5)
+    y, x = np.mgrid[:96, :80]
+    signal = 40 + 30 * np.sin(y / 9) * np.cos(x / 7)
+    return (rng.poisson(signal, (4, 96, 80)) * 2 + 100).astype(np.uint16)
+
+
+@pytest.fixture
+def trained(tmp_path_factory: pytest.TempPathFactory, noisy: np.ndarray) -> Path:
+    """A tiny model in the models folder, made without a screen."""
+    from napari_hdn.core.config import NetworkConfig, TrainingConfig
+
+    config = TrainingConfig(
+        network=NetworkConfig(levels=2, channels=8, latent_channels=4),
+        steps=4,
+        minutes=None,
+        patch_px=16,
+        batch_size=2,
+        device="cpu",
+        precision="float32",
+    )
+    folder = api.free_model_folder("tiny")
+    for _ in api.train([api.ImageStack(noisy, "TYX", "noisy")], config, folder=folder):
+        pass
+    return folder

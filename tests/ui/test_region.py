@@ -1,0 +1,114 @@
+"""What is in view, in a real canvas."""
+
+import numpy as np
+import pytest
+
+from napari_hdn.api import ImageStack
+from napari_hdn.ui.layers import Placement, product_of, stack_of
+from napari_hdn.ui.outputs import PreviewLayer
+from napari_hdn.ui.region import PREVIEW_PX, Region, RegionWatch, central_region, region_in_view
+
+
+@pytest.fixture
+def raw_viewer(viewer):
+    return viewer.__wrapped__
+
+
+def look_at(viewer, qtbot, centre, zoom):
+    viewer.scene.camera.center = centre
+    viewer.scene.camera.zoom = zoom
+    qtbot.wait(100)
+
+
+def test_the_visible_part_is_found_and_limited(raw_viewer, qtbot):
+    viewer = raw_viewer
+    layer = viewer.add_image(np.zeros((5, 1200, 1000), np.uint16), scale=(1, 0.5, 0.5))
+    stack = stack_of(layer)
+    qtbot.wait(100)
+    viewer.reset_view()
+    qtbot.wait(100)
+    viewer.dims.set_current_step(0, 3)
+    region = region_in_view(viewer, layer, stack)
+    assert region.index == (3,)
+    assert region.ys == slice(344, 856)  # 512 around the middle of 1200
+    assert region.xs == slice(244, 756)
+
+    look_at(viewer, qtbot, (0, 100.0, 50.0), zoom=viewer.scene.camera.zoom * 20)
+    region = region_in_view(viewer, layer, stack)
+    middle = (region.ys.start + region.ys.stop) / 2, (region.xs.start + region.xs.stop) / 2
+    np.testing.assert_allclose(middle, (200, 100), atol=2)  # 100 um at 0.5 um a pixel
+    assert region.ys.stop - region.ys.start < PREVIEW_PX
+
+
+def test_a_small_image_is_seen_whole_and_outside_means_its_edge(raw_viewer, qtbot):
+    viewer = raw_viewer
+    layer = viewer.add_image(np.zeros((96, 80), np.uint16))
+    stack = stack_of(layer)
+    qtbot.wait(100)
+    assert region_in_view(viewer, layer, stack) == Region((), slice(0, 96), slice(0, 80))
+    look_at(viewer, qtbot, (5000, 5000), zoom=50)
+    region = region_in_view(viewer, layer, stack)
+    assert 0 <= region.ys.start < region.ys.stop <= 96
+    assert 0 <= region.xs.start < region.xs.stop <= 80
+
+
+def test_other_axis_orders_3d_views_and_hidden_axes(raw_viewer, qtbot):
+    viewer = raw_viewer
+    array = np.arange(6 * 70 * 90).reshape(70, 90, 6).astype(np.float32)
+    layer = viewer.add_image(array, name="yxz")
+    stack = ImageStack(array, "YXZ")
+    qtbot.wait(100)
+    region = region_in_view(viewer, layer, stack)  # X and Z are on the screen
+    piece = region.read(stack).image
+    (z,) = region.index
+    np.testing.assert_array_equal(piece, array[region.ys, region.xs, z])
+    viewer.dims.ndisplay = 3
+    qtbot.wait(100)
+    region = region_in_view(viewer, layer, stack)
+    assert region.read(stack).image.shape == (70, 90)
+
+
+def test_the_watch_follows_slider_and_camera_until_closed(raw_viewer, qtbot):
+    viewer = raw_viewer
+    array = np.arange(3 * 80 * 80).reshape(3, 80, 80).astype(np.uint16)
+    layer = viewer.add_image(array)
+    watch = RegionWatch(viewer, layer, stack_of(layer))
+    viewer.dims.set_current_step(0, 2)
+    assert watch.region.index == (2,)
+    np.testing.assert_array_equal(watch.request().image, array[2])
+    watch.close()
+    viewer.dims.set_current_step(0, 1)
+    assert watch.region.index == (2,)
+
+
+def test_one_preview_layer_lies_where_its_piece_does(raw_viewer, qtbot):
+    viewer = raw_viewer
+    array = np.arange(3 * 200 * 100).reshape(3, 200, 100).astype(np.float32)
+    layer = viewer.add_image(
+        array, name="a", scale=(1, 2, 2), translate=(0, 10, 20), contrast_limits=(1, 7)
+    )
+    before = layer.data.copy()
+    preview = PreviewLayer(viewer, "a", Placement.of(layer), {"model": "m"})
+    stack = stack_of(layer)
+    for region in (
+        Region((1,), slice(20, 90), slice(5, 75)),
+        Region((2,), slice(100, 164), slice(30, 100)),
+    ):
+        preview.show(stack, region, region.read(stack).image)
+        shown = viewer.layers["a [HDN preview]"]
+        t, y, x = region.index[0], region.ys.start, region.xs.start
+        world = layer.data_to_world((t, y + 3, x + 4))
+        np.testing.assert_allclose(shown.world_to_data(world), (0, 3, 4), atol=1e-9)
+        assert shown.data[0, 3, 4] == array[t, y + 3, x + 4]
+    assert len(viewer.layers) == 2
+    assert tuple(shown.contrast_limits) == (1, 7)
+    assert shown.metadata["napari-hdn"] == {"model": "m", "product": "preview"}
+    assert product_of(shown) == "preview"
+    assert viewer.layers.selection.active is layer
+    np.testing.assert_array_equal(layer.data, before)
+
+
+def test_images_that_nobody_sees_are_previewed_in_their_middle():
+    stack = ImageStack(np.zeros((2, 2000, 300)), "TYX")
+    region = central_region(stack)
+    assert region == Region((0,), slice(744, 1256), slice(0, 300))
