@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from pydantic import ValidationError
 from qtpy.QtWidgets import QCheckBox, QPushButton, QSpinBox
 
-from napari_hdn.api import HDN, HDNError, RestorationConfig
+from napari_hdn.api import HDNError, RestorationConfig
 from napari_hdn.ui.jobs import Job, explain
 from napari_hdn.ui.parts.device import DeviceChoice
 from napari_hdn.ui.parts.exporting import Exporting
@@ -23,6 +23,8 @@ from napari_hdn.ui.session import session_of
 
 if TYPE_CHECKING:
     import napari
+
+    from napari_hdn.api import HDN
 
 _SAMPLES_MEAN, _SAMPLES_STD = 2, 16
 _KINDS = ("restoration", "export")

@@ -1,0 +1,110 @@
+import json
+
+import numpy as np
+import pytest
+import torch
+
+from napari_hdn.core import checkpoint
+from napari_hdn.core.errors import ModelFolderError, OutputError
+from simulated import run_to_end, simulate
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    from napari_hdn.core.axes import ImageStack
+    from napari_hdn.core.config import TrainingConfig
+    from simulated import TINY
+
+    config = TrainingConfig(
+        network=TINY, minutes=None, steps=3, patch_px=16, batch_size=2, device="cpu"
+    )
+    folder = tmp_path_factory.mktemp("trained") / "model"
+    run_to_end([ImageStack(simulate(), "TYX", "cells")], config, folder=folder)
+    return folder
+
+
+@pytest.fixture
+def copy(folder, tmp_path):
+    import shutil
+
+    return shutil.copytree(folder, tmp_path / "copy")
+
+
+def test_saved_and_loaded_models_restore_the_same(folder, tmp_path):
+    model = checkpoint.load(folder)
+    again = checkpoint.load(model.save(tmp_path / "again"))
+    image = simulate((30, 41))
+    np.testing.assert_array_equal(
+        model.restore(image, "YX", precision="float32").mean,
+        again.restore(image, "YX", precision="float32").mean,
+    )
+    assert again.summary == model.summary and again.config == model.config
+    assert again.normalisation == model.normalisation and again.normalisation.stabilised
+
+
+def test_a_folder_holds_no_pickle_and_states_its_version(folder):
+    assert sorted(p.name for p in folder.iterdir()) == [
+        "config.json", "noise_model.json", "resume.ckpt", "weights.safetensors",
+    ]  # fmt: skip
+    data = json.loads((folder / "config.json").read_text())
+    assert data["schema_version"] == 1 and data["version"]
+    assert set(torch.load(folder / "resume.ckpt", weights_only=True)) >= {"step", "optimizer"}
+
+
+@pytest.mark.parametrize("name", ["config.json", "weights.safetensors", "noise_model.json"])
+def test_missing_files_are_named(copy, name):
+    (copy / name).unlink()
+    with pytest.raises(ModelFolderError, match=f"{name} is missing"):
+        checkpoint.load(copy)
+
+
+@pytest.mark.parametrize("name", ["config.json", "weights.safetensors", "noise_model.json"])
+def test_damaged_files_are_named(copy, name):
+    data = (copy / name).read_bytes()
+    (copy / name).write_bytes(data[: len(data) // 2])
+    with pytest.raises(ModelFolderError, match=name):
+        checkpoint.load(copy)
+
+
+def test_damaged_resume_file_is_named(copy):
+    data = (copy / "resume.ckpt").read_bytes()
+    (copy / "resume.ckpt").write_bytes(data[: len(data) // 2])
+    with pytest.raises(ModelFolderError, match=r"resume\.ckpt"):
+        checkpoint.load_resume(copy)
+    (copy / "resume.ckpt").unlink()
+    with pytest.raises(ModelFolderError, match="cannot be continued"):
+        checkpoint.load_resume(copy)
+
+
+def test_a_newer_model_is_refused(copy):
+    data = json.loads((copy / "config.json").read_text())
+    data["schema_version"], data["version"] = 99, "9.1"
+    (copy / "config.json").write_text(json.dumps(data))
+    with pytest.raises(ModelFolderError, match=r"newer napari-hdn \(9.1, format 99"):
+        checkpoint.load(copy)
+
+
+def test_weights_of_another_network_are_refused(copy):
+    data = json.loads((copy / "config.json").read_text())
+    data["training"]["network"]["channels"] = 16
+    (copy / "config.json").write_text(json.dumps(data))
+    with pytest.raises(ModelFolderError, match="weights"):
+        checkpoint.load(copy)
+
+
+def test_no_folder(tmp_path):
+    with pytest.raises(ModelFolderError, match="no model folder"):
+        checkpoint.load(tmp_path / "none")
+
+
+def test_a_full_disk_leaves_the_old_model_whole(copy, monkeypatch):
+    model = checkpoint.load(copy)
+    before = {p.name: p.read_bytes() for p in copy.iterdir()}
+
+    def full(source, target):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("os.replace", full)
+    with pytest.raises(OutputError, match="No space left on device"):
+        model.save(copy)
+    assert {p.name: p.read_bytes() for p in copy.iterdir()} == before

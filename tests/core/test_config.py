@@ -1,0 +1,37 @@
+import pytest
+from pydantic import ValidationError
+
+from napari_hdn.core.config import NetworkConfig, NoiseConfig, RestorationConfig, TrainingConfig
+
+
+def test_json_round_trip():
+    config = TrainingConfig(
+        network=NetworkConfig(levels=3, deactivated_levels=(1, 2)),
+        noise=NoiseConfig(source="gaussian", sigma=25),
+        seed=7,
+    )
+    assert TrainingConfig.model_validate_json(config.model_dump_json()) == config
+
+
+@pytest.mark.parametrize(
+    ("make", "message"),
+    [
+        (lambda: TrainingConfig(patch_px=50), "Patch 50 is not a multiple of 16, .* choose 50 -> 64"),
+        (lambda: TrainingConfig(minutes=3, steps=3), "either minutes or steps"),
+        (lambda: TrainingConfig(minutes=None), "either minutes or steps"),
+        (lambda: NetworkConfig(deactivated_levels=(5,)), "Level 5 cannot be switched off"),
+        (lambda: NetworkConfig(deactivated_levels=(4,)), "Level 4 is the top"),
+        (lambda: NoiseConfig(source="gaussian"), "needs its sigma"),
+        (lambda: NoiseConfig(source="file"), "Choose the noise model file"),
+        (lambda: RestorationConfig(std=True), "at least 3 samples"),
+        (lambda: TrainingConfig(learning_rat=1), "learning_rat"),
+    ],
+)
+def test_contradictions_are_refused(make, message):
+    with pytest.raises(ValidationError, match=message):
+        make()
+
+
+def test_configs_are_frozen():
+    with pytest.raises(ValidationError, match="frozen"):
+        TrainingConfig().seed = 3
