@@ -31,7 +31,9 @@ def scene(rng, size=256):
 
 def counts(rng, photons, gain=2.0, offset=100.0, read=3.0, frames=1):
     shape = (frames, *photons.shape)
-    return (rng.poisson(photons, shape) * gain + offset + rng.normal(0, read, shape)).astype(np.float32)
+    return (rng.poisson(photons, shape) * gain + offset + rng.normal(0, read, shape)).astype(
+        np.float32
+    )
 
 
 def true_variance(photons, gain=2.0, read=3.0):

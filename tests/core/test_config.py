@@ -16,7 +16,10 @@ def test_json_round_trip():
 @pytest.mark.parametrize(
     ("make", "message"),
     [
-        (lambda: TrainingConfig(patch_px=50), "Patch 50 is not a multiple of 16, .* choose 50 -> 64"),
+        (
+            lambda: TrainingConfig(patch_px=50),
+            "Patch 50 is not a multiple of 16, .* choose 50 -> 64",
+        ),
         (lambda: TrainingConfig(minutes=3, steps=3), "either minutes or steps"),
         (lambda: TrainingConfig(minutes=None), "either minutes or steps"),
         (lambda: NetworkConfig(deactivated_levels=(5,)), "Level 5 cannot be switched off"),

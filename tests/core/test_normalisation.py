@@ -36,7 +36,9 @@ def test_noise_has_unit_size_at_every_signal():
 
 def test_plain_and_stabilised_normalisation_are_undone():
     x = COUNTS.float().reshape(1, 1, 3, -1)
-    torch.testing.assert_close(Normalisation(100.0, 30.0).invert(Normalisation(100.0, 30.0).apply(x)), x)
+    torch.testing.assert_close(
+        Normalisation(100.0, 30.0).invert(Normalisation(100.0, 30.0).apply(x)), x
+    )
     n, c = Normalisation(5.0, 3.0, stabilised=True), curve(2.2, 400, 90)
     torch.testing.assert_close(n.invert(n.apply(x, c), c).float(), x, atol=0.01, rtol=1e-4)
 

@@ -58,12 +58,16 @@ def test_average_is_the_exponential_one():
         expected_weight = decay * expected_weight + (1 - decay) * weight.detach()
         expected_mean = decay * expected_mean + (1 - decay) * mean
     torch.testing.assert_close(averaged.network.last.weight.detach(), expected_weight)
-    torch.testing.assert_close(averaged.network.bottom_up[0][1].norms[0].running_mean, expected_mean)
+    torch.testing.assert_close(
+        averaged.network.bottom_up[0][1].norms[0].running_mean, expected_mean
+    )
 
 
 def test_recomputed_batch_norm_is_that_of_the_batches():
     net = network()
-    batches = [torch.randn(4, 1, 16, 16, generator=torch.Generator().manual_seed(k)) for k in range(3)]
+    batches = [
+        torch.randn(4, 1, 16, 16, generator=torch.Generator().manual_seed(k)) for k in range(3)
+    ]
     recompute_batch_norm(net, batches, torch.Generator().manual_seed(0))
     first = net.first_block.norms[0]
     with torch.no_grad():

@@ -40,7 +40,9 @@ def test_an_image_of_one_patch_is_all_training(tiny_config):
 
 def test_too_small_an_image_says_what_to_choose(tiny_config):
     config = tiny_config.model_copy(update={"patch_px": 64})
-    with pytest.raises(ImageError, match=r"56 x 40 pixels, less than a patch of 64 x 64; choose patch 64 -> 40"):
+    with pytest.raises(
+        ImageError, match=r"56 x 40 pixels, less than a patch of 64 x 64; choose patch 64 -> 40"
+    ):
         split_regions([ImageStack(numbered(1), "TYX", "small")], config)
 
 

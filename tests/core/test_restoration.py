@@ -8,7 +8,13 @@ from napari_hdn.core.axes import ImageStack
 from napari_hdn.core.config import RestorationConfig
 from napari_hdn.core.devices import Device
 from napari_hdn.core.errors import ConfigurationError, ImageError
-from napari_hdn.core.events import Notice, PlaneRestored, RestorationFinished, RestorationProgress, Stop
+from napari_hdn.core.events import (
+    Notice,
+    PlaneRestored,
+    RestorationFinished,
+    RestorationProgress,
+    Stop,
+)
 from napari_hdn.core.hdn import HDN, TrainingSummary
 from napari_hdn.core.noise.poisson_gaussian import PoissonGaussian
 from napari_hdn.core.normalisation import Normalisation
@@ -62,7 +68,9 @@ def test_default_is_one_antithetic_pair(model):
     image = simulate((32, 32))
     pair = [draw(model, image, 0, sign) for sign in (1.0, -1.0)]
     assert np.abs(pair[0] - pair[1]).max() > 0.1
-    np.testing.assert_allclose(model.restore(image, "YX", **EXACT).mean, np.mean(pair, axis=0), rtol=1e-5)
+    np.testing.assert_allclose(
+        model.restore(image, "YX", **EXACT).mean, np.mean(pair, axis=0), rtol=1e-5
+    )
 
 
 def test_mean_and_std_are_those_of_independent_samples(model):
@@ -168,7 +176,9 @@ def test_planes_are_read_one_at_a_time_as_they_are_asked_for(model):
 def test_stop_keeps_the_planes_that_are_done(model):
     stop = Stop()
     events = []
-    for event in restore(model, ImageStack(simulate((5, 32, 32)), "TYX"), RestorationConfig(**EXACT), stop=stop):
+    for event in restore(
+        model, ImageStack(simulate((5, 32, 32)), "TYX"), RestorationConfig(**EXACT), stop=stop
+    ):
         events.append(event)
         if isinstance(event, PlaneRestored) and event.index == (1,):
             stop.request()
@@ -177,7 +187,9 @@ def test_stop_keeps_the_planes_that_are_done(model):
 
 
 def test_progress_ends_at_one(model):
-    events = list(restore(model, ImageStack(simulate((2, 32, 32)), "TYX"), RestorationConfig(**EXACT)))
+    events = list(
+        restore(model, ImageStack(simulate((2, 32, 32)), "TYX"), RestorationConfig(**EXACT))
+    )
     fractions = [e.fraction for e in events if isinstance(e, RestorationProgress)]
     assert fractions == sorted(fractions) and fractions[-1] == 1.0
     assert events[-1] == RestorationFinished(2, 2, stopped=False)

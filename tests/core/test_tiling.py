@@ -20,7 +20,12 @@ def test_kept_parts_cover_a_plane_once(shape, tile, halo):
 
 def test_the_halo_is_seen_on_every_side():
     middle = plan_tiles((96, 96), 32, 16, 16)[4]
-    assert (middle.y.start, middle.inner_y.start, middle.inner_y.stop, middle.y.stop) == (16, 32, 64, 80)
+    assert (middle.y.start, middle.inner_y.start, middle.inner_y.stop, middle.y.stop) == (
+        16,
+        32,
+        64,
+        80,
+    )
 
 
 def test_padding_is_to_the_next_multiple():

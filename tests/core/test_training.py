@@ -88,7 +88,7 @@ def test_a_finished_training_gets_its_budget_once_more(stack, tiny_config, tmp_p
     assert more.step == 12
     (started,) = [e for e in events if isinstance(e, TrainingStarted)]
     assert started.first_step == 6
-    assert [r.step for r in more.model.summary.history][0] <= 6
+    assert next(r.step for r in more.model.summary.history) <= 6
 
 
 def test_a_stopped_model_can_be_used_at_once(stack, tiny_config, tmp_path, every_step):
@@ -210,7 +210,9 @@ def test_an_existing_folder_is_never_overwritten(stack, tiny_config, tmp_path):
         list(train([stack], tiny_config, resume=True))
 
 
-def test_a_full_disk_does_not_end_training_nor_lose_the_model(stack, tiny_config, tmp_path, monkeypatch):
+def test_a_full_disk_does_not_end_training_nor_lose_the_model(
+    stack, tiny_config, tmp_path, monkeypatch
+):
     def full(source, target):
         raise OSError(28, "No space left on device")
 

@@ -9,8 +9,8 @@ from __future__ import annotations
 
 import json
 import os
-from dataclasses import asdict
 from collections.abc import Callable
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -34,7 +34,7 @@ CONFIG, WEIGHTS, NOISE, RESUME = (
 )
 
 
-def _write(path: Path, write: Callable[[Path], None]) -> None:
+def _write(path: Path, write: Callable[[Path], object]) -> None:
     """Write through a temporary neighbour and move it into place."""
     beside = path.with_name(f".{path.name}.{os.getpid()}.part")
     try:
@@ -52,7 +52,7 @@ def _write(path: Path, write: Callable[[Path], None]) -> None:
 
 def _write_json(path: Path, data: dict[str, Any]) -> None:
     text = json.dumps(data, indent=1, allow_nan=False)
-    _write(path, lambda p: p.write_text(text, encoding="utf-8") and None)  # type: ignore[func-returns-value]
+    _write(path, lambda p: p.write_text(text, encoding="utf-8"))
 
 
 def save(model: HDN, folder: Path) -> Path:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 import torch
+from torch import dtype as DType  # `Device.torch` would hide it
 
 from napari_hdn.core.config import DeviceName
 from napari_hdn.core.errors import DeviceError
@@ -25,9 +26,10 @@ class Device:
 
     @property
     def torch(self) -> torch.device:
+        """The device in torch's words."""
         return torch.device(self.name)
 
-    def dtype(self, precision: Precision) -> torch.dtype:
+    def dtype(self, precision: Precision) -> DType:
         """The type that autocast computes in."""
         if precision == "auto":
             return torch.bfloat16 if self.bfloat16 else torch.float32

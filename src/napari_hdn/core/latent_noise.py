@@ -39,7 +39,10 @@ class LatentNoise:
         for by in range(y0 // BLOCK, -(-(y0 + height) // BLOCK)):
             for bx in range(x0 // BLOCK, -(-(x0 + width) // BLOCK)):
                 top, left = max(y0, by * BLOCK), max(x0, bx * BLOCK)
-                bottom, right = min(y0 + height, (by + 1) * BLOCK), min(x0 + width, (bx + 1) * BLOCK)
+                bottom, right = (
+                    min(y0 + height, (by + 1) * BLOCK),
+                    min(x0 + width, (bx + 1) * BLOCK),
+                )
                 block = self._block(sample, level, by, bx)
                 out[:, top - y0 : bottom - y0, left - x0 : right - x0] = block[
                     :,

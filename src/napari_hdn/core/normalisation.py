@@ -26,6 +26,7 @@ class NoiseCurve:
     floor: Tensor
 
     def variance(self, signal: Tensor) -> Tensor:
+        """Variance in counts² at a signal."""
         return torch.maximum(self.gain * signal + self.offset, self.floor)
 
     @property
@@ -51,12 +52,12 @@ class NoiseCurve:
         above = counts - self._knee
         root = torch.sqrt(self.floor)
         curved = (
-            2 / self._safe_gain * (torch.sqrt(self._safe_gain * above.clamp(min=0) + self.floor) - root)
+            2
+            / self._safe_gain
+            * (torch.sqrt(self._safe_gain * above.clamp(min=0) + self.floor) - root)
         )
         straight = above.clamp(max=0) / root
-        return torch.where(
-            self._flat, counts / torch.sqrt(self._flat_variance), curved + straight
-        )
+        return torch.where(self._flat, counts / torch.sqrt(self._flat_variance), curved + straight)
 
     def unstabilise(self, y: Tensor) -> Tensor:
         """The reverse of `stabilise`."""

@@ -38,7 +38,9 @@ def learning_rate(config: TrainingConfig, fraction: float, steps_done: int, scal
     return config.learning_rate * scale * warm * cosine
 
 
-def make_optimizer(config: TrainingConfig, parameters: Iterable[nn.Parameter]) -> torch.optim.Optimizer:
+def make_optimizer(
+    config: TrainingConfig, parameters: Iterable[nn.Parameter]
+) -> torch.optim.Optimizer:
     """The optimizer that the config names."""
     if config.optimizer == "adamax":
         return torch.optim.Adamax(
@@ -74,9 +76,11 @@ class StepGuard:
         return "fall_back"
 
     def state(self) -> dict[str, Any]:
+        """What `load` restores."""
         return {"norms": list(self.norms), "strikes": self.strikes}
 
     def load(self, state: dict[str, Any]) -> None:
+        """Go on as the guard whose `state` this is."""
         self.norms = deque(state["norms"], maxlen=GUARD_MEMORY)
         self.strikes = int(state["strikes"])
 
@@ -107,7 +111,9 @@ def copy_weights(source: nn.Module, target: nn.Module) -> None:
 
 
 @torch.no_grad()
-def recompute_batch_norm(network: Ladder, batches: Iterable[torch.Tensor], rng: torch.Generator) -> None:
+def recompute_batch_norm(
+    network: Ladder, batches: Iterable[torch.Tensor], rng: torch.Generator
+) -> None:
     """Set batch-norm statistics to those of ``batches``, without dropout, for these weights.
 
     Averaged weights have no activations of their own in training, and dropout widens those of the

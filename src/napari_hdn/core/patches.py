@@ -60,7 +60,7 @@ def split_regions(stacks: Sequence[ImageStack], config: TrainingConfig) -> Split
     ImageError
         If an image is smaller than a patch.
     """
-    whole = []
+    whole: list[Region] = []
     for stack in stacks:
         height, width = stack.plane_shape
         if min(height, width) < config.patch_px:

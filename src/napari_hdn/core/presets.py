@@ -20,9 +20,7 @@ _BALANCED = TrainingConfig(
 # Prakash et al. 2022, A.2 and the published configuration for 64 x 64 patches.
 _PAPER = TrainingConfig(
     preset="paper",
-    network=NetworkConfig(
-        levels=6, blocks=5, channels=64, latent_channels=32, activation="elu"
-    ),
+    network=NetworkConfig(levels=6, blocks=5, channels=64, latent_channels=32, activation="elu"),
     minutes=None,
     steps=200_000,
     batch_size=64,

@@ -97,6 +97,7 @@ class LossMeter:
     _sum: torch.Tensor | None = None
 
     def add(self, losses: Losses) -> None:
+        """Take in the losses of one step."""
         parts = torch.cat([losses.loss.detach()[None], losses.reconstruction[None], losses.kl])
         self._sum = parts if self._sum is None else self._sum + parts
         self.count += 1

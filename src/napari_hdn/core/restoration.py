@@ -74,9 +74,7 @@ def plan_draws(config: RestorationConfig) -> list[Draw]:
         )
     if n == 1:
         return [Draw(0, 0.0, o) for o in range(turns)]
-    return [
-        Draw(1000 * o + j // 2, 1.0 - 2.0 * (j % 2), o) for o in range(turns) for j in range(n)
-    ]
+    return [Draw(1000 * o + j // 2, 1.0 - 2.0 * (j % 2), o) for o in range(turns) for j in range(n)]
 
 
 class RunningMoments:
@@ -109,7 +107,7 @@ class Restorer:
         device: Device,
     ) -> None:
         self.network = copy.deepcopy(network).eval()
-        self.network.to(device.torch, memory_format=torch.channels_last)
+        self.network.to(device.torch).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.normalisation = normalisation
         self.noise_model = noise_model
         self.config = config
@@ -127,9 +125,7 @@ class Restorer:
     def choices(self) -> tuple[Choice, ...]:
         """Mean or sample at every level, the prior's mean where levels are switched off."""
         choice: Choice = "mean" if self.draws[0].sign == 0 else "sample"
-        return tuple(
-            "prior_mean" if level in self.off else choice for level in self.network.levels
-        )
+        return tuple("prior_mean" if level in self.off else choice for level in self.network.levels)
 
     def tiles(self, shape: tuple[int, int]) -> list[Tile]:
         """The plan for a padded plane: whole where it fits in memory."""
@@ -315,10 +311,9 @@ def tile_side(
     shape: tuple[int, int], config: NetworkConfig, batch: int, device: Device
 ) -> int | None:
     """Side of tiles that fit in a share of the free memory; None where the whole plane does."""
-    if device.name == "cuda":
-        free = torch.cuda.mem_get_info()[0]
-    else:
-        free = psutil.virtual_memory().available
+    free = (
+        torch.cuda.mem_get_info()[0] if device.name == "cuda" else psutil.virtual_memory().available
+    )
     # a merge at full size holds about twelve feature maps at once (measured), in float32
     maps = 12 * 4 * config.channels / (4 if config.trunk == "half" else 1)
     pixels = MEMORY_SHARE * free / (maps * batch)

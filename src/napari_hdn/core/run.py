@@ -65,7 +65,7 @@ class Run:
 
     def __post_init__(self) -> None:
         config, at = self.config, self.device.torch
-        self.network.to(at, memory_format=torch.channels_last).train()
+        self.network.to(at).to(memory_format=torch.channels_last).train()  # type: ignore[call-overload]
         self.objective = Objective(
             self.network, self.noise_model.to(at), self.normalisation, config.free_bits_per_pixel
         )
@@ -128,9 +128,7 @@ class Run:
             history=tuple(self.history.records),
         )
         noise_model = type(self.noise_model).from_json(self.noise_model.to_json())
-        return HDN(
-            self.config, network.eval(), noise_model, self.normalisation, summary, folder
-        )
+        return HDN(self.config, network.eval(), noise_model, self.normalisation, summary, folder)
 
     def state(self, budget: Budget) -> dict[str, Any]:
         """What `prepare_resumed` needs: tensors, numbers, lists."""
@@ -165,7 +163,16 @@ def prepare(images: Sequence[ImageStack], config: TrainingConfig, device: Device
     patches = Patches(split.training, config, device.torch)
     data = describe_data(tuple(images))
     run = Run(
-        config, statistics, normalisation, noise_model, network, split, patches, data, device, remarks
+        config,
+        statistics,
+        normalisation,
+        noise_model,
+        network,
+        split,
+        patches,
+        data,
+        device,
+        remarks,
     )
     run.budget.begin_at(0)
     return run

@@ -95,6 +95,4 @@ def measure_images(stacks: Sequence[ImageStack]) -> ImageStatistics:
             )
     mean = total / count
     std = float(np.sqrt(max(squares / count - mean**2, 0)))
-    return ImageStatistics(
-        mean, std, float(np.min(lows)), float(np.max(highs)), minimum, maximum
-    )
+    return ImageStatistics(mean, std, float(np.min(lows)), float(np.max(highs)), minimum, maximum)

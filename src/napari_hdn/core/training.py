@@ -6,7 +6,6 @@ is the unbroken one.
 
 from __future__ import annotations
 
-import time
 import warnings
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -30,13 +29,12 @@ from napari_hdn.core.events import (
     TrainingEvent,
     TrainingFinished,
     TrainingStarted,
-    TrainingStep,
     Validation,
 )
-from napari_hdn.core.hdn import HDN, describe_data
+from napari_hdn.core.hdn import HDN
 from napari_hdn.core.progress import Budget, History, LossMeter
-from napari_hdn.core.run import Run, prepare, prepare_resumed
 from napari_hdn.core.restoration import preview_plane
+from napari_hdn.core.run import Run, prepare, prepare_resumed
 
 PreviewSource = Callable[[], PreviewRequest | None]
 
@@ -101,8 +99,7 @@ def train(
                 "continue its training."
             )
         run = prepare(images, config, device)
-    for remark in run.remarks:
-        yield remark
+    yield from run.remarks
     yield from _Trainer(run, device, folder, stop, preview).events()
 
 
@@ -242,7 +239,9 @@ class _Trainer:
             seconds=budget.elapsed_s, stopped=stopped, device=self.device, folder=self.folder
         )
 
-    def _save(self, budget: Budget, *, stopped: bool, final: bool = True) -> Iterator[TrainingEvent]:
+    def _save(
+        self, budget: Budget, *, stopped: bool, final: bool = True
+    ) -> Iterator[TrainingEvent]:
         if self.folder is None:
             return
         try:

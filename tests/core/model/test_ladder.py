@@ -29,7 +29,9 @@ def test_paper_network_runs_at_64_px():
     with torch.no_grad():
         features = ladder.encode(torch.randn(1, 1, 64, 64))
         decoded = ladder.decode(features, ladder.choices(), noise())
-    assert [tuple(z.shape[1:]) for z in decoded.latents] == [(32, 64 >> i, 64 >> i) for i in range(1, 7)]
+    assert [tuple(z.shape[1:]) for z in decoded.latents] == [
+        (32, 64 >> i, 64 >> i) for i in range(1, 7)
+    ]
     assert decoded.signal.shape == (1, 1, 64, 64)
 
 

@@ -24,7 +24,9 @@ def test_repeats_are_found_and_used():
     fields = [counts(rng, scene(rng), frames=4) for _ in range(2)]
     model, remarks = estimate([stack(np.concatenate(fields))])
     assert "2 static field(s) with 4 repeats" in model.source and remarks == []
-    assert float(model.variance(torch.tensor(220.0))) == pytest.approx(true_variance(60.0), rel=0.05)
+    assert float(model.variance(torch.tensor(220.0))) == pytest.approx(
+        true_variance(60.0), rel=0.05
+    )
 
 
 def test_single_images_are_used_where_nothing_repeats():

@@ -37,10 +37,12 @@ class Normal:
 
     @classmethod
     def from_parameters(cls, parameters: Tensor) -> Normal:
+        """Split (B, 2 Z, h, w) into mean and bounded log-variance."""
         mean, log_variance = parameters.float().chunk(2, dim=1)
         return cls(mean, soft_clamp(log_variance, MAX_LOG_VARIANCE))
 
     def at(self, noise: Tensor) -> Tensor:
+        """The value that standard normal noise stands for (reparametrisation)."""
         return self.mean + torch.exp(0.5 * self.log_variance) * noise
 
 
@@ -79,6 +81,7 @@ class StochasticLevel(nn.Module):
         self.out = nn.Conv2d(z, c, 3, padding=1)
 
     def prior_given(self, above: Tensor | None) -> Normal:
+        """The prior of this level, given the features from above (none at the top)."""
         if self.prior is None:
             return Normal.from_parameters(self.top_prior)
         assert above is not None
@@ -192,7 +195,9 @@ class Ladder(nn.Module):
         Decoded
         """
         if len(choices) != self.config.levels:
-            raise ValueError(f"{self.config.levels} levels need as many choices, not {len(choices)}.")
+            raise ValueError(
+                f"{self.config.levels} levels need as many choices, not {len(choices)}."
+            )
         if top_size is None:
             if features is None:
                 raise ValueError("Without features, decode needs the size of the top level.")
@@ -208,7 +213,9 @@ class Ladder(nn.Module):
             if above is not None:
                 height, width = above.shape[-2:]
             shape = torch.Size((batch, self.config.latent_channels, height, width))
-            z, kl = self._latent(module, level, choices[level - 1], up, above, shape, noise, rng, with_kl)
+            z, kl = self._latent(
+                module, level, choices[level - 1], up, above, shape, noise, rng, with_kl
+            )
             latents.append(z)
             kls.append(kl)
             h = module.stochastic.out(z)  # (B, C, h, w)
@@ -217,7 +224,9 @@ class Ladder(nn.Module):
             above = module.blocks(h, rng)  # twice the size
         h = self.last(self.final(above, rng))
         signal = functional.pixel_shuffle(h, self.unshuffle) if self.unshuffle > 1 else h
-        return Decoded(signal.float(), tuple(reversed(latents)), tuple(reversed(kls)) if with_kl else ())
+        return Decoded(
+            signal.float(), tuple(reversed(latents)), tuple(reversed(kls)) if with_kl else ()
+        )
 
     def _latent(
         self,

@@ -33,7 +33,7 @@ class NoiseModel(nn.Module, ABC):
 
     @abstractmethod
     def log_likelihood(self, counts: Tensor, signal: Tensor, image: Tensor | None = None) -> Tensor:
-        """log p(counts | signal) of each pixel in nats; finite for all finite input."""
+        """Log p(counts | signal) of each pixel in nats; finite for all finite input."""
 
     @abstractmethod
     def sample(self, signal: Tensor, rng: torch.Generator, image: Tensor | None = None) -> Tensor:
@@ -126,5 +126,5 @@ def load_noise_model(path: Path) -> NoiseModel:
 
 
 def gaussian_log_likelihood(residual: Tensor, variance: Tensor) -> Tensor:
-    """log N(residual; 0, variance)."""
+    """Log N(residual; 0, variance)."""
     return -0.5 * (residual**2 / variance + torch.log(2 * torch.pi * variance))

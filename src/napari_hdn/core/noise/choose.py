@@ -12,7 +12,6 @@ from napari_hdn.core.config import NoiseConfig
 from napari_hdn.core.errors import NoiseModelError
 from napari_hdn.core.noise.base import NoiseModel, load_noise_model
 from napari_hdn.core.noise.estimation import (
-    MeasuredCurve,
     NoiseLine,
     fit_line,
     is_static_pair,

@@ -5,6 +5,7 @@ A *curve* here is what was measured in bins of the signal; a *line* is the fit t
 
 from __future__ import annotations
 
+import itertools
 from dataclasses import dataclass
 
 import numpy as np
@@ -34,6 +35,7 @@ class NoiseLine:
     gain_error: float
 
     def variance(self, signal: np.ndarray | float) -> np.ndarray:
+        """Variance in counts² at a signal."""
         return np.maximum(self.gain * np.asarray(signal) + self.offset, self.floor)
 
 
@@ -72,7 +74,7 @@ def bin_variance(
     order = np.argsort(signal, kind="stable")
     edges = np.linspace(0, len(order), BINS + 1).astype(int)
     rows = []
-    for start, stop in zip(edges[:-1], edges[1:], strict=True):
+    for start, stop in itertools.pairwise(edges):
         members = order[start:stop]
         if flatness is not None and len(members) > 1:
             half = np.argpartition(flatness[members], len(members) // 2)[: len(members) // 2]
@@ -168,7 +170,7 @@ def repeats_curve(frames: np.ndarray) -> MeasuredCurve:
     edges = np.linspace(0, len(order), BINS + 1).astype(int)
     per_pixel = (d**2).mean(axis=0).ravel()
     rows = []
-    for start, stop in zip(edges[:-1], edges[1:], strict=True):
+    for start, stop in itertools.pairwise(edges):
         members = order[start:stop]
         if len(members) < MIN_PER_BIN:
             continue

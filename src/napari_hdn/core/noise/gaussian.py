@@ -66,4 +66,5 @@ class LearnedGaussian(Gaussian):
         return torch.exp(self.log_sigma)
 
     def describe(self) -> str:
-        return f"no noise model; Gaussian likelihood with learned sigma {float(self.sigma.detach()):.3g} counts"
+        sigma = float(self.sigma.detach())
+        return f"no noise model; Gaussian likelihood with learned sigma {sigma:.3g} counts"

@@ -10,8 +10,8 @@ import torch
 from torch import Tensor
 
 from napari_hdn.core.errors import NoiseModelError
-from napari_hdn.core.normalisation import NoiseCurve
 from napari_hdn.core.noise.base import NoiseModel, gaussian_log_likelihood
+from napari_hdn.core.normalisation import NoiseCurve
 
 
 class PoissonGaussian(NoiseModel):
@@ -77,9 +77,7 @@ class PoissonGaussian(NoiseModel):
         if image is None or self.curves == 1:
             return NoiseCurve(self.gain[0], self.offset[0], self.floor[0])
         shape = (-1, *[1] * (ndim - 1))
-        return NoiseCurve(
-            *(v[image].reshape(shape) for v in (self.gain, self.offset, self.floor))
-        )
+        return NoiseCurve(*(v[image].reshape(shape) for v in (self.gain, self.offset, self.floor)))
 
     def variance(self, signal: Tensor, image: Tensor | None = None) -> Tensor:
         return self._curve(image, signal.ndim).variance(signal)
