@@ -5,6 +5,7 @@ import time
 import numpy as np
 import pytest
 import tifffile
+from qtpy.QtCore import Qt
 from qtpy.QtWidgets import QMessageBox
 
 from napari_hdn import api
@@ -27,6 +28,11 @@ def dock(viewer, session, open_dock, trained, qtbot, noisy):
     choice.activated.emit(choice.currentIndex())
     qtbot.waitUntil(lambda: session.model is not None)
     return dock
+
+
+def tick(dock, name, ticked=True):
+    (item,) = dock.targets.layers.findItems(name, Qt.MatchFlag.MatchExactly)
+    item.setCheckState(Qt.CheckState.Checked if ticked else Qt.CheckState.Unchecked)
 
 
 def test_mean_and_std_lie_on_their_source(viewer, session, dock, trained, until_free, noisy):
@@ -56,8 +62,8 @@ def test_mean_and_std_lie_on_their_source(viewer, session, dock, trained, until_
 
 def test_several_layers_and_one_channel(viewer, session, dock, until_free, noisy):
     both = np.stack([noisy, noisy], axis=1)
-    layer = viewer.add_image(both, name="two", axis_labels=("t", "c", "y", "x"))
-    dock.targets.layers.tick(layer)
+    viewer.add_image(both, name="two", axis_labels=("t", "c", "y", "x"))
+    tick(dock, "two")
     dock.targets.channel.choose(1)
     dock.restore.click()
     until_free()
@@ -103,9 +109,9 @@ def test_stop_keeps_what_is_restored(viewer, session, dock, until_free, qtbot, m
 
 
 def test_a_range_far_from_the_training_is_told(viewer, session, dock, until_free, noisy):
-    layer = viewer.add_image(noisy.astype(np.float32) * 1000, name="bright")
-    dock.targets.layers.tick(viewer.layers["noisy"], False)
-    dock.targets.layers.tick(layer)
+    viewer.add_image(noisy.astype(np.float32) * 1000, name="bright")
+    tick(dock, "noisy", False)
+    tick(dock, "bright")
     dock.restore.click()
     until_free()
     warnings = [n for n in session.last["restoration"].notices if n.severity == "warning"]

@@ -30,7 +30,7 @@ class NoiseCurve:
         return torch.maximum(self.gain * signal + self.offset, self.floor)
 
     @property
-    def _flat(self) -> Tensor:
+    def flat(self) -> Tensor:
         """Whether the gain is too small to matter."""
         return self.gain < LEAST_GAIN * torch.sqrt(self._flat_variance)
 
@@ -41,11 +41,12 @@ class NoiseCurve:
     @property
     def _knee(self) -> Tensor:
         """The signal below which the variance is the floor."""
-        return (self.floor - self.offset) / self._safe_gain
+        return (self.floor - self.offset) / self.safe_gain
 
     @property
-    def _safe_gain(self) -> Tensor:
-        return torch.where(self._flat, torch.ones_like(self.gain), self.gain)
+    def safe_gain(self) -> Tensor:
+        """The gain, or 1 where it is too small to matter."""
+        return torch.where(self.flat, torch.ones_like(self.gain), self.gain)
 
     def stabilise(self, counts: Tensor) -> Tensor:
         """Counts in units of their noise; 0 at the knee, monotonous, with a smooth slope."""
@@ -53,19 +54,19 @@ class NoiseCurve:
         root = torch.sqrt(self.floor)
         curved = (
             2
-            / self._safe_gain
-            * (torch.sqrt(self._safe_gain * above.clamp(min=0) + self.floor) - root)
+            / self.safe_gain
+            * (torch.sqrt(self.safe_gain * above.clamp(min=0) + self.floor) - root)
         )
         straight = above.clamp(max=0) / root
-        return torch.where(self._flat, counts / torch.sqrt(self._flat_variance), curved + straight)
+        return torch.where(self.flat, counts / torch.sqrt(self._flat_variance), curved + straight)
 
     def unstabilise(self, y: Tensor) -> Tensor:
         """The reverse of `stabilise`."""
         root = torch.sqrt(self.floor)
         up = y.clamp(min=0)
-        above = self._safe_gain * up**2 / 4 + root * up
+        above = self.safe_gain * up**2 / 4 + root * up
         signal = self._knee + above + y.clamp(max=0) * root
-        return torch.where(self._flat, y * torch.sqrt(self._flat_variance), signal)
+        return torch.where(self.flat, y * torch.sqrt(self._flat_variance), signal)
 
 
 @dataclass(frozen=True)

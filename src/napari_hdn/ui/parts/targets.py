@@ -47,13 +47,6 @@ class LayerChecks(QListWidget):
             item.data(_LAYER_ROLE) for item in items if item.checkState() == Qt.CheckState.Checked
         ]
 
-    def tick(self, layer: Layer, ticked: bool = True) -> None:
-        """Tick a layer, or not."""
-        for i in range(self.count()):
-            if self.item(i).data(_LAYER_ROLE) is layer:
-                state = Qt.CheckState.Checked if ticked else Qt.CheckState.Unchecked
-                self.item(i).setCheckState(state)
-
     def refresh(self, _: Any = None, *, ticked: list[Layer] | None = None) -> None:
         """List the layers anew, those ticked before staying ticked."""
         viewer = self._session.viewer
