@@ -18,8 +18,8 @@ from napari_hdn.core.events import (
 from napari_hdn.core.hdn import HDN, TrainingSummary
 from napari_hdn.core.noise.poisson_gaussian import PoissonGaussian
 from napari_hdn.core.normalisation import Normalisation
-from napari_hdn.core.restoration import Draw, Restorer, plan_draws, range_remark, restore, tile_side
-from simulated import TINY, network, simulate
+from napari_hdn.core.restoration import Draw, Restorer, plan_draws, range_remark, restore
+from simulated import network, simulate
 
 EXACT = {"device": "cpu", "precision": "float32"}
 
@@ -224,17 +224,6 @@ def test_draws():
     assert {d.sign for d in independent} == {1.0} and len({d.key for d in independent}) == 5
     turned = plan_draws(RestorationConfig(samples=2, flips=True))
     assert len(turned) == 8 and len({(d.key, d.orientation) for d in turned}) == 4
-
-
-def test_large_planes_are_tiled_and_small_ones_are_not(monkeypatch):
-    class Memory:
-        available = 2 * 1024**3
-
-    monkeypatch.setattr("psutil.virtual_memory", lambda: Memory)
-    cpu = Device("cpu", "", False)
-    assert tile_side((512, 512), TINY, 4, cpu) is None
-    side = tile_side((20_000, 20_000), TINY, 4, cpu)
-    assert side is not None and side % TINY.multiple == 0 and 64 <= side < 20_000
 
 
 def test_all_orders_of_axes_are_accepted(model):

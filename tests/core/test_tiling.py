@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from napari_hdn.core.tiling import halo_px, padded_size, plan_tiles
+from napari_hdn.core.tiling import halo_px, padded_size, plan_tiles, tile_side
 from simulated import TINY
 
 
@@ -37,3 +37,9 @@ def test_padding_is_to_the_next_multiple():
 def test_halo_grows_with_the_levels():
     assert halo_px(TINY) == 128
     assert halo_px(TINY.model_copy(update={"levels": 6})) == 512
+
+
+def test_large_planes_are_tiled_and_small_ones_are_not():
+    assert tile_side((512, 512), TINY, 4, 2 * 1024**3) is None
+    side = tile_side((20_000, 20_000), TINY, 4, 2 * 1024**3)
+    assert side is not None and side % TINY.multiple == 0 and 64 <= side < 20_000

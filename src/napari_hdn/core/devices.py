@@ -7,6 +7,7 @@ import platform
 from dataclasses import dataclass
 from typing import Literal
 
+import psutil
 import torch
 from torch import dtype as DType  # `Device.torch` would hide it
 
@@ -28,6 +29,12 @@ class Device:
     def torch(self) -> torch.device:
         """The device in torch's words."""
         return torch.device(self.name)
+
+    def free_bytes(self) -> int:
+        """Memory that a job may still take there."""
+        if self.name == "cuda":
+            return int(torch.cuda.mem_get_info()[0])
+        return int(psutil.virtual_memory().available)
 
     def dtype(self, precision: Precision) -> DType:
         """The type that autocast computes in."""

@@ -12,13 +12,11 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-import psutil
 import torch
 from torch import Tensor
-from torch.nn import functional
 
 from napari_hdn.core.axes import ImageStack
-from napari_hdn.core.config import NetworkConfig, RestorationConfig
+from napari_hdn.core.config import RestorationConfig
 from napari_hdn.core.devices import Device, choose
 from napari_hdn.core.errors import ConfigurationError
 from napari_hdn.core.events import (
@@ -36,11 +34,11 @@ from napari_hdn.core.model.ladder import Choice, Ladder
 from napari_hdn.core.noise.base import NoiseModel
 from napari_hdn.core.noise.choose import curve_of_plane
 from napari_hdn.core.normalisation import NoiseCurve, Normalisation
+from napari_hdn.core.padding import reflect_pad
 from napari_hdn.core.statistics import check_finite
-from napari_hdn.core.tiling import Tile, halo_px, padded_size, plan_tiles
+from napari_hdn.core.tiling import Tile, halo_px, plan_tiles, tile_side
 
 FLIPS: tuple[tuple[int, ...], ...] = ((), (-1,), (-2,), (-2, -1))
-MEMORY_SHARE = 0.4
 
 
 @dataclass(frozen=True)
@@ -131,7 +129,8 @@ class Restorer:
         """The plan for a padded plane: whole where it fits in memory."""
         side = self.config.tile_px
         if side is None:
-            side = tile_side(shape, self.network.config, self.config.batch_size, self.device)
+            free = self.device.free_bytes()
+            side = tile_side(shape, self.network.config, self.config.batch_size, free)
         net = self.network.config
         return plan_tiles(shape, side, halo_px(net), net.multiple)
 
@@ -140,7 +139,7 @@ class Restorer:
     ) -> Iterator[float | tuple[np.ndarray, np.ndarray | None]]:
         """Restore one (Y, X) plane: yields fractions done, then (mean, std) unless stopped."""
         height, width = counts.shape
-        padded = _reflect_pad(
+        padded = reflect_pad(
             torch.from_numpy(counts).to(self.device.torch), self.network.config.multiple
         )
         curve = self._curve(counts)
@@ -307,22 +306,6 @@ def preview_plane(
     return result[0]
 
 
-def tile_side(
-    shape: tuple[int, int], config: NetworkConfig, batch: int, device: Device
-) -> int | None:
-    """Side of tiles that fit in a share of the free memory; None where the whole plane does."""
-    free = (
-        torch.cuda.mem_get_info()[0] if device.name == "cuda" else psutil.virtual_memory().available
-    )
-    # a merge at full size holds about twelve feature maps at once (measured), in float32
-    maps = 12 * 4 * config.channels / (4 if config.trunk == "half" else 1)
-    pixels = MEMORY_SHARE * free / (maps * batch)
-    if shape[0] * shape[1] <= pixels:
-        return None
-    side = int(pixels**0.5) - 2 * halo_px(config)
-    return max(4 * config.multiple, side // config.multiple * config.multiple)
-
-
 def range_remark(model: HDN, counts: np.ndarray, name: str) -> str:
     """A warning where an image's range is far outside that of the training images, with numbers."""
     low, high = (float(v) for v in np.percentile(counts, [0.1, 99.9]))
@@ -337,20 +320,3 @@ def range_remark(model: HDN, counts: np.ndarray, name: str) -> str:
         f"{trained_low:.5g} to {trained_high:.5g}. The result may be wrong: restore images from the "
         "same camera settings, not rescaled, or train on these images."
     )
-
-
-def _reflect_pad(plane: Tensor, multiple: int) -> Tensor:
-    """Pad bottom and right to the multiple, by reflection as far as the image reaches."""
-    height, width = int(plane.shape[0]), int(plane.shape[1])
-    target = padded_size((height, width), multiple)
-    out = plane[None, None]
-    while tuple(out.shape[-2:]) != target:
-        add_y = min(target[0] - out.shape[-2], max(out.shape[-2] - 1, 0))
-        add_x = min(target[1] - out.shape[-1], max(out.shape[-1] - 1, 0))
-        if add_y == 0 and out.shape[-2] < target[0]:
-            out = out.expand(-1, -1, target[0], -1)
-        elif add_x == 0 and out.shape[-1] < target[1]:
-            out = out.expand(-1, -1, -1, target[1])
-        else:
-            out = functional.pad(out, (0, add_x, 0, add_y), mode="reflect")
-    return out[0, 0]

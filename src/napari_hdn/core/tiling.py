@@ -11,6 +11,8 @@ from dataclasses import dataclass
 
 from napari_hdn.core.config import NetworkConfig
 
+MEMORY_SHARE = 0.4
+
 
 @dataclass(frozen=True)
 class Tile:
@@ -42,6 +44,19 @@ def halo_px(config: NetworkConfig) -> int:
     of a tiled image differs from the untiled one by less than 0.5 % of its range.
     """
     return max(128, 8 * config.multiple)
+
+
+def tile_side(
+    shape: tuple[int, int], config: NetworkConfig, batch: int, free_bytes: float
+) -> int | None:
+    """Side of tiles that fit in a share of the free memory; None where the whole plane does."""
+    # a merge at full size holds about twelve feature maps at once (measured), in float32
+    maps = 12 * 4 * config.channels / (4 if config.trunk == "half" else 1)
+    pixels = MEMORY_SHARE * free_bytes / (maps * batch)
+    if shape[0] * shape[1] <= pixels:
+        return None
+    side = int(pixels**0.5) - 2 * halo_px(config)
+    return max(4 * config.multiple, side // config.multiple * config.multiple)
 
 
 def plan_tiles(shape: tuple[int, int], tile_px: int | None, halo: int, multiple: int) -> list[Tile]:

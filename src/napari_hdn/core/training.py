@@ -6,6 +6,7 @@ is the unbroken one.
 
 from __future__ import annotations
 
+import logging
 import warnings
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -123,6 +124,7 @@ class _Trainer:
         bfloat16 = self.device.dtype(self.run.config.precision) is torch.bfloat16
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # advice for clusters; would become pop-ups in napari
+            logging.getLogger("lightning_fabric").setLevel(logging.WARNING)  # and words on stderr
             return Fabric(
                 accelerator=self.device.name,
                 devices=1,

@@ -22,7 +22,6 @@ from napari_hdn.core.errors import NoiseModelError
 from napari_hdn.core.noise.base import NoiseModel, gaussian_log_likelihood
 from napari_hdn.core.normalisation import NoiseCurve
 
-
 _NEAR = 0.01  # relative distance of counts and rate below which the deviance is a series
 
 
