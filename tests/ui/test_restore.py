@@ -60,6 +60,20 @@ def test_mean_and_std_lie_on_their_source(viewer, session, dock, trained, until_
     np.testing.assert_array_equal(source.data, noisy)
 
 
+def test_levels_are_switched_off(viewer, session, dock, trained, until_free, noisy):
+    one, top = dock.levels.boxes
+    assert one.isChecked() and top.isChecked() and not top.isEnabled()
+    one.click()
+    dock.flips.click()
+    dock.restore.click()
+    until_free()
+    layer = viewer.layers["noisy [HDN mean]"]
+    choices = {"deactivated_levels": (1,), "flips": True}
+    expected = api.load_model(trained).restore(noisy, "TYX", **choices)
+    np.testing.assert_allclose(layer.data, expected.mean, rtol=1e-3, atol=0.05)
+    assert layer.metadata["napari-hdn"]["restoration"]["deactivated_levels"] == [1]
+
+
 def test_several_layers_and_one_channel(viewer, session, dock, until_free, noisy):
     both = np.stack([noisy, noisy], axis=1)
     viewer.add_image(both, name="two", axis_labels=("t", "c", "y", "x"))
