@@ -84,6 +84,29 @@ def test_without_out_the_model_is_named_after_the_image(noisy_tif, tiny):
     assert main(["restore", "x", str(noisy_tif), "--out", str(noisy_tif.parent / "r")]) == 0
 
 
+def test_the_folder_of_a_training_that_saved_nothing_is_removed(tiny, tmp_path, capsys):
+    nan = np.full((3, 64, 48), np.nan, np.float32)
+    tifffile.imwrite(tmp_path / "nan.tif", nan, photometric="minisblack")
+    assert main(["train", str(tmp_path / "nan.tif"), "--config", tiny]) == 2
+    assert "NaN" in capsys.readouterr().err
+    assert list(api.models_folder().iterdir()) == []
+
+
+def test_a_training_that_begins_meanwhile_gets_another_folder(noisy_tif, tiny, monkeypatch):
+    """Both are given a folder before either has saved a model."""
+    command = ["train", str(noisy_tif), "--config", tiny, "--steps", "1"]
+    real = api.train
+
+    def another_first(*args, **kwargs):
+        monkeypatch.setattr(api, "train", real)
+        assert main(command) == 0
+        return real(*args, **kwargs)
+
+    monkeypatch.setattr(api, "train", another_first)
+    assert main(command) == 0
+    assert {f.name for f in api.list_models()} == {"cells", "cells-2"}
+
+
 def test_options_reach_the_config(noisy_tif, tiny, tmp_path):
     options = [
         "--steps",

@@ -35,7 +35,13 @@ from napari_hdn.core.events import (
 )
 from napari_hdn.core.presets import PRESETS, preset
 from napari_hdn.io.images import TiffStack, open_images, read_pixel_size
-from napari_hdn.io.library import free_model_folder, list_models, models_folder, rename_model
+from napari_hdn.io.library import (
+    free_model_folder,
+    list_models,
+    models_folder,
+    rename_model,
+    reserve_model_folder,
+)
 from napari_hdn.io.ome_tiff import OmeTiffWriter, free_path, split_suffix, write_ome_tiff
 from napari_hdn.io.samples import Sample, cells_with_pixel_noise, cells_with_stripes
 
@@ -82,6 +88,7 @@ __all__ = [
     "preset",
     "read_pixel_size",
     "rename_model",
+    "reserve_model_folder",
     "restore",
     "split_suffix",
     "train",

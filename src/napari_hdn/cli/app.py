@@ -5,6 +5,7 @@ from __future__ import annotations
 import shlex
 import sys
 from collections.abc import Sequence
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -103,15 +104,15 @@ def train(
     if resume:
         if out is None and name is None:
             raise ConfigurationError("Say with --out or --name which model's training goes on.")
-        folder = choices.model_folder(out or Path(str(name)))
-        settings = choices.continued_training(folder, changes)
+        out = choices.model_folder(out or Path(str(name)))
+        settings = choices.continued_training(out, changes)
     else:
-        folder = out or api.free_model_folder(name or stacks[0].stem)
         changes["noise"] = choices.noise_config(noise)
         if rotations:
             changes["rotations"] = True
         settings = choices.new_training(preset, config, changes)
-    with Progress() as progress, stop_on_interrupt(progress) as stop:
+    place = nullcontext(out) if out else jobs.new_model_folder(name or stacks[0].stem)
+    with Progress() as progress, stop_on_interrupt(progress) as stop, place as folder:
         finished = jobs.train(stacks, settings, folder, progress, stop, resume=resume)
         if stop.requested and finished.stopped:
             again = ["napari-hdn", "train", *images, "--resume", "--out", str(folder)]

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Sequence
-from contextlib import ExitStack
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -85,6 +85,17 @@ def train(
     return finished
 
 
+@contextmanager
+def new_model_folder(name: str) -> Iterator[Path]:
+    """A folder among the saved models that is ours alone, and gone again if nothing is saved."""
+    folder = api.reserve_model_folder(name)
+    try:
+        yield folder
+    finally:
+        with suppress(OSError):  # not empty: the model is in it
+            folder.rmdir()
+
+
 def check_model_folder(folder: Path) -> None:
     """Find out before hours of training whether its model could be written.
 
@@ -107,7 +118,8 @@ def check_model_folder(folder: Path) -> None:
 def _save_elsewhere(model: HDN, folder: Path) -> Path:
     """Save a model that its folder has no room for among the saved models, or for the moment."""
     try:
-        return model.save(api.free_model_folder(folder.name))
+        with new_model_folder(folder.name) as other:
+            return model.save(other)
     except OutputError:
         return model.save(Path(tempfile.mkdtemp(prefix="napari-hdn-")) / folder.name)
 

@@ -51,6 +51,39 @@ def free_model_folder(name: str) -> Path:
     return free
 
 
+def reserve_model_folder(name: str) -> Path:
+    """Make an empty folder for a new model, called ``name`` or ``name-2``, ...
+
+    Unlike `free_model_folder` it is taken from now on: two trainings that begin at the same time,
+    even in two programs, get two folders.
+
+    Raises
+    ------
+    ConfigurationError
+        If nothing of the name can be used as a folder's name.
+    OutputError
+        If the folder cannot be made.
+    """
+    try:
+        models_folder().mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise OutputError(
+            f"The folder of models {models_folder()} could not be made: {error.strerror or error}."
+        ) from error
+    while True:
+        folder = free_model_folder(name)
+        try:
+            folder.mkdir()
+        except FileExistsError:  # somebody was faster
+            continue
+        except OSError as error:
+            raise OutputError(
+                f"A folder for the model {folder.name!r} could not be made in {folder.parent}: "
+                f"{error.strerror or error}."
+            ) from error
+        return folder
+
+
 def rename_model(folder: Path, new_name: str) -> Path:
     """Give a model folder another name and return where it is now.
 
