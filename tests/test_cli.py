@@ -2,6 +2,7 @@
 
 import io
 import os
+import shlex
 import signal
 import subprocess
 import sys
@@ -13,8 +14,14 @@ import pytest
 import tifffile
 
 from napari_hdn import api
-from napari_hdn.api import NetworkConfig, PlaneRestored, TrainingConfig, TrainingStep
-from napari_hdn.cli import demo, jobs, main
+from napari_hdn.api import (
+    NetworkConfig,
+    NoiseConfig,
+    PlaneRestored,
+    TrainingConfig,
+    TrainingStep,
+)
+from napari_hdn.cli import choices, demo, jobs, main
 from napari_hdn.cli.terminal import Progress, duration, stop_on_interrupt
 from napari_hdn.core.errors import OutputError
 
@@ -63,6 +70,11 @@ def _interrupted_after(events: Iterator, kind: type, count: int) -> Iterator:
             signal.raise_signal(signal.SIGINT)
 
 
+def iter_raising(error: Exception) -> Iterator:
+    raise error
+    yield
+
+
 def test_train_writes_a_model_and_tells_about_it(noisy_tif, tiny, tmp_path, capsys):
     out = tmp_path / "model"
     assert main(["train", str(noisy_tif), "--config", tiny, "--out", str(out)]) == 0
@@ -90,6 +102,15 @@ def test_the_folder_of_a_training_that_saved_nothing_is_removed(tiny, tmp_path, 
     assert main(["train", str(tmp_path / "nan.tif"), "--config", tiny]) == 2
     assert "NaN" in capsys.readouterr().err
     assert list(api.models_folder().iterdir()) == []
+
+
+def test_a_model_is_found_beside_a_folder_of_its_name(noisy_tif, tiny, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    Path("cells").mkdir()
+    command = ["train", "cells.tif", "--name", "cells"]
+    assert main([*command, "--config", tiny]) == 0
+    assert main([*command, "--resume", "--steps", "1"]) == 0
+    assert main(["restore", "cells", "cells.tif", "--out", "r"]) == 0
 
 
 def test_a_training_that_begins_meanwhile_gets_another_folder(noisy_tif, tiny, monkeypatch):
@@ -130,6 +151,54 @@ def test_options_reach_the_config(noisy_tif, tiny, tmp_path):
     again = ["--noise", str(noise_file), "--out", str(tmp_path / "n"), "--steps", "1"]
     assert main(["train", str(noisy_tif), "--config", tiny, *again]) == 0
     assert (tmp_path / "n" / "noise_model.json").read_text() == noise_file.read_text()
+
+
+def test_an_earlier_config_keeps_its_noise_and_device(noisy_tif, tmp_path):
+    earlier = TINY.model_copy(
+        update={"steps": 1, "noise": NoiseConfig(source="gaussian", sigma=12.5), "seed": 5}
+    )
+    (tmp_path / "earlier.json").write_text(earlier.model_dump_json())
+    command = ["train", str(noisy_tif), "--config", str(tmp_path / "earlier.json"), "--out"]
+    assert main([*command, str(tmp_path / "m")]) == 0
+    assert api.load_model(tmp_path / "m").config == earlier
+    assert main([*command, str(tmp_path / "n"), "--noise", "auto"]) == 0
+    assert api.load_model(tmp_path / "n").config.noise == NoiseConfig()
+
+
+def test_device_is_changed_only_when_given():
+    changes = choices.new_training(None, None, {})
+    assert (changes.device, changes.preset) == ("auto", "fast")
+
+
+def test_resume_refuses_what_it_would_ignore(model, capsys):
+    command = ["train", str(model.parent / "a.tif"), "--resume", "--out", str(model)]
+    for option in (["--noise", "auto"], ["--patch", "32"], ["--rotations"], ["--seed", "0"]):
+        assert main([*command, *option]) == 2
+        assert f"leave out {option[0]}" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("platform", ["linux", "win32"])
+def test_the_hint_to_go_on_goes_on(tiny, tmp_path, monkeypatch, capsys, platform: str):
+    """Typed as it is told, also where a name needs quotes and the axes had to be said."""
+    image = np.random.default_rng(0).poisson(40, (3, 2, 64, 48)).astype(np.uint16)
+    tifffile.imwrite(tmp_path / "my cells.tif", image, photometric="minisblack")
+    real = api.train
+    command = ["train", str(tmp_path / "my cells.tif"), "--config", tiny, "--noise", "sigma=6"]
+    command += ["--axes", "TCYX", "--channel", "1", "--out", str(tmp_path / "my model")]
+    with monkeypatch.context() as patch:
+        patch.setattr(
+            api, "train", lambda *a, **k: _interrupted_after(real(*a, **k), TrainingStep, 1)
+        )
+        patch.setattr(sys, "platform", platform)
+        assert main(command) == 130
+    (hint,) = (x for x in capsys.readouterr().out.splitlines() if x.startswith("To go on: "))
+    assert ('"' if platform == "win32" else "'") in hint
+    typed = shlex.split(hint.removeprefix("To go on: napari-hdn "))
+    assert typed[-4:] == ["--axes", "TCYX", "--channel", "1"]
+    assert main(typed) == 0
+    resumed = capsys.readouterr().out
+    assert "differ" not in resumed
+    assert api.load_model(tmp_path / "my model").summary.steps == 4
 
 
 def test_stop_keeps_a_model_and_resume_ends_as_if_unbroken(
@@ -215,10 +284,99 @@ def test_stopped_restoration_keeps_complete_planes(model, tmp_path, monkeypatch,
     out = tmp_path / "out"
     assert main(["restore", str(model), str(tmp_path / "c.tif"), "--out", str(out)]) == 130
     assert os.listdir(out) == ["c_hdn-mean-partial.ome.tif"]
-    (stack,) = api.open_images([out])
+    (stack,) = api.open_images(out.iterdir())
     restored = api.load_model(model).restore(image, "TYX").mean
     np.testing.assert_array_equal(stack.array, restored[:2])
     assert "Stopped at image 1 of 1" in capsys.readouterr().out
+
+
+def test_an_error_late_in_a_restoration_keeps_the_planes_before_it(model, tmp_path, capsys):
+    image = np.random.default_rng(0).normal(40, 6, (3, 40, 48)).astype(np.float32)
+    image[2, 5, 5] = np.nan
+    tifffile.imwrite(tmp_path / "c.tif", image, photometric="minisblack")
+    out = tmp_path / "out"
+    command = ["restore", str(model), str(tmp_path / "c.tif"), "--out", str(out), "--std"]
+    assert main([*command, "--samples", "3"]) == 2
+    kept = {"c_hdn-mean-partial.ome.tif", "c_hdn-std-partial.ome.tif"}
+    assert set(os.listdir(out)) == kept
+    error = capsys.readouterr().err
+    assert "NaN" in error
+    assert error.count("\n") == 1
+    assert all(f"2 of 3 planes were done and are in {out / name}" in error for name in kept)
+    restored = api.load_model(model).restore(image[:2], "TYX", samples=3, std=True)
+    np.testing.assert_array_equal(
+        tifffile.imread(out / "c_hdn-mean-partial.ome.tif"), restored.mean
+    )
+
+
+class OutOfMemoryError(RuntimeError):
+    """Named as torch's."""
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        MemoryError(),
+        OutOfMemoryError("CUDA out of memory. Tried\nto allocate 20.00 GiB"),
+        RuntimeError("[enforce fail] DefaultCPUAllocator: can't allocate memory: you tried"),
+        RuntimeError("DefaultCPUAllocator: not enough memory: you tried to allocate"),
+        RuntimeError("MPS backend out of memory (MPS allocated: 17 GB)"),
+    ],
+)
+def test_too_little_memory_gets_one_line(
+    model, noisy_tif, tiny, tmp_path, monkeypatch, capsys, error
+):
+    real = api.restore
+
+    def fails(*args, **kwargs):
+        for event in real(*args, **kwargs):
+            yield event
+            if isinstance(event, PlaneRestored):
+                raise error
+
+    monkeypatch.setattr(api, "restore", fails)
+    monkeypatch.setattr(api, "train", lambda *_, **__: iter_raising(error))
+    out = str(tmp_path / "r")
+    assert main(["restore", str(model), str(noisy_tif), "--out", out]) == 2
+    said = capsys.readouterr().err
+    assert "not enough memory; choose a smaller --tile" in said
+    assert "1 of 3 planes were done" in said
+    assert said.count("\n") == 1
+    assert main(["train", str(noisy_tif), "--config", tiny]) == 2
+    assert "smaller --patch" in capsys.readouterr().err
+    assert list(api.models_folder().iterdir()) == []
+
+
+def test_other_runtime_errors_are_bugs_and_shown_whole(noisy_tif, tiny, monkeypatch):
+    monkeypatch.setattr(api, "train", lambda *_, **__: iter_raising(RuntimeError("shapes")))
+    with pytest.raises(RuntimeError, match="shapes"):
+        main(["train", str(noisy_tif), "--config", tiny])
+
+
+def test_restored_twice_into_the_folder_of_the_images(model, noisy_tif, capsys):
+    folder = noisy_tif.parent
+    command = ["restore", str(model), str(folder), "--out", str(folder)]
+    assert main(command) == 0
+    assert "Left out" not in capsys.readouterr().out
+    assert main(command) == 0
+    assert "Left out cells_hdn-mean.ome.tif" in capsys.readouterr().out
+    assert {p.name for p in folder.glob("*.tif")} == {
+        "cells.tif",
+        "cells_hdn-mean.ome.tif",
+        "cells_hdn-mean-2.ome.tif",
+    }
+
+
+def test_series_of_a_file_get_names_of_their_own(model, tmp_path):
+    image = np.random.default_rng(0).poisson(40, (2, 40, 48)).astype(np.uint16)
+    with tifffile.TiffWriter(tmp_path / "f.ome.tif", ome=True) as file:
+        for part in image:
+            file.write(part, metadata={"axes": "YX"})
+    out = tmp_path / "out"
+    assert main(["restore", str(model), str(tmp_path / "f.ome.tif"), "--out", str(out)]) == 0
+    restored = api.load_model(model).restore(image[1], "YX").mean
+    assert sorted(os.listdir(out)) == ["f-0_hdn-mean.ome.tif", "f-1_hdn-mean.ome.tif"]
+    np.testing.assert_array_equal(tifffile.imread(out / "f-1_hdn-mean.ome.tif"), restored)
 
 
 def test_float_images_are_restored_and_left_alone(model, tmp_path):
@@ -387,6 +545,45 @@ def test_demo_writes_everything_and_counts_decibels(tmp_path, capsys):
     assert demo.psnr(sample, sample.truth[None] + 5) == pytest.approx(
         20 * np.log10(np.ptp(sample.truth) / 5), abs=1e-3
     )
+
+
+@pytest.mark.parametrize("planes", [1, 12])
+def test_interrupted_demo_keeps_what_there_is_and_shows_nothing(
+    tmp_path, monkeypatch, planes: int, capsys
+):
+    real, seen = api.restore, []
+
+    def interrupted(*args, **kwargs):
+        for event in real(*args, **kwargs):
+            yield event
+            seen.append(isinstance(event, PlaneRestored))
+            if seen[-1] and sum(seen) == planes:
+                signal.raise_signal(signal.SIGINT)
+
+    monkeypatch.setattr(api, "restore", interrupted)
+    monkeypatch.setattr(demo, "_show", lambda *_: pytest.fail("napari was opened"))
+    config = TINY.model_copy(update={"steps": 1})
+    with Progress() as progress, stop_on_interrupt(progress) as stop:
+        results = demo.run_demo(tmp_path / "demo", config, progress, stop, show=True)
+        assert stop.requested
+    assert len(results) == 1 + planes // 10
+    names = {p.name for p in (tmp_path / "demo").glob("*_hdn*")}
+    if planes == 1:
+        assert names == {"cells-with-stripes_hdn-mean-partial.ome.tif"}
+    else:
+        assert "cells-with-stripes_hdn-without-1-2-std-partial.ome.tif" in names
+    assert "Press Ctrl-C again" in capsys.readouterr().out
+
+
+def test_a_demo_whose_training_was_stopped_is_restored_all_the_same(tmp_path, monkeypatch):
+    real = api.train
+    monkeypatch.setattr(
+        api, "train", lambda *a, **k: _interrupted_after(real(*a, **k), TrainingStep, 1)
+    )
+    with Progress() as progress, stop_on_interrupt(progress) as stop:
+        results = demo.run_demo(tmp_path / "demo", TINY, progress, stop, show=False)
+    assert stop.requested
+    assert len(results) == 3
 
 
 def test_display_is_found_by_its_variables(monkeypatch):

@@ -42,7 +42,9 @@ from napari_hdn.io.library import (
     rename_model,
     reserve_model_folder,
 )
-from napari_hdn.io.ome_tiff import OmeTiffWriter, free_path, split_suffix, write_ome_tiff
+from napari_hdn.io.naming import free_path, split_suffix
+from napari_hdn.io.ome_tiff import OmeTiffWriter, write_ome_tiff
+from napari_hdn.io.restorations import restoration_writers
 from napari_hdn.io.samples import Sample, cells_with_pixel_noise, cells_with_stripes
 
 if TYPE_CHECKING:
@@ -89,6 +91,7 @@ __all__ = [
     "read_pixel_size",
     "rename_model",
     "reserve_model_folder",
+    "restoration_writers",
     "restore",
     "split_suffix",
     "train",

@@ -1,12 +1,19 @@
+import gc
+import os
 from pathlib import Path
 
 import numpy as np
+import psutil
 import pytest
 import tifffile
 
-from napari_hdn.core.errors import AxesError, ImageError, ImageFileError
+from napari_hdn.core.errors import AxesError, HDNError, ImageError, ImageFileError
+from napari_hdn.core.events import Notice
+from napari_hdn.io import tiff_array
 from napari_hdn.io.images import find_files, open_images, read_pixel_size
-from napari_hdn.io.tiff_array import LazyPages
+from napari_hdn.io.ome_tiff import write_ome_tiff
+from napari_hdn.io.restorations import restoration_writers
+from napari_hdn.io.tiff_array import LazyPages, MappedPixels
 
 COUNTS = np.arange(2 * 5 * 32 * 40, dtype=np.uint16).reshape(2, 5, 32, 40)
 
@@ -14,7 +21,8 @@ COUNTS = np.arange(2 * 5 * 32 * 40, dtype=np.uint16).reshape(2, 5, 32, 40)
 def test_plain_stack_is_memory_mapped(tmp_path: Path):
     tifffile.imwrite(tmp_path / "a.tif", COUNTS[0])
     (stack,) = open_images([tmp_path / "a.tif"])
-    assert isinstance(stack.array, np.memmap)
+    assert isinstance(stack.array, MappedPixels)
+    assert (stack.array.shape, stack.array.dtype, stack.array.ndim) == ((5, 32, 40), np.uint16, 3)
     assert (stack.axes, stack.name) == ("TYX", "a.tif")
     np.testing.assert_array_equal(stack.plane((2,)), COUNTS[0, 2])
 
@@ -26,6 +34,54 @@ def test_both_byte_orders(tmp_path: Path, byteorder: str):
     np.testing.assert_array_equal(stack.plane((1,)), COUNTS[0, 1])
 
 
+def _open_files() -> int:
+    process = psutil.Process()
+    return process.num_handles() if os.name == "nt" else process.num_fds()
+
+
+@pytest.mark.parametrize("compression", [None, "zlib"])
+def test_a_folder_of_many_files_holds_few_open(tmp_path: Path, compression: str | None):
+    for number in range(100):
+        tifffile.imwrite(tmp_path / f"{number}.tif", COUNTS[0] + number, compression=compression)
+    before = _open_files()
+    stacks = open_images([tmp_path])
+    for _ in range(2):
+        for number, stack in enumerate(stacks):
+            np.testing.assert_array_equal(stack.plane((1,)), COUNTS[0, 1] + number)
+    assert _open_files() - before <= 32
+    del stack, stacks
+    gc.collect()
+    assert _open_files() == before
+
+
+def test_pages_kept_of_many_files_stay_within_the_limit(tmp_path: Path, monkeypatch):
+    for number in range(8):
+        tifffile.imwrite(tmp_path / f"{number}.tif", COUNTS[0], compression="zlib")
+    page = COUNTS[0, 0].nbytes
+    monkeypatch.setattr(tiff_array._PAGES, "at_most", 7 * page)
+    stacks = open_images([tmp_path])
+    for stack in stacks:
+        for index in stack.indices():
+            stack.plane(index)
+    assert tiff_array._PAGES.weight() <= 7 * page
+    del stack, stacks
+    gc.collect()
+    assert tiff_array._PAGES.weight() == 0
+
+
+def test_a_file_that_is_gone_or_shorter_later_is_told(tmp_path: Path):
+    path = tmp_path / "a.tif"
+    tifffile.imwrite(path, COUNTS[0])
+    (stack,) = open_images([path])
+    path.write_bytes(path.read_bytes()[:5000])
+    with pytest.raises(ImageFileError, match=r"a\.tif is truncated"):
+        stack.plane((4,))
+    path.unlink()
+    with pytest.raises(ImageFileError, match="cannot be read any more"):
+        stack.plane((4,))
+
+
+@pytest.mark.parametrize("compression", [None, "zlib"])
 @pytest.mark.parametrize(
     "key",
     [
@@ -38,10 +94,10 @@ def test_both_byte_orders(tmp_path: Path, byteorder: str):
         1,
     ],
 )
-def test_compressed_pages_are_indexed_like_numpy(tmp_path: Path, key):
-    tifffile.imwrite(tmp_path / "a.tif", COUNTS, compression="zlib")
+def test_files_are_indexed_like_numpy(tmp_path: Path, key, compression: str | None):
+    tifffile.imwrite(tmp_path / "a.tif", COUNTS, compression=compression)
     (stack,) = open_images([tmp_path / "a.tif"])
-    assert isinstance(stack.array, LazyPages)
+    assert isinstance(stack.array, LazyPages if compression else MappedPixels)
     assert (stack.array.shape, stack.array.dtype) == (COUNTS.shape, COUNTS.dtype)
     np.testing.assert_array_equal(stack.array[key], COUNTS[key])
 
@@ -113,7 +169,19 @@ def test_several_series_are_several_images(tmp_path: Path):
     stacks = open_images([tmp_path / "a.ome.tif"])
     assert [s.axes for s in stacks] == ["TYX", "ZYX"]
     assert [s.name for s in stacks] == ["a.ome.tif [0]", "a.ome.tif [1]"]
+    assert [s.stem for s in stacks] == ["a-0", "a-1"]
     np.testing.assert_array_equal(stacks[1].plane((1,)), COUNTS[1, 1, :16])
+
+
+def test_a_series_has_its_own_pixel_size_behind_an_rgb_one(tmp_path: Path):
+    with tifffile.TiffWriter(tmp_path / "a.ome.tif", ome=True) as file:
+        label = {"axes": "YXS", "PhysicalSizeX": 9.0}
+        file.write(np.zeros((32, 40, 3), np.uint8), photometric="rgb", metadata=label)
+        for size in (0.1, 0.2):
+            file.write(COUNTS[0], metadata={"axes": "TYX", "PhysicalSizeX": size})
+    stacks = open_images([tmp_path / "a.ome.tif"])
+    assert [s.pixel_size_um for s in stacks] == [{"X": 0.1}, {"X": 0.2}]
+    assert [s.stem for s in stacks] == ["a-1", "a-2"]
 
 
 def test_folder_in_natural_order_and_each_file_once(tmp_path: Path):
@@ -143,6 +211,46 @@ def test_nothing_to_open(tmp_path: Path, given: str, says: str):
     (tmp_path / "empty").mkdir()
     with pytest.raises(ImageFileError, match=says):
         open_images([tmp_path / given])
+
+
+@pytest.mark.parametrize("method", ["iterdir", "is_dir"])
+def test_a_folder_that_cannot_be_looked_into(tmp_path: Path, monkeypatch, method: str):
+    def refuse(self: Path):
+        raise PermissionError(13, "Permission denied", str(self))
+
+    monkeypatch.setattr(Path, method, refuse)
+    with pytest.raises(ImageFileError, match="cannot be looked into: Permission denied"):
+        open_images([tmp_path])
+
+
+def test_the_home_of_nobody():
+    with pytest.raises(ImageFileError, match="~nobody-of-that-name"):
+        open_images(["~nobody-of-that-name/a.tif"])
+
+
+def test_restored_images_in_a_folder_are_left_out_and_told(tmp_path: Path):
+    for name in ("b.tif", "a.tif", "b_HDN_std.ome.tif", "a_hdn-without-1-2-mean-2.ome.tif"):
+        tifffile.imwrite(tmp_path / name, COUNTS[0, 0])
+    writers = restoration_writers(tmp_path, "a", {"mean": np.uint16}, (2, 32, 40), "TYX")
+    with writers["mean"] as writer:
+        writer.write((0,), COUNTS[0, 0])
+    assert writer.written == tmp_path / "a_hdn-mean-partial.ome.tif"
+    writer.written.rename(tmp_path / "c.ome.tif")  # its mark tells
+    told: list[Notice] = []
+    stacks = open_images([tmp_path], tell=told.append)
+    assert [s.name for s in stacks] == ["a.tif", "b.tif"]
+    (notice,) = told
+    assert "3 images such as a_hdn-without-1-2-mean-2.ome.tif" in notice.text
+    assert [s.name for s in open_images([tmp_path / "c.ome.tif"])] == ["c.ome.tif"]
+    for name in ("a.tif", "b.tif"):
+        (tmp_path / name).unlink()
+    with pytest.raises(ImageFileError, match="only images that napari-hdn restored"):
+        open_images([tmp_path])
+
+
+def test_exported_images_are_no_restorations(tmp_path: Path):
+    write_ome_tiff(tmp_path / "cells.ome.tif", COUNTS[0], "TYX")
+    assert len(open_images([tmp_path])) == 1
 
 
 def test_no_image_named():
@@ -203,6 +311,74 @@ def test_damaged_pixels_are_told_when_read(tmp_path: Path):
         stack.plane((1,))
 
 
+@pytest.mark.parametrize(
+    ("how", "options"),
+    [
+        ("plain", {}),
+        ("zlib", {"compression": "zlib"}),
+        ("tiles", {"compression": "lzw", "tile": (16, 16)}),
+        ("ome", {"ome": True, "metadata": {"axes": "TYX"}}),
+        ("imagej", {"imagej": True, "metadata": {"axes": "TYX"}}),
+    ],
+)
+def test_whatever_is_damaged_is_read_or_told(tmp_path: Path, how: str, options: dict):
+    """Random bytes in the headers of pages, and files cut at random places."""
+    path = tmp_path / "a.tif"
+    noise = np.random.default_rng(0).poisson(50, (3, 32, 40)).astype(np.uint16)
+    tifffile.imwrite(path, noise, photometric="minisblack", **options)
+    whole = path.read_bytes()
+    with tifffile.TiffFile(path) as file:
+        headers = [0, *(page.offset for page in file.pages)]
+    refused = []
+    for seed in range(100):
+        rng = np.random.default_rng(seed)
+        data = bytearray(whole)
+        for at in rng.choice(headers) + rng.integers(0, 180, rng.integers(1, 5)):
+            data[min(at, len(data) - 1)] = rng.integers(256)
+        if seed % 10 == 9:
+            data = data[: rng.integers(0, len(data))]
+        path.write_bytes(data)
+        try:
+            for stack in open_images([path]):
+                stack.plane(next(stack.indices()))
+        except HDNError as error:
+            refused.append(str(error))
+    assert len(refused) > 30
+    assert all("a.tif" in said for said in refused)
+
+
+def test_cut_to_three_bytes(tmp_path: Path):
+    (tmp_path / "a.tif").write_bytes(b"II*")
+    with pytest.raises(ImageFileError, match=r"a\.tif is truncated or damaged"):
+        open_images([tmp_path / "a.tif"])
+
+
+def test_missing_strips_are_not_read_as_zeros(tmp_path: Path):
+    path = tmp_path / "a.tif"
+    tifffile.imwrite(path, COUNTS[0, 0], compression="zlib", rowsperstrip=8)
+    with tifffile.TiffFile(path) as file:
+        rows = file.pages.first.tags["RowsPerStrip"].valueoffset
+    data = bytearray(path.read_bytes())
+    data[rows] = 2
+    path.write_bytes(data)
+    with pytest.raises(ImageFileError, match="plane 1 has 4 of 16 strips"):
+        open_images([path])
+
+
+def test_a_page_too_large_for_memory_is_told(tmp_path: Path, monkeypatch):
+    tifffile.imwrite(tmp_path / "a.tif", COUNTS[0], compression="zlib")
+    (stack,) = open_images([tmp_path / "a.tif"])
+
+    def refuse(*_, **__):
+        raise MemoryError("Unable to allocate 402. GiB")
+
+    monkeypatch.setattr(tifffile.TiffFrame, "asarray", refuse)
+    with pytest.raises(
+        ImageFileError, match=r"does not fit in memory \(plane 2: Unable to allocate"
+    ):
+        stack.plane((1,))
+
+
 def test_three_frames_that_tifffile_called_rgb_are_channels(tmp_path: Path):
     """What older tifffile made of (3, Y, X) counts: RGB in separate planes."""
     image = COUNTS[0, :3]
@@ -231,6 +407,12 @@ def test_pixel_size_from_ome_in_its_unit(tmp_path: Path):
     tifffile.imwrite(tmp_path / "a.ome.tif", COUNTS[0], metadata=metadata)
     assert read_pixel_size(tmp_path / "a.ome.tif") == pytest.approx({"X": 0.065, "Y": 0.07, "Z": 2})
     assert open_images([tmp_path / "a.ome.tif"])[0].pixel_size_um["Z"] == pytest.approx(2)
+
+
+def test_nonsense_for_a_pixel_size_is_none(tmp_path: Path):
+    metadata = {"axes": "ZYX", "PhysicalSizeX": "wide"}
+    tifffile.imwrite(tmp_path / "a.ome.tif", COUNTS[0], metadata=metadata)
+    assert open_images([tmp_path / "a.ome.tif"])[0].pixel_size_um == {}
 
 
 @pytest.mark.parametrize("unit", ["um", "micron", "\\u00B5m"])

@@ -9,7 +9,9 @@ import tifffile
 from napari_hdn.core.errors import ImageError, OutputError
 from napari_hdn.io import ome_tiff
 from napari_hdn.io.images import open_images, read_pixel_size
-from napari_hdn.io.ome_tiff import OmeTiffWriter, free_path, split_suffix, write_ome_tiff
+from napari_hdn.io.naming import free_path, split_suffix
+from napari_hdn.io.ome_tiff import OmeTiffWriter, write_ome_tiff
+from napari_hdn.io.tiff_array import MappedPixels
 
 
 def _counts(shape: tuple[int, ...]) -> np.ndarray:
@@ -38,7 +40,7 @@ def test_read_back_by_ourselves(tmp_path: Path, axes: str, shape: tuple[int, ...
     write_ome_tiff(tmp_path / "a.ome.tif", image, axes)
     (stack,) = open_images([tmp_path / "a.ome.tif"])
     assert sorted(stack.axes) == sorted(axes)
-    assert isinstance(stack.array, np.memmap)
+    assert isinstance(stack.array, MappedPixels)
     order = [axes.index(a) for a in stack.axes]
     np.testing.assert_array_equal(stack.array, image.transpose(order))
 
@@ -103,15 +105,26 @@ def test_existing_file_is_kept(tmp_path: Path):
 
 
 def test_file_that_appears_meanwhile_is_kept(tmp_path: Path):
-    path = tmp_path / "a.ome.tif"
-    with (
-        pytest.raises(OutputError, match="meanwhile"),
-        OmeTiffWriter(path, (20, 30), "YX", np.float32) as writer,
-    ):
-        writer.write((), _counts((20, 30)))
+    path, image = tmp_path / "a.ome.tif", _counts((20, 30))
+
+    def planes():
         path.write_text("mine")
+        yield image
+
+    with pytest.raises(OutputError, match="meanwhile"):
+        write_ome_tiff(path, image, "YX", planes=planes())
     assert path.read_text() == "mine"
     assert os.listdir(tmp_path) == ["a.ome.tif"]
+
+
+def test_hours_of_work_go_beside_a_file_that_appears_meanwhile(tmp_path: Path):
+    path, image = tmp_path / "a.ome.tif", _counts((20, 30))
+    with OmeTiffWriter(path, (20, 30), "YX", np.float32) as writer:
+        writer.write((), image)
+        path.write_text("mine")
+    assert path.read_text() == "mine"
+    assert writer.written == tmp_path / "a-2.ome.tif"
+    np.testing.assert_array_equal(tifffile.imread(writer.written), image)
 
 
 def test_free_path_numbers_before_the_double_suffix(tmp_path: Path):
@@ -135,27 +148,87 @@ def test_split_suffix(name: str, parts: tuple[str, str]):
     assert split_suffix(name) == parts
 
 
-def test_full_disk_in_the_middle_leaves_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
-    image = _counts((3, 20, 30))
+class FullDisk:
+    """A file on a disk without room."""
 
-    class FullDisk:
-        def seek(self, _):
-            pass
+    def seek(self, _):
+        pass
 
-        def close(self):
-            pass
+    def close(self):
+        raise OSError(errno.ENOSPC, "No space left on device")
 
-        def write(self, _):
-            raise OSError(errno.ENOSPC, "No space left on device")
+    def write(self, _):
+        raise OSError(errno.ENOSPC, "No space left on device")
 
+
+@pytest.mark.parametrize("room_for_a_copy", [True, False])
+def test_full_disk_keeps_the_planes_that_were_done(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, room_for_a_copy: bool
+):
+    image = _counts((4, 20, 30))
     with (
-        pytest.raises(OutputError, match="disk is full"),
-        OmeTiffWriter(tmp_path / "a.ome.tif", (3, 20, 30), "TYX", np.float32) as writer,
+        pytest.raises(OutputError, match="disk is full") as caught,
+        OmeTiffWriter(tmp_path / "a.ome.tif", (4, 20, 30), "TYX", np.float32) as writer,
     ):
-        writer.write((0,), image[0])
+        for index in range(2):
+            writer.write((index,), image[index])
         writer._file.close()
         writer._file = FullDisk()
-        writer.write((1,), image[1])
+        if not room_for_a_copy:
+            monkeypatch.setattr(writer, "_write_header", lambda *_: FullDisk().write(0))
+        writer.write((2,), image[2])
+    assert os.listdir(tmp_path) == ["a-partial.ome.tif"]
+    (note,) = caught.value.__notes__
+    assert note == f"2 of 4 planes were done and are in {writer.written}."
+    (stack,) = open_images([writer.written])
+    assert stack.array.shape == ((2 if room_for_a_copy else 4), 20, 30)
+    np.testing.assert_array_equal(stack.array[:2], image[:2])
+
+
+def test_an_export_to_a_full_disk_leaves_nothing(tmp_path: Path):
+    def planes():
+        yield _counts((20, 30))
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    with pytest.raises(OSError, match="No space"):
+        write_ome_tiff(tmp_path / "a.ome.tif", _counts((2, 20, 30)), "TYX", planes=planes())
+    assert os.listdir(tmp_path) == []
+
+
+def test_an_error_late_in_the_work_keeps_what_was_done(tmp_path: Path):
+    image = _counts((2, 20, 30))
+    path = tmp_path / "a.ome.tif"
+    with (
+        pytest.raises(ImageError, match="NaN") as caught,
+        OmeTiffWriter(path, image.shape, "TYX", np.float32, description="by a test") as writer,
+    ):
+        writer.write((0,), image[0])
+        raise ImageError("plane 1: 3 of 600 pixels are NaN")
+    assert "1 of 2 planes were done and are in" in caught.value.__notes__[0]
+    with tifffile.TiffFile(tmp_path / "a-partial.ome.tif") as file:
+        assert "by a test; partial: 1 of 2 planes" in file.ome_metadata
+        np.testing.assert_array_equal(file.asarray(), image[0])
+
+
+def test_an_error_after_the_last_plane_keeps_the_whole_file(tmp_path: Path):
+    image = _counts((20, 30))
+    with (
+        pytest.raises(ImageError),
+        OmeTiffWriter(tmp_path / "a.ome.tif", (20, 30), "YX", np.float32) as writer,
+    ):
+        writer.write((), image)
+        raise ImageError("of another file")
+    assert writer.written == tmp_path / "a.ome.tif"
+    np.testing.assert_array_equal(tifffile.imread(writer.written), image)
+
+
+def test_giving_up_with_a_second_interrupt_leaves_nothing(tmp_path: Path):
+    with (
+        pytest.raises(KeyboardInterrupt),
+        OmeTiffWriter(tmp_path / "a.ome.tif", (2, 20, 30), "TYX", np.float32) as writer,
+    ):
+        writer.write((0,), _counts((20, 30)))
+        raise KeyboardInterrupt
     assert os.listdir(tmp_path) == []
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shlex
+import subprocess
 import sys
 from collections.abc import Sequence
 from contextlib import nullcontext
@@ -35,8 +36,8 @@ app = App(
 @app.command
 def train(
     *images: str,
-    noise: str = "auto",
-    preset: str = "fast",
+    noise: str | None = None,
+    preset: str | None = None,
     minutes: float | None = None,
     steps: int | None = None,
     out: Path | None = None,
@@ -47,7 +48,7 @@ def train(
     patch: int | None = None,
     rotations: Annotated[bool, Parameter(negative="")] = False,
     seed: int | None = None,
-    device: Device = "auto",
+    device: Device | None = None,
     config: Path | None = None,
 ) -> int:
     """Train a model on noisy images.
@@ -59,9 +60,10 @@ def train(
     images
         TIFF files, patterns such as 'day1/*.tif', or folders.
     noise
-        auto (estimated from the images), sigma=NUMBER in camera counts, or a noise_model.json.
+        auto (estimated from the images; the default), sigma=NUMBER in camera counts, or a
+        noise_model.json.
     preset
-        fast, balanced or paper.
+        fast (the default), balanced or paper.
     minutes
         How long to train.
     steps
@@ -77,13 +79,13 @@ def train(
     channel
         Train on this channel only, counted from 0.
     patch
-        Side of the training patches in pixels; smaller ones for small images.
+        Side of the training patches in pixels; smaller ones for small images or little memory.
     rotations
         Also train on images rotated by 90 degrees: only if the noise has no direction.
     seed
         The same seed trains the same model on the CPU.
     device
-        Where to compute.
+        Where to compute; auto, the default, takes the fastest.
     config
         An earlier model or its config.json, to train with its settings instead of a preset.
     """
@@ -94,29 +96,43 @@ def train(
     given = {
         "minutes": minutes,
         "steps": steps,
-        "seed": seed,
         "channel": channel,
-        "patch_px": patch,
+        "device": device,
     }
+    fixed = {"--noise": noise, "--preset": preset, "--config": config, "--patch": patch}
+    fixed |= {"--seed": seed, "--rotations": rotations or None}
     changes: dict[str, Any] = {k: v for k, v in given.items() if v is not None}
-    changes["device"] = device
-    stacks = api.open_images(images, axes=axes, channel=channel)
+    progress = Progress()
+    stacks = api.open_images(images, axes=axes, channel=channel, tell=progress.notice)
     if resume:
         if out is None and name is None:
             raise ConfigurationError("Say with --out or --name which model's training goes on.")
-        out = choices.model_folder(out or Path(str(name)))
+        for option, value in fixed.items():
+            if value is not None:
+                raise ConfigurationError(
+                    f"A training goes on with the settings that it began with; leave out {option}, "
+                    "or train a new model."
+                )
+        out = choices.model_folder(out or api.models_folder() / str(name))
         settings = choices.continued_training(out, changes)
     else:
-        changes["noise"] = choices.noise_config(noise)
+        if noise is not None:
+            changes["noise"] = choices.noise_config(noise)
+        if patch is not None:
+            changes["patch_px"] = patch
+        if seed is not None:
+            changes["seed"] = seed
         if rotations:
             changes["rotations"] = True
         settings = choices.new_training(preset, config, changes)
     place = nullcontext(out) if out else jobs.new_model_folder(name or stacks[0].stem)
-    with Progress() as progress, stop_on_interrupt(progress) as stop, place as folder:
+    with progress, stop_on_interrupt(progress) as stop, place as folder:
         finished = jobs.train(stacks, settings, folder, progress, stop, resume=resume)
         if stop.requested and finished.stopped:
-            again = ["napari-hdn", "train", *images, "--resume", "--out", str(folder)]
-            progress.say(f"To go on: {shlex.join(again)}")
+            again = ["napari-hdn", "train", *images, "--resume", "--out", str(finished.folder)]
+            again += ["--axes", axes] if axes is not None else []
+            again += ["--channel", str(channel)] if channel is not None else []
+            progress.say(f"To go on: {_typed(again)}")
     return INTERRUPTED if stop.requested else OK
 
 
@@ -180,12 +196,13 @@ def restore(
         seed=seed,
         device=device,
     )
-    stacks = api.open_images(images, axes=axes, channel=channel)
+    progress = Progress()
+    stacks = api.open_images(images, axes=axes, channel=channel, tell=progress.notice)
     if out.is_file():
         raise ConfigurationError(f"--out takes a folder; {out} is a file.")
     trained = api.load_model(choices.model_folder(model))
     outputs = jobs.Outputs(out, integers=dtype == "input")
-    with Progress() as progress, stop_on_interrupt(progress) as stop:
+    with progress, stop_on_interrupt(progress) as stop:
         for number, stack in enumerate(stacks, 1):
             label = f"{stack.name} ({number}/{len(stacks)})" if len(stacks) > 1 else stack.name
             jobs.restore(trained, stack, config, outputs, progress, stop, label=label)
@@ -228,7 +245,9 @@ def demo(
 
     if minutes is not None and steps is not None:
         raise ConfigurationError("Say how long to train: --minutes or --steps, not both.")
-    budget: dict[str, Any] = {"steps": steps} if steps is not None else {"minutes": minutes or 2.0}
+    budget: dict[str, Any] = {"steps": steps}
+    if steps is None:
+        budget = {"minutes": 2.0 if minutes is None else minutes}
     config = api.preset("fast", **budget, seed=seed, device=device)
     with Progress() as progress, stop_on_interrupt(progress) as stop:
         run_demo(out, config, progress, stop, show=show)
@@ -253,12 +272,24 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         code = app(tokens, exit_on_error=False, print_error=False)
     except (HDNError, CycloptsError, ValidationError) as error:
-        print(f"napari-hdn: {_one_line(error)}", file=sys.stderr)
-        return USER_ERROR
+        return _failed(error, _one_line(error))
+    except OSError as error:  # of the system, where nothing more can be said about it
+        place = f"{error.filename}: " if error.filename else ""
+        return _failed(error, f"{place}{error.strerror or _one_line(error)}")
+    except (MemoryError, RuntimeError) as error:
+        if not _lacks_memory(error):
+            raise
+        return _failed(error, _smaller(tokens))
     except KeyboardInterrupt:
         print("napari-hdn: aborted", file=sys.stderr)
         return INTERRUPTED
     return code if isinstance(code, int) else OK
+
+
+def _failed(error: Exception, message: str) -> int:
+    notes = getattr(error, "__notes__", [])
+    print(" ".join(["napari-hdn:", message, *notes]), file=sys.stderr)
+    return USER_ERROR
 
 
 def _one_line(error: Exception) -> str:
@@ -268,3 +299,25 @@ def _one_line(error: Exception) -> str:
         message = first["msg"].removeprefix("Value error, ")
         return f"{place}: {message} (given: {first['input']})" if place else message
     return " ".join(str(error).split())
+
+
+def _lacks_memory(error: Exception) -> bool:
+    """Whether numpy or torch had too little; torch, which is not imported here, has three ways."""
+    names = {kind.__name__ for kind in type(error).__mro__}
+    said = str(error).lower()
+    return bool(names & {"MemoryError", "OutOfMemoryError"}) or any(
+        words in said for words in ("out of memory", "can't allocate memory", "not enough memory")
+    )
+
+
+def _smaller(tokens: Sequence[str]) -> str:
+    todo = {
+        "train": "choose a smaller --patch or --preset fast",
+        "restore": "choose a smaller --tile, such as 256",
+    }.get(tokens[0] if tokens else "", "close other programs")
+    return f"There is not enough memory; {todo}, or another --device."
+
+
+def _typed(command: Sequence[str]) -> str:
+    """A command as this system's shell takes it."""
+    return subprocess.list2cmdline(command) if sys.platform == "win32" else shlex.join(command)

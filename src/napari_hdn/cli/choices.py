@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -30,7 +31,9 @@ def noise_config(text: str) -> NoiseConfig:
                 f"sigma={value} is not a number; give the noise in camera counts, such as sigma=25."
             ) from None
         return NoiseConfig(source="gaussian", sigma=sigma)
-    path = Path(text).expanduser()
+    path = Path(text)
+    with suppress(RuntimeError):  # ~nobody, which then is no file
+        path = path.expanduser()
     if path.is_dir():
         path = path / "noise_model.json"
     if not path.is_file():
@@ -61,10 +64,20 @@ def levels(text: str | None) -> tuple[int, ...] | None:
         ) from None
 
 
-def new_training(preset: str, config: Path | None, changes: dict[str, Any]) -> TrainingConfig:
-    """The config of a new training: a preset or an earlier run's config, with changes."""
+def new_training(
+    preset: str | None, config: Path | None, changes: dict[str, Any]
+) -> TrainingConfig:
+    """The config of a new training: a preset or an earlier run's config, with changes.
+
+    Raises
+    ------
+    ConfigurationError
+        If there is no such preset, or both were given.
+    """
     if config is None:
-        return api.preset(preset, **changes)
+        return api.preset(preset or "fast", **changes)
+    if preset is not None:
+        raise ConfigurationError("Take the settings from --preset or from --config, not both.")
     base = earlier_config(config).model_dump()
     if changes.get("minutes") or changes.get("steps"):
         base |= {"minutes": None, "steps": None}
@@ -73,7 +86,7 @@ def new_training(preset: str, config: Path | None, changes: dict[str, Any]) -> T
 
 def continued_training(folder: Path, changes: dict[str, Any]) -> TrainingConfig:
     """The config with which the training in a folder goes on; its own but for ``changes``."""
-    return new_training("", folder, changes)
+    return new_training(None, folder, changes)
 
 
 def earlier_config(path: Path) -> TrainingConfig:
@@ -104,10 +117,17 @@ def model_folder(given: Path) -> Path:
     ModelFolderError
         If there is no such model.
     """
-    given = given.expanduser()
+    try:
+        given = given.expanduser()
+    except RuntimeError as error:  # ~nobody
+        raise ModelFolderError(f"There is no model folder {given}: {error}") from error
+    named = api.models_folder() / given
+    # a folder of images may have the name of the model that was trained on it
+    for place in (given, named):
+        if (place / "config.json").is_file():
+            return place
     if given.exists():
         return given
-    named = api.models_folder() / given
     if named.is_dir():
         return named
     known = ", ".join(folder.name for folder in api.list_models()[:8]) or "none yet"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import os
+import signal
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -75,12 +76,14 @@ def run_demo(
             ),
         ),
     ]
-    # a stopped training has a model that can be shown; a second Ctrl-C aborts
-    restoring = Stop()
+    # a stopped training has a model that can be shown; then a second Ctrl-C aborts
+    restoring = Stop() if stop.requested else stop
     for title, tag, choice in runs:
         written = jobs.restore(
             finished.model, stack, choice, jobs.Outputs(folder, tag=tag), progress, restoring
         )
+        if restoring.requested:
+            return results
         images = [np.asarray(s.array) for s in api.open_images(written)]
         results.append(Comparison(f"restored, {title}", images[0], psnr(sample, images[0])))
         std = images[1] if len(images) > 1 else std
@@ -90,7 +93,7 @@ def run_demo(
     picture = folder / "before-after-std.png"
     draw_picture(sample, results, std).save(picture)
     progress.say(f"Wrote {picture}")
-    if has_display() if show is None else show:
+    if (has_display() if show is None else show) and not restoring.requested:
         progress.say("Opening napari; close its window to end.")
         _show(sample, results, std)
     return results
@@ -175,4 +178,5 @@ def _show(sample: Sample, results: Sequence[Comparison], std: np.ndarray) -> Non
         viewer.add_image(result.image, name=title, contrast_limits=limits, **timed)
     viewer.grid.enabled = True
     viewer.reset_view()
+    signal.signal(signal.SIGINT, signal.SIG_DFL)  # all is written: Ctrl-C may end it
     napari.run()

@@ -15,7 +15,6 @@ from napari_hdn import api
 from napari_hdn.api import (
     ImageStack,
     Notice,
-    OmeTiffWriter,
     PlaneRestored,
     RestorationConfig,
     RestorationProgress,
@@ -106,6 +105,7 @@ def check_model_folder(folder: Path) -> None:
     """
     existing = next(p for p in (folder.absolute(), *folder.absolute().parents) if p.exists())
     try:
+        next(existing.iterdir(), None)  # an unreadable folder cannot be known to be empty
         with tempfile.TemporaryFile(dir=existing):
             pass
     except OSError as error:
@@ -136,7 +136,8 @@ def restore(
 ) -> list[Path]:
     """Restore an image plane by plane into OME-TIFFs and return their paths.
 
-    When stopped, the complete planes are in files that say ``partial``.
+    When stopped, the complete planes are in files that say ``partial``; after an error too, whose
+    notes name them.
     """
     axes, shape = stack.axes, tuple(stack.array.shape)
     if stack.channel is not None and "C" in axes:
@@ -145,16 +146,20 @@ def restore(
     own = np.dtype(stack.array.dtype)
     dtype = own if outputs.integers and own.kind in "ui" else np.dtype(np.float32)
 
-    def writer(product: str, kind: np.dtype) -> OmeTiffWriter:
-        name = f"{stack.stem}_hdn{outputs.tag}-{product}.ome.tif"
-        path = api.free_path(outputs.folder / name)
-        return OmeTiffWriter(path, shape, axes, kind, pixel_size_um=stack.pixel_size_um)
-
+    dtypes = {"mean": dtype} | ({"std": np.dtype(np.float32)} if config.std else {})
+    writers = api.restoration_writers(
+        outputs.folder,
+        stack.stem,
+        dtypes,
+        shape,
+        axes,
+        tag=outputs.tag,
+        model=model.name,
+        pixel_size_um=stack.pixel_size_um,
+    )
     with ExitStack() as files:
-        mean = files.enter_context(writer("mean", dtype))
-        writers = [mean]
-        if config.std:
-            writers.append(files.enter_context(writer("std", np.dtype(np.float32))))
+        for file in writers.values():
+            files.enter_context(file)
         for event in api.restore(model, stack, config, stop=stop):
             match event:
                 case Notice():
@@ -163,18 +168,17 @@ def restore(
                     text = f"restoring {label or stack.name}"
                     progress.update(event.fraction, text, event.remaining_s)
                 case PlaneRestored():
-                    for file, plane in zip(writers, (event.mean, event.std), strict=False):
-                        assert plane is not None
-                        file.write(event.index, plane)
-    if mean.clipped:
+                    for product, file in writers.items():
+                        file.write(event.index, getattr(event, product))
+    if clipped := writers["mean"].clipped:
         total = int(np.prod(shape, dtype=np.int64))
         limits: Any = np.iinfo(dtype)
         progress.say(
-            f"Warning: {mean.clipped:,} of {total:,} restored pixels lay outside "
+            f"Warning: {clipped:,} of {total:,} restored pixels lay outside "
             f"{limits.min}..{limits.max}, which {dtype.name} can hold, and were clipped; "
             "--dtype float32 keeps them."
         )
-    written = [file.written for file in writers if file.written is not None]
+    written = [file.written for file in writers.values() if file.written is not None]
     for path in written:
         progress.say(f"Wrote {path}")
     return written

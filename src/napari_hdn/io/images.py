@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import glob
-import logging
 import re
-import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -14,10 +12,12 @@ from pathlib import Path
 import tifffile
 
 from napari_hdn.core.axes import ImageStack, guess_axes
-from napari_hdn.core.errors import AxesError, ImageError, ImageFileError
-from napari_hdn.io.ome_tiff import split_suffix
+from napari_hdn.core.errors import AxesError, HDNError, ImageError, ImageFileError
+from napari_hdn.core.events import Notice
+from napari_hdn.io.naming import split_suffix
 from napari_hdn.io.pixel_size import pixel_size_of
-from napari_hdn.io.tiff_array import open_array, truncated
+from napari_hdn.io.restorations import is_restoration
+from napari_hdn.io.tiff_array import damaged, open_array, reported_errors, truncated
 
 SUFFIXES = (".tif", ".tiff", ".btf")
 
@@ -47,8 +47,15 @@ class TiffStack(ImageStack):
         return stem if self.series is None else f"{stem}-{self.series}"
 
 
+Tell = Callable[[Notice], object]
+
+
 def open_images(
-    paths: Sequence[str | Path], *, axes: str | None = None, channel: int | None = None
+    paths: Sequence[str | Path],
+    *,
+    axes: str | None = None,
+    channel: int | None = None,
+    tell: Tell | None = None,
 ) -> list[TiffStack]:
     """Open images without reading their pixels.
 
@@ -56,12 +63,15 @@ def open_images(
     ----------
     paths : sequence of str or Path
         TIFF files, glob patterns (``**`` goes into subfolders) and folders, of which all
-        ``.tif``, ``.tiff`` and ``.btf`` files are taken in natural order (``t2`` before ``t10``).
+        ``.tif``, ``.tiff`` and ``.btf`` files are taken in natural order (``t2`` before ``t10``),
+        except for images that napari-hdn restored.
     axes : str, optional
         One letter of ``STCZYX`` per axis, for all files; by default what the file says, and what
         it does not say is guessed.
     channel : int, optional
         Use this index of axis C only, counted from 0.
+    tell : callable, optional
+        Given a `Notice` if restored images in a folder were left out.
 
     Returns
     -------
@@ -80,7 +90,7 @@ def open_images(
         paths = [paths]
     stacks: list[TiffStack] = []
     covered: set[Path] = set()
-    for file in find_files(paths):
+    for file in find_files(paths, tell=tell):
         if file.resolve() not in covered:
             opened, members = _open_file(file, axes, channel)
             stacks += opened
@@ -102,35 +112,67 @@ def read_pixel_size(path: str | Path) -> dict[str, float]:
         return pixel_size_of(file)
 
 
-def find_files(paths: Sequence[str | Path]) -> list[Path]:
+def find_files(paths: Sequence[str | Path], *, tell: Tell | None = None) -> list[Path]:
     """The files that paths, patterns and folders stand for, each once, in natural order.
+
+    Of a folder, what napari-hdn restored is left out, and ``tell`` is given a `Notice` about it.
 
     Raises
     ------
     ImageFileError
-        If one of them stands for no file.
+        If one of them stands for no file, or cannot be looked into.
     """
     found: dict[Path, Path] = {}
     for given in paths:
-        path = Path(given).expanduser()
-        if path.is_dir():
-            files = [f for f in path.iterdir() if _is_tiff_name(f)]
-            if not files:
-                raise ImageFileError(
-                    f"The folder {path} has no TIFF images; its images must end in "
-                    f"{', '.join(SUFFIXES)} (subfolders: '{path / '**' / '*.tif'}')."
-                )
-        elif path.exists():
-            files = [path]
-        elif glob.has_magic(str(path)):
-            files = [f for f in map(Path, glob.glob(str(path), recursive=True)) if f.is_file()]
-            if not files:
-                raise ImageFileError(f"No file matches {given}.")
-        else:
-            raise ImageFileError(f"There is no file or folder {given}.")
-        for file in sorted(files, key=_natural):
-            found.setdefault(file.resolve(), file)
+        try:
+            for file in sorted(_files_of(given, tell), key=_natural):
+                found.setdefault(file.resolve(), file)
+        except ImageFileError:
+            raise
+        except (OSError, RuntimeError) as error:  # RuntimeError: ~nobody, links in a circle
+            reason = getattr(error, "strerror", None) or str(error)
+            raise ImageFileError(f"{given} cannot be looked into: {reason}.") from error
     return list(found.values())
+
+
+def _files_of(given: str | Path, tell: Tell | None) -> list[Path]:
+    path = Path(given).expanduser()
+    if path.is_dir():
+        return _images_in(path, tell)
+    if path.exists():
+        return [path]
+    if not glob.has_magic(str(path)):
+        raise ImageFileError(f"There is no file or folder {given}.")
+    files = [f for f in map(Path, glob.glob(str(path), recursive=True)) if f.is_file()]
+    if not files:
+        raise ImageFileError(f"No file matches {given}.")
+    return files
+
+
+def _images_in(folder: Path, tell: Tell | None) -> list[Path]:
+    """The images in a folder, without restorations, which often stand beside what they were made of."""
+    files = [f for f in folder.iterdir() if _is_tiff_name(f)]
+    restored = [f for f in files if is_restoration(f)]
+    if not files:
+        raise ImageFileError(
+            f"The folder {folder} has no TIFF images; its images must end in "
+            f"{', '.join(SUFFIXES)} (subfolders: '{folder / '**' / '*.tif'}')."
+        )
+    if len(restored) == len(files):
+        raise ImageFileError(
+            f"The folder {folder} has only images that napari-hdn restored; name the files "
+            "themselves to use them all the same."
+        )
+    if restored and tell is not None:
+        first = min(restored, key=_natural).name
+        which = first if len(restored) == 1 else f"{len(restored)} images such as {first}"
+        tell(
+            Notice(
+                f"Left out {which} in {folder}, restored by napari-hdn; name a file itself to use "
+                "it all the same."
+            )
+        )
+    return [f for f in files if f not in set(restored)]
 
 
 def _is_tiff_name(file: Path) -> bool:
@@ -147,8 +189,12 @@ def _open_file(
 ) -> tuple[list[TiffStack], set[Path]]:
     """The images in a file, and the files that they are spread over (some OME-TIFFs)."""
     with _open_tiff(path) as file:
-        series = [s for s in file.series if s.keyframe is None or not s.keyframe.is_reduced]
-        grey = [s for s in series if not _is_rgb(s)]
+        series = [
+            (number, one)
+            for number, one in enumerate(file.series)
+            if one.keyframe is None or not one.keyframe.is_reduced
+        ]
+        grey = [(number, one) for number, one in series if not _is_rgb(one)]
         if not grey:
             raise ImageError(
                 f"{path.name} is an RGB image, whose colours are not camera counts; use the "
@@ -164,9 +210,9 @@ def _open_file(
                 pixel_size_um=pixel_size_of(file, number),
                 series=number if len(grey) > 1 else None,
             )
-            for number, one in enumerate(grey)
+            for number, one in grey
         ]
-        spread = [s for s in grey if s.is_multifile]
+        spread = [one for _, one in grey if one.is_multifile]
         members = {Path(p.parent.filehandle.path) for s in spread for p in s.pages if p is not None}
         return stacks, {m.resolve() for m in members}
 
@@ -175,7 +221,7 @@ def _open_file(
 def _open_tiff(path: Path) -> Iterator[tifffile.TiffFile]:
     """Open a TIFF file; whatever tifffile finds wrong becomes an `ImageFileError`."""
     try:
-        with _reported_errors() as errors, tifffile.TiffFile(path) as file:
+        with reported_errors() as errors, tifffile.TiffFile(path) as file:
             count = len(file.series)
             damage = [e for e in errors if re.search(r"invalid (page|value) offset", e)]
             if damage:
@@ -183,7 +229,11 @@ def _open_tiff(path: Path) -> Iterator[tifffile.TiffFile]:
             if count == 0:
                 raise truncated(path, "it contains no image")
             yield file
+    except HDNError:
+        raise
     except OSError as error:
+        if error.errno is None:  # not from the system
+            raise damaged(path, error) from error
         raise ImageFileError(f"{path} cannot be read: {error.strerror or error}.") from error
     except tifffile.TiffFileError as error:
         if path.stat().st_size == 0:
@@ -193,26 +243,8 @@ def _open_tiff(path: Path) -> Iterator[tifffile.TiffFile]:
         raise ImageFileError(
             f"{path.name} is not a TIFF file; open it in napari or Fiji and save it as TIFF."
         ) from error
-
-
-@contextmanager
-def _reported_errors() -> Iterator[list[str]]:
-    """What tifffile logs in this thread: it tells of damage there and goes on with the rest."""
-    messages: list[str] = []
-    thread = threading.get_ident()
-
-    class Collect(logging.Handler):
-        def emit(self, record: logging.LogRecord) -> None:
-            if record.thread == thread:
-                messages.append(record.getMessage())
-
-    logger = logging.getLogger("tifffile")
-    handler = Collect(logging.ERROR)
-    logger.addHandler(handler)
-    try:
-        yield messages
-    finally:
-        logger.removeHandler(handler)
+    except Exception as error:  # damage shows in any of a dozen types
+        raise damaged(path, error) from error
 
 
 def _is_rgb(series: tifffile.TiffPageSeries) -> bool:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import errno
-import os
 import shutil
 import uuid
 from collections.abc import Iterable
@@ -18,32 +17,12 @@ import tifffile
 
 from napari_hdn.core.axes import ImageStack, check_axes
 from napari_hdn.core.errors import ImageError, OutputError
+from napari_hdn.io.naming import publish, split_suffix
 
-_SUFFIXES = (".ome.tif", ".ome.tiff", ".tif", ".tiff")
 # OME names T, C, Z, Y, X only. tifffile writes its axis Q as a "Modulo" annotation, which splits
 # another axis in two: programs that do not know it see samples as more time points, and
 # `open_images` reads them as S again.
 _OME_SAMPLE = "Q"
-
-
-def free_path(path: Path | str) -> Path:
-    """``path`` if nothing is there, else the first free of ``name-2.ome.tif``, ``name-3...``."""
-    path = Path(path)
-    stem, suffix = split_suffix(path.name)
-    free, number = path, 2
-    while free.exists():
-        free = path.with_name(f"{stem}-{number}{suffix}")
-        number += 1
-    return free
-
-
-def split_suffix(name: str) -> tuple[str, str]:
-    """Split a file name before ``.ome.tif`` and its like: ``cells.ome.tif`` -> ``cells``, ..."""
-    for suffix in _SUFFIXES:
-        if name.lower().endswith(suffix) and len(name) > len(suffix):
-            return name[: -len(suffix)], name[-len(suffix) :]
-    path = Path(name)
-    return path.stem, path.suffix
 
 
 def write_ome_tiff(
@@ -61,7 +40,7 @@ def write_ome_tiff(
     Parameters
     ----------
     path : Path or str
-        Must not exist; see `free_path` for one that does not.
+        Must not exist; see `napari_hdn.io.naming.free_path` for one that does not.
     image : array-like
         Anything with ``shape``, ``dtype`` and indexing; read one plane at a time.
     axes : str
@@ -96,6 +75,7 @@ def write_ome_tiff(
         image.dtype if dtype is None else dtype,
         pixel_size_um=pixel_size_um,
         name=name,
+        rescue=False,
     )
     with writer:
         if planes is None:
@@ -108,8 +88,9 @@ def write_ome_tiff(
 class OmeTiffWriter:
     """A file that is filled plane by plane, in any order, and appears when it is finished.
 
-    Used as a context manager: an error inside leaves nothing behind; leaving it early keeps the
-    planes that are complete, in a file whose name says ``partial``.
+    Used as a context manager: leaving it early, also by an error, keeps the planes that are complete,
+    in a file whose name says ``partial``, which a note at the error names. Only a
+    `KeyboardInterrupt` gives them up.
 
     Parameters
     ----------
@@ -123,6 +104,11 @@ class OmeTiffWriter:
         Of the file; unsigned or signed integers of 8 to 32 bits, or floats (kept as 32 bits).
     pixel_size_um, name
         As for `write_ome_tiff`.
+    description : str, optional
+        In the metadata.
+    rescue : bool
+        False: an error leaves nothing behind, and so does a file that another program has put in
+        this place meanwhile, while by default the next free name is taken.
 
     Attributes
     ----------
@@ -146,6 +132,8 @@ class OmeTiffWriter:
         *,
         pixel_size_um: dict[str, float] | None = None,
         name: str | None = None,
+        description: str = "",
+        rescue: bool = True,
     ) -> None:
         self.path = Path(path)
         axes = check_axes(axes, shape)
@@ -156,6 +144,8 @@ class OmeTiffWriter:
         self._dtype = _file_dtype(dtype)
         self._pixel_size_um = pixel_size_um or {}
         self._name = name or split_suffix(self.path.name)[0]
+        self._description = description
+        self._rescue = rescue
         self._done = np.zeros(self._shape[:-2], bool)
         self._temporary = self.path.with_name(f".{self.path.name}.{uuid.uuid4().hex[:8]}.tmp")
         self.clipped = 0
@@ -203,16 +193,35 @@ class OmeTiffWriter:
         traceback: TracebackType | None,
     ) -> None:
         try:
-            with self._told():
-                self._file.close()
-                if kind is not None:
-                    return
-                if self._done.all():
-                    self.written = _publish(self._temporary, self.path)
-                elif self._done.any():
-                    self.written = self._keep_partial()
+            if error is None:
+                with self._told():
+                    self._file.close()
+                    self.written = self._keep()
+            else:
+                with contextlib.suppress(OSError):  # the error that came first counts
+                    self._file.close()
+                if self._rescue and not isinstance(error, KeyboardInterrupt):
+                    self._keep_despite(error)
         finally:
-            self._temporary.unlink(missing_ok=True)
+            with contextlib.suppress(OSError):
+                self._temporary.unlink(missing_ok=True)
+
+    def _keep(self) -> Path | None:
+        """Give the file a name, if there is a plane in it."""
+        if self._done.all():
+            return publish(self._temporary, self.path, numbered=self._rescue)
+        return self._keep_partial() if self._done.any() else None
+
+    def _keep_despite(self, error: BaseException) -> None:
+        try:
+            self.written = self._keep()
+        except (OSError, OutputError) as other:
+            error.add_note(f"The planes that were done could not be kept: {other}")
+            return
+        if self.written is not None:
+            error.add_note(
+                f"{self._done.sum()} of {self._done.size} planes were done and are in {self.written}."
+            )
 
     def _converted(self, plane: np.ndarray) -> np.ndarray:
         if self._dtype.kind == "f":
@@ -225,15 +234,15 @@ class OmeTiffWriter:
         self.clipped += int(np.count_nonzero(inside != rounded))
         return inside.astype(self._dtype)
 
-    def _write_header(self, path: Path, shape: tuple[int, ...], note: str | None = None) -> int:
+    def _write_header(self, path: Path, shape: tuple[int, ...], note: str = "") -> int:
         """Write a file with all metadata and empty pixels; return where the pixels begin."""
         metadata: dict[str, Any] = {
             "axes": self._axes.replace("S", _OME_SAMPLE),
             "Name": self._name,
             "TypeDescription": {_OME_SAMPLE: "sample"},
         }
-        if note is not None:
-            metadata["Description"] = note
+        if told := "; ".join(filter(None, (self._description, note))):
+            metadata["Description"] = told
         for axis, size in self._pixel_size_um.items():
             if axis.upper() in "XYZ":
                 metadata[f"PhysicalSize{axis.upper()}"] = float(size)
@@ -255,7 +264,7 @@ class OmeTiffWriter:
         done = np.flatnonzero(self._done.reshape(len(self._done), -1).any(axis=1))
         shape = (int(done[-1]) + 1, *self._shape[1:])
         stem, suffix = split_suffix(self.path.name)
-        target = free_path(self.path.with_name(f"{stem}-partial{suffix}"))
+        target = self.path.with_name(f"{stem}-partial{suffix}")
         temporary = self._temporary.with_suffix(".partial.tmp")
         note = f"partial: {self._done.sum()} of {self._done.size} planes, the others are 0"
         try:
@@ -266,7 +275,9 @@ class OmeTiffWriter:
                 left = prod(shape) * self._dtype.itemsize
                 while chunk := source.read(min(left, 2**24)):
                     left -= sink.write(chunk)
-            return _publish(temporary, target)
+            return publish(temporary, target, numbered=True)
+        except OSError:  # no room for a shorter copy: keep the long one, empty behind
+            return publish(self._temporary, target, numbered=True)
         finally:
             temporary.unlink(missing_ok=True)
 
@@ -280,19 +291,6 @@ class OmeTiffWriter:
             if error.errno in (errno.ENOSPC, errno.EDQUOT):
                 reason = "the disk is full; make room or choose another folder"
             raise OutputError(f"{self.path} could not be written: {reason}.") from error
-
-
-def _publish(temporary: Path, target: Path) -> Path:
-    """Give a finished file its name, without ever replacing another."""
-    try:
-        os.link(temporary, target)
-    except FileExistsError:
-        raise OutputError(f"{target} was made by another program meanwhile.") from None
-    except OSError:  # a file system without hard links
-        if target.exists():
-            raise OutputError(f"{target} was made by another program meanwhile.") from None
-        temporary.rename(target)
-    return target
 
 
 def _ome_order(lead: str) -> str:

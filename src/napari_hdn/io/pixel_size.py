@@ -26,6 +26,14 @@ _MICROMETRES = {
 
 def pixel_size_of(file: tifffile.TiffFile, series: int = 0) -> dict[str, float]:
     """Micrometres by axis letter from OME, ImageJ or plain TIFF metadata; empty if it has none."""
+    try:
+        sizes = _sizes(file, series)
+    except (ArithmeticError, TypeError, ValueError):  # nonsense there; the pixels may be whole
+        return {}
+    return {a: s for a, s in sizes.items() if math.isfinite(s) and s > 0}
+
+
+def _sizes(file: tifffile.TiffFile, series: int) -> dict[str, float]:
     if file.is_ome and file.ome_metadata:
         sizes = _from_ome(file.ome_metadata, series)
     elif file.is_imagej and file.imagej_metadata:
@@ -39,7 +47,7 @@ def pixel_size_of(file: tifffile.TiffFile, series: int = 0) -> dict[str, float]:
         page = file.pages.first
         centimetres = page.tags.valueof(296) == tifffile.RESUNIT.CENTIMETER
         sizes = _from_resolution(file, 1e4) if centimetres else {}
-    return {a: s for a, s in sizes.items() if math.isfinite(s) and s > 0}
+    return sizes
 
 
 def _from_ome(xml: str, series: int) -> dict[str, float]:

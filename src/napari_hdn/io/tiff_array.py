@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import logging
 import threading
-from collections import OrderedDict
 from collections.abc import Iterator
 from contextlib import contextmanager
 from math import prod
@@ -13,9 +13,13 @@ from typing import Any
 import numpy as np
 import tifffile
 
-from napari_hdn.core.errors import ImageFileError
+from napari_hdn.core.errors import HDNError, ImageFileError
+from napari_hdn.io.recent import Recent
 
-CACHE_BYTES = 128 * 2**20
+# over all files together: a folder may hold thousands
+_PAGES: Recent[np.ndarray] = Recent(128 * 2**20, lambda page: page.nbytes)
+# every map holds a file descriptor, of which macOS gives a process 256
+_MAPS: Recent[np.memmap] = Recent(32, lambda pixels: 1)
 
 
 def open_array(series: tifffile.TiffPageSeries, path: Path) -> Any:
@@ -33,7 +37,7 @@ def open_array(series: tifffile.TiffPageSeries, path: Path) -> Any:
     expected = series.dataoffset + prod(series.shape) * dtype.itemsize
     if expected > file.filehandle.size:
         raise truncated(path, f"it has {file.filehandle.size:,} of {expected:,} bytes")
-    return np.memmap(path, dtype, "r", series.dataoffset, series.shape)
+    return MappedPixels(path, dtype, series.dataoffset, series.shape)
 
 
 def truncated(path: Path, detail: str) -> ImageFileError:
@@ -44,11 +48,111 @@ def truncated(path: Path, detail: str) -> ImageFileError:
     )
 
 
-class LazyPages:
+def damaged(path: Path, error: Exception, place: str = "") -> ImageFileError:
+    """Say the same of whatever the reader of a damaged file ran into."""
+    reason = " ".join(str(error).split()) or type(error).__name__
+    if isinstance(error, MemoryError):
+        return ImageFileError(
+            f"{path.name} does not fit in memory ({place}{reason:.160}), or is damaged; copy it "
+            "again from where it was recorded, or leave it out."
+        )
+    return truncated(path, f"{place}{reason:.160}")
+
+
+@contextmanager
+def reported_errors() -> Iterator[list[str]]:
+    """What tifffile logs in this thread: it tells of damage there and goes on with the rest."""
+    messages: list[str] = []
+    thread = threading.get_ident()
+
+    class Collect(logging.Handler):
+        def emit(self, record: logging.LogRecord) -> None:
+            if record.thread == thread:
+                messages.append(record.getMessage())
+
+    logger = logging.getLogger("tifffile")
+    handler = Collect(logging.ERROR)
+    logger.addHandler(handler)
+    try:
+        yield messages
+    finally:
+        logger.removeHandler(handler)
+
+
+class _Pixels:
+    """What array-likes have in common."""
+
+    shape: tuple[int, ...]
+    dtype: np.dtype
+
+    @property
+    def ndim(self) -> int:
+        """Number of axes."""
+        return len(self.shape)
+
+    @property
+    def size(self) -> int:
+        """Number of pixels in all planes."""
+        return prod(self.shape)
+
+    def __len__(self) -> int:
+        return self.shape[0]
+
+    def __getitem__(self, key: Any) -> np.ndarray:
+        raise NotImplementedError
+
+    def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray:
+        whole = self[...]
+        return whole if dtype is None else whole.astype(dtype)
+
+
+class MappedPixels(_Pixels):
+    """An uncompressed TIFF series, memory-mapped while it is read; indexing copies what is asked.
+
+    Only the 32 files read last stay mapped, so that thousands can be used at once.
+
+    Parameters
+    ----------
+    path : Path
+        The file; it must stay where it is.
+    dtype : dtype
+        In the file, with its byte order.
+    offset : int
+        Where the pixels begin, in bytes.
+    shape : tuple of int
+        One size per axis.
+    """
+
+    def __init__(self, path: Path, dtype: np.dtype, offset: int, shape: tuple[int, ...]) -> None:
+        self.shape = tuple(shape)
+        self.dtype = dtype.newbyteorder("=")
+        self._path = path.absolute()
+        self._stored = dtype, offset
+
+    def __getitem__(self, key: Any) -> np.ndarray:
+        return np.array(self._mapped()[key], self.dtype)
+
+    def _mapped(self) -> np.memmap:
+        pixels = _MAPS.find(self, None)
+        if pixels is None:
+            dtype, offset = self._stored
+            try:
+                pixels = np.memmap(self._path, dtype, "r", offset, self.shape)
+            except OSError as error:
+                raise ImageFileError(
+                    f"{self._path} cannot be read any more: {error.strerror or error}."
+                ) from error
+            except ValueError as error:  # shorter than it was when it was opened
+                raise damaged(self._path, error) from error
+            _MAPS.keep(self, None, pixels)
+        return pixels
+
+
+class LazyPages(_Pixels):
     """A compressed or scattered TIFF series; indexing reads the pages that are needed, no others.
 
-    The pages read last are kept, up to 128 MiB. Safe to read from several threads. The file is
-    open only while a page is read, so that thousands of files can be used at once.
+    The pages read last are kept, up to 128 MiB for all files. Safe to read from several threads.
+    The file is open only while a page is read, so that thousands of files can be used at once.
 
     Parameters
     ----------
@@ -64,27 +168,10 @@ class LazyPages:
         self._series = series
         self._path = path
         self._lock = threading.Lock()
-        self._cache: OrderedDict[int, np.ndarray] = OrderedDict()
         self._page_axes = self._count_page_axes(series.keyframe.shape)
         self._lead = self.shape[: len(self.shape) - self._page_axes]
-        self._check_last_page()
-
-    @property
-    def ndim(self) -> int:
-        """Number of axes."""
-        return len(self.shape)
-
-    @property
-    def size(self) -> int:
-        """Number of pixels in all planes."""
-        return prod(self.shape)
-
-    def __len__(self) -> int:
-        return self.shape[0]
-
-    def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray:
-        whole = self[...]
-        return whole if dtype is None else whole.astype(dtype)
+        self._check_page(0)
+        self._check_page(prod(self._lead) - 1)
 
     def __getitem__(self, key: Any) -> np.ndarray:
         keys = _expand(key, len(self.shape))
@@ -106,28 +193,25 @@ class LazyPages:
 
     def _page(self, number: int) -> np.ndarray:
         with self._lock:
-            page = self._cache.get(number)
+            page = _PAGES.find(self, number)
             if page is None:
-                page = self._cache[number] = self._read(number)
-                while len(self._cache) > 1 and len(self._cache) * page.nbytes > CACHE_BYTES:
-                    self._cache.popitem(last=False)
-            else:
-                self._cache.move_to_end(number)
+                page = self._read(number)
+                _PAGES.keep(self, number, page)
         return page
 
     def _read(self, number: int) -> np.ndarray:
         try:
-            with _opened(self._series.parent.filehandle):
+            with reported_errors(), _opened(self._series.parent.filehandle):
                 page = self._series.pages[number]
                 if page is None:
                     raise truncated(self._path, f"plane {number + 1} is missing")
                 with _opened(page.parent.filehandle):  # OME series may span files
                     pixels = page.asarray()
-        except (OSError, ValueError, RuntimeError, IndexError) as error:
-            if isinstance(error, ImageFileError):
-                raise
-            raise truncated(self._path, f"plane {number + 1}: {error}") from error
-        return np.asarray(pixels).reshape(self.shape[len(self._lead) :])
+            return np.asarray(pixels).reshape(self.shape[len(self._lead) :])
+        except HDNError:
+            raise
+        except Exception as error:  # damage shows in any of a dozen types
+            raise damaged(self._path, error, f"plane {number + 1}: ") from error
 
     def _count_page_axes(self, page_shape: tuple[int, ...]) -> int:
         """How many of the trailing axes lie within one page."""
@@ -139,11 +223,18 @@ class LazyPages:
             "do not fit together; save it as OME-TIFF in Fiji first."
         )
 
-    def _check_last_page(self) -> None:
-        page = self._series.pages[prod(self._lead) - 1]
+    def _check_page(self, number: int) -> None:
+        """Of one page in a file that is open, find out whether all its pixels can be there."""
+        page = self._series.pages[number]
         if page is None:
-            raise truncated(self._path, f"the last of {prod(self._lead)} planes is missing")
-        handle = page.parent.filehandle
+            raise truncated(self._path, f"plane {number + 1} of {prod(self._lead)} is missing")
+        handle, keyframe = page.parent.filehandle, page.keyframe
+        pieces = prod(keyframe.chunked)
+        if not keyframe.is_contiguous and pieces > len(page.dataoffsets):  # tifffile reads 0 there
+            raise truncated(
+                self._path,
+                f"plane {number + 1} has {len(page.dataoffsets):,} of {pieces:,} strips or tiles",
+            )
         ends = [o + n for o, n in zip(page.dataoffsets, page.databytecounts, strict=True)]
         if not handle.closed and max(ends, default=0) > handle.size:
             raise truncated(self._path, f"it has {handle.size:,} of {max(ends):,} bytes")

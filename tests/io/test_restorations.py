@@ -1,0 +1,54 @@
+from pathlib import Path
+
+import numpy as np
+import pytest
+import tifffile
+
+from napari_hdn.io.restorations import is_restoration, restoration_writers
+
+BOTH = {"mean": np.uint16, "std": np.float32}
+
+
+def test_products_of_one_restoration_have_the_same_number(tmp_path: Path):
+    first = restoration_writers(tmp_path, "a", {"mean": np.uint16}, (20, 30), "YX")
+    with first["mean"] as writer:
+        writer.write((), np.zeros((20, 30), np.uint16))
+    second = restoration_writers(tmp_path, "a", BOTH, (20, 30), "YX", tag="", model="m")
+    assert [w.path.name for w in second.values()] == [
+        "a_hdn-mean-2.ome.tif",
+        "a_hdn-std-2.ome.tif",
+    ]
+    with second["mean"] as mean, second["std"] as std:
+        for writer in (mean, std):
+            writer.write((), np.ones((20, 30), np.float32))
+    assert tifffile.imread(second["mean"].path).dtype == np.uint16
+    with tifffile.TiffFile(second["std"].path) as file:
+        assert "with model m" in file.ome_metadata
+        assert file.asarray().dtype == np.float32
+
+
+@pytest.mark.parametrize(
+    ("name", "ours"),
+    [
+        ("a_hdn-mean.ome.tif", True),
+        ("a_hdn-std-3.ome.tif", True),
+        ("a_hdn-mean-2-partial-4.ome.tif", True),
+        ("a_hdn-without-1-2-mean.ome.tif", True),
+        ("a_HDN_mean-2.ome.tif", True),
+        ("a.tif", False),
+        ("mean.ome.tif", False),
+        ("hdn-mean-cells.ome.tif", False),
+    ],
+)
+def test_known_by_name(tmp_path: Path, name: str, ours: bool):
+    (tmp_path / name).touch()
+    assert is_restoration(tmp_path / name) == ours
+
+
+@pytest.mark.parametrize("planes", [1, 2])
+def test_known_by_the_mark_under_another_name(tmp_path: Path, planes: int):
+    writers = restoration_writers(tmp_path, "a", BOTH, (2, 20, 30), "TYX")
+    with writers["std"] as writer:
+        for index in range(planes):
+            writer.write((index,), np.ones((20, 30), np.float32))
+    assert is_restoration(writer.written.rename(tmp_path / "renamed.tif"))
