@@ -165,7 +165,7 @@ def quality(arguments: argparse.Namespace) -> None:
         restorer = Restorer(
             model.network, model.normalisation, model.noise_model, hdn.RestorationConfig(), device
         )
-        curve = restorer._curve(counts)
+        curve = restorer._curve(counts, torch.device("cpu"))
         normalised = model.normalisation.apply(torch.from_numpy(counts), curve)[None, None]
         total = torch.zeros(side, side)
         for _ in range(PUBLISHED_SAMPLES):

@@ -8,7 +8,14 @@ def curve(gain, offset, floor):
     return NoiseCurve(*(torch.tensor(float(v), dtype=torch.float64) for v in (gain, offset, floor)))
 
 
-CURVES = [curve(3.7, -12, 0.2), curve(0.0, 625, 300), curve(1e-9, 4, 1), curve(2.2, 400, 90)]
+CURVES = [
+    curve(3.7, -12, 0.2),
+    curve(1e-4, 100, 10),
+    curve(2.0, -150, 5),
+    curve(0.0, 625, 300),
+    curve(1e-9, 4, 1),
+    curve(2.2, 400, 90),
+]
 COUNTS = torch.linspace(-100, 4000, 2001, dtype=torch.float64)
 
 
@@ -49,3 +56,10 @@ def test_images_scaled_apart_look_the_same():
     image = torch.linspace(100, 600, 50).reshape(1, 1, 5, 10)
     y = c.stabilise(gains * image)
     torch.testing.assert_close(y[0], y[1])
+
+
+@pytest.mark.parametrize("gain", [1e-2, 1e-3, 1e-4, 1e-5, 2e-6])
+def test_small_gains_keep_the_digits_of_counts(gain):
+    c = NoiseCurve(*(torch.tensor(v) for v in (gain, 100.0, 10.0)))
+    counts = torch.linspace(0, 60000, 2001)
+    torch.testing.assert_close(c.unstabilise(c.stabilise(counts)), counts, atol=0.02, rtol=1e-6)

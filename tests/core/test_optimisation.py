@@ -5,10 +5,14 @@ import torch
 
 from napari_hdn.core.model.ladder import generator_noise
 from napari_hdn.core.optimisation import (
+    GUARD_FORGIVES,
     Averaged,
+    BatchNormMemory,
     StepGuard,
     learning_rate,
+    make_optimizer,
     recompute_batch_norm,
+    together,
 )
 from simulated import network
 
@@ -84,3 +88,39 @@ def test_without_batch_norm_nothing_is_recomputed():
     recompute_batch_norm(net, iter(()), torch.Generator())
     decoded = net.decode(net.encode(torch.zeros(1, 1, 8, 8)), ["mean"] * 2, generator_noise(None))
     assert torch.isfinite(decoded.signal).all()
+
+
+def test_guard_forgives_after_many_good_steps():
+    guard = StepGuard()
+    for _ in range(2):
+        for _ in range(3):
+            guard.judge(math.nan, 1.0)
+    assert guard.fall_backs == 2 and guard.rate_scale == 0.25
+    for _ in range(GUARD_FORGIVES):
+        guard.judge(1.0, 1.0)
+    assert guard.fall_backs == 1 and guard.rate_scale == 0.5
+    for _ in range(2 * GUARD_FORGIVES):
+        guard.judge(1.0, 1.0)
+    assert guard.fall_backs == 0 and guard.rate_scale == 1.0
+
+
+def test_batch_norm_forgets_a_bad_forward_pass():
+    ladder = network().train()
+    memory = BatchNormMemory(ladder)
+    before = {k: v.clone() for k, v in ladder.state_dict().items()}
+    rng = torch.Generator().manual_seed(0)
+    with torch.no_grad():
+        features = ladder.encode(torch.full((2, 1, 16, 16), torch.inf))
+        ladder.decode(features, ladder.choices("sample"), generator_noise(rng))
+    spoiled = ladder.state_dict()
+    assert any(not torch.isfinite(v).all() for v in spoiled.values())
+    memory.restore()
+    for name, value in ladder.state_dict().items():
+        if value.is_floating_point():
+            torch.testing.assert_close(value, before[name], rtol=0, atol=0)
+
+
+def test_apples_gpus_get_no_foreach(tiny_config, monkeypatch):
+    assert together(torch.device("mps")) is None and together(torch.device("cuda")) is True
+    optimizer = make_optimizer(tiny_config, network().parameters())
+    assert optimizer.defaults["foreach"] is True

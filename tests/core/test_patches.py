@@ -96,3 +96,9 @@ def test_nan_is_refused_with_its_place(tiny_config):
     regions = split_regions([ImageStack(data, "TYX", "cells")], tiny_config).training
     with pytest.raises(ImageError, match=r"cells, plane 0: 1 of"):
         Patches(regions, tiny_config, CPU)
+
+
+def test_a_small_share_for_validation_is_at_least_one_strip(tiny_config):
+    config = tiny_config.model_copy(update={"validation_fraction": 0.003})
+    split = split_regions([ImageStack(numbered(1, 128, 128)[0], "YX")], config)
+    assert min(split.validation[0].height, split.validation[0].width) == config.network.multiple

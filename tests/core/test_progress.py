@@ -37,7 +37,7 @@ def test_steps_and_the_time_they_will_take():
 
 
 def test_a_budget_given_once_more_begins_where_the_first_ended():
-    budget = Budget(None, 300, origin=100, origin_step=100)
+    budget = Budget(None, 200, origin=100, origin_step=100)
     assert budget.fraction(100) == 0 and budget.fraction(200) == 0.5
 
 

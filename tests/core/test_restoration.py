@@ -16,10 +16,12 @@ from napari_hdn.core.events import (
     Stop,
 )
 from napari_hdn.core.hdn import HDN, TrainingSummary
+from napari_hdn.core.model.ladder import Ladder
+from napari_hdn.core.noise.gaussian import Gaussian
 from napari_hdn.core.noise.poisson_gaussian import PoissonGaussian
 from napari_hdn.core.normalisation import Normalisation
 from napari_hdn.core.restoration import Draw, Restorer, plan_draws, range_remark, restore
-from simulated import network, simulate
+from simulated import TINY, network, simulate
 
 EXACT = {"device": "cpu", "precision": "float32"}
 
@@ -46,11 +48,22 @@ def draw(model, image, key, sign=1.0, **fields):
     return mean
 
 
+@pytest.mark.filterwarnings("ignore:.* runs from")  # a single pixel has no range
 @pytest.mark.parametrize("shape", [(16, 16), (17, 64), (64, 5), (3, 30), (1, 1)])
 def test_any_size(model, shape):
     restored = model.restore(simulate(shape), "YX", **EXACT)
     assert restored.mean.shape == shape and restored.mean.dtype == np.float32
     assert np.isfinite(restored.mean).all() and restored.std is None
+
+
+def test_levels_that_were_never_trained_stay_off():
+    ladder = Ladder(TINY.model_copy(update={"levels": 3, "deactivated_levels": (1,)}))
+    for off, expected in [(None, (1,)), ((), (1,)), ((2,), (1, 2)), ((1, 2), (1, 2))]:
+        config = RestorationConfig(deactivated_levels=off)
+        restorer = Restorer(
+            ladder, Normalisation(0, 1), Gaussian(1.0), config, Device("cpu", "", False)
+        )
+        assert restorer.off == expected
 
 
 def test_one_sample_is_the_mean_of_all_levels(model):

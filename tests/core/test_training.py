@@ -7,7 +7,14 @@ import torch
 from napari_hdn.core import checkpoint
 from napari_hdn.core.axes import ImageStack
 from napari_hdn.core.config import NetworkConfig, NoiseConfig
-from napari_hdn.core.errors import ConfigurationError, HDNError, ImageError, OutputError
+from napari_hdn.core.errors import (
+    ConfigurationError,
+    HDNError,
+    ImageError,
+    MemoryShortError,
+    OutputError,
+    StoppedEarly,
+)
 from napari_hdn.core.events import (
     Notice,
     Preview,
@@ -20,7 +27,7 @@ from napari_hdn.core.events import (
     Validation,
 )
 from napari_hdn.core.training import train
-from simulated import TINY, run_to_end, simulate
+from simulated import TINY, counts, run_to_end, scene, simulate
 
 
 def weights(model):
@@ -100,12 +107,64 @@ def test_a_stopped_model_can_be_used_at_once(stack, tiny_config, tmp_path, every
     assert np.isfinite(restored.mean).all()
 
 
-def test_stop_before_the_first_step(stack, tiny_config, tmp_path):
+def test_stop_before_the_first_step_leaves_nothing(stack, tiny_config, tmp_path):
     stop = Stop()
     stop.request()
-    end, _ = run_to_end([stack], tiny_config, folder=tmp_path / "m", stop=stop)
-    assert end.step == 0 and end.stopped
-    assert np.isfinite(end.model.restore(stack.array[0], "YX").mean).all()
+    with pytest.raises(StoppedEarly, match="nothing to keep"):
+        run_to_end([stack], tiny_config, folder=tmp_path / "m", stop=stop)
+    assert not (tmp_path / "m").exists()
+
+
+def test_what_ends_a_training_leaves_the_model(stack, tiny_config, tmp_path, monkeypatch):
+    calls = []
+    real = torch.optim.Adamax.step
+
+    def short_of_memory(self, *args, **kwargs):
+        calls.append(1)
+        if len(calls) > 3:
+            raise torch.OutOfMemoryError("CUDA out of memory")
+        return real(self, *args, **kwargs)
+
+    monkeypatch.setattr("torch.optim.Adamax.step", short_of_memory)
+    with pytest.raises(MemoryShortError, match=r"not enough memory on CPU .* 2 patches of 16 x 16"):
+        run_to_end([stack], tiny_config, folder=tmp_path / "m")
+    model = checkpoint.load(tmp_path / "m")
+    assert model.summary.steps == 3 and model.summary.stopped and model.can_continue
+
+
+def test_budgets_do_not_grow_by_continuing(stack, tiny_config, tmp_path):
+    folder = tmp_path / "m"
+    run_to_end([stack], tiny_config, folder=folder)
+    for total in (12, 18, 24):
+        end, _ = run_to_end([stack], checkpoint.load(folder).config, folder=folder, resume=True)
+        assert end.step == total
+    assert checkpoint.load(folder).config.steps == 6
+
+
+def test_continuing_keeps_the_channel(tiny_config, tmp_path):
+    two = np.stack([simulate(), np.full((4, 64, 64), 9.0)], axis=1)
+    stack = ImageStack(two, "TCYX", "cells")
+    one = tiny_config.model_copy(update={"channel": 0})
+    run_to_end([stack], one, folder=tmp_path / "m")
+    end, events = run_to_end([stack], tiny_config, folder=tmp_path / "m", resume=True)
+    assert end.model.summary.data == ("cells TCYX 4 x 2 x 64 x 64 float64 channel 0",)
+    assert not [e for e in events if isinstance(e, Notice) and "differ" in e.text]
+
+
+def test_continuing_on_other_images_that_were_scaled_apart(tiny_config, tmp_path):
+    rng = np.random.default_rng(0)
+    apart = np.concatenate([k * counts(rng, scene(rng)) for k in (1.0, 2.0, 4.0)])
+    config = tiny_config.model_copy(update={"patch_px": 32})
+    run_to_end([ImageStack(apart, "SYX", "a")], config, folder=tmp_path / "m")
+    more = np.concatenate([k * counts(rng, scene(rng)) for k in (3.0, 1.0, 2.0, 4.0)])
+    end, events = run_to_end(
+        [ImageStack(more, "SYX", "b")], config, folder=tmp_path / "m", resume=True
+    )
+    texts = [e.text for e in events if isinstance(e, Notice)]
+    assert any("the 4 images here get curves of their own" in t for t in texts)
+    scales = torch.tensor([3.0, 1.0, 2.0, 4.0]).reshape(4, 1, 1, 1)
+    variance = end.model.noise_model.variance(220 * scales, torch.arange(4)) / scales**2
+    np.testing.assert_allclose(variance, 4 * 60 + 9, rtol=0.1)
 
 
 def test_minutes_end_a_training(stack, tiny_config):

@@ -111,6 +111,12 @@ class ImageStack:
                     f"channels count from 0."
                 )
 
+    def of_channel(self, channel: int | None) -> ImageStack:
+        """The stack restricted to a channel, where it has several and none was chosen yet."""
+        if channel is None or self.channel is not None or "C" not in self.axes:
+            return self
+        return ImageStack(self.array, self.axes, self.name, channel)
+
     def _size(self, letter: str) -> int:
         return int(self.array.shape[self.axes.index(letter)])
 

@@ -124,6 +124,12 @@ class TrainingConfig(Frozen):
                 f"Patch {self.patch_px} is not a multiple of {multiple}, which "
                 f"{self.network.levels} levels need; choose {self.patch_px} -> {better}."
             )
+        if self.batch_size == 1 and self.patch_px == multiple and self.network.batch_norm:
+            raise ValueError(
+                f"A batch of one patch of {self.patch_px} pixels leaves a single pixel at the top of "
+                f"{self.network.levels} levels, of which batch-norm can tell nothing; choose batch "
+                "size 1 -> 2 or a larger patch."
+            )
         return self
 
 
@@ -138,7 +144,7 @@ class RestorationConfig(Frozen):
     schema_version: int = SCHEMA_VERSION
     samples: Annotated[int, Field(ge=1)] = 2
     std: bool = False
-    deactivated_levels: tuple[int, ...] | None = None  # None: as the network was trained
+    deactivated_levels: tuple[int, ...] | None = None  # besides those it was trained without
     flips: bool = False
     channel: Annotated[int, Field(ge=0)] | None = None
     tile_px: Annotated[int, Field(ge=64)] | None = None  # None: whole planes where they fit

@@ -31,6 +31,14 @@ class TrainingError(HDNError, RuntimeError):
     """Training cannot go on."""
 
 
+class StoppedEarly(HDNError, RuntimeError):
+    """The user stopped before there was anything to keep."""
+
+
+class MemoryShortError(HDNError, RuntimeError):
+    """The computer or its GPU has not enough free memory."""
+
+
 class ModelFolderError(HDNError, RuntimeError):
     """A model folder with a missing, damaged or newer file."""
 

@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
+from napari_hdn.core.errors import StoppedEarly
+
 if TYPE_CHECKING:
     from napari_hdn.core.hdn import HDN
 
@@ -33,6 +35,18 @@ class Stop:
         return self._event.is_set()
 
 
+def check_stop(stop: Stop) -> None:
+    """Leave work of which nothing can be kept.
+
+    Raises
+    ------
+    StoppedEarly
+        If the user asked to stop.
+    """
+    if stop.requested:
+        raise StoppedEarly("Stopped before the first step; there is nothing to keep yet.")
+
+
 class RateLimit:
     """Lets something happen at most ``per_second`` times a second; the first time at once."""
 
@@ -50,6 +64,10 @@ class RateLimit:
             return False
         self._next = now + self._interval
         return True
+
+    def rest(self) -> None:
+        """Count the interval from now on, after what was done has taken its time."""
+        self._next = self._clock() + self._interval
 
 
 @dataclass(frozen=True)

@@ -82,10 +82,20 @@ class HDN:
         return self.folder is not None and (self.folder / "resume.ckpt").is_file()
 
     def save(self, folder: Path | str) -> Path:
-        """Write the model folder; see `napari_hdn.core.checkpoint.save`."""
-        from napari_hdn.core.checkpoint import save
+        """Write the model folder; see `napari_hdn.core.checkpoint.save`.
 
-        return save(self, Path(folder))
+        Raises
+        ------
+        OutputError
+            If another model lies there, or a file cannot be written.
+        """
+        from napari_hdn.core.checkpoint import CONFIG, save
+        from napari_hdn.core.errors import OutputError
+
+        folder = Path(folder)
+        if (folder / CONFIG).exists() and folder != self.folder:
+            raise OutputError(f"There is a model in {folder} already; choose another folder.")
+        return save(self, folder)
 
     @classmethod
     def load(cls, folder: Path | str) -> HDN:
@@ -128,5 +138,6 @@ def describe_data(stacks: list[ImageStack] | tuple[ImageStack, ...]) -> tuple[st
     """Names, axes and shapes of images, for the record."""
     return tuple(
         f"{s.name} {s.axes} {' x '.join(map(str, np.shape(s.array)))} {np.dtype(s.array.dtype).name}"
+        + ("" if s.channel is None else f" channel {s.channel}")
         for s in stacks
     )

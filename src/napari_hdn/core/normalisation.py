@@ -48,25 +48,37 @@ class NoiseCurve:
         """The gain, or 1 where it is too small to matter."""
         return torch.where(self.flat, torch.ones_like(self.gain), self.gain)
 
+    @property
+    def _reference(self) -> Tensor:
+        """The signal that is 0 when stabilised: the knee, but not below 0 counts.
+
+        With a small gain the knee lies so far below that counts would lose their digits.
+        """
+        return self._knee.clamp(min=0)
+
+    @property
+    def _root_there(self) -> Tensor:
+        return torch.sqrt(self.variance(self._reference))
+
+    @property
+    def _y_knee(self) -> Tensor:
+        return 2 * (self._knee - self._reference) / (torch.sqrt(self.floor) + self._root_there)
+
     def stabilise(self, counts: Tensor) -> Tensor:
-        """Counts in units of their noise; 0 at the knee, monotonous, with a smooth slope."""
-        above = counts - self._knee
-        root = torch.sqrt(self.floor)
-        curved = (
-            2
-            / self.safe_gain
-            * (torch.sqrt(self.safe_gain * above.clamp(min=0) + self.floor) - root)
-        )
-        straight = above.clamp(max=0) / root
+        """Counts in units of their noise; monotonous, with a smooth slope."""
+        above = torch.maximum(counts, self._knee)
+        # 2 / gain * (sqrt(variance) - sqrt(variance there)), without the cancellation
+        slope = torch.sqrt(self.variance(above)) + self._root_there
+        curved = 2 * (above - self._reference) / slope
+        straight = (counts - self._knee).clamp(max=0) / torch.sqrt(self.floor)
         return torch.where(self.flat, counts / torch.sqrt(self._flat_variance), curved + straight)
 
     def unstabilise(self, y: Tensor) -> Tensor:
         """The reverse of `stabilise`."""
-        root = torch.sqrt(self.floor)
-        up = y.clamp(min=0)
-        above = self.safe_gain * up**2 / 4 + root * up
-        signal = self._knee + above + y.clamp(max=0) * root
-        return torch.where(self.flat, y * torch.sqrt(self._flat_variance), signal)
+        up = torch.maximum(y, self._y_knee)
+        curved = self._reference + self._root_there * up + self.safe_gain * up**2 / 4
+        straight = (y - self._y_knee).clamp(max=0) * torch.sqrt(self.floor)
+        return torch.where(self.flat, y * torch.sqrt(self._flat_variance), curved + straight)
 
 
 @dataclass(frozen=True)

@@ -6,8 +6,8 @@ import copy
 import math
 import statistics
 from collections import deque
-from collections.abc import Iterable
-from typing import Any, Literal
+from collections.abc import Callable, Iterable
+from typing import Any, ClassVar, Literal
 
 import torch
 from torch import nn
@@ -19,6 +19,7 @@ GUARD_FACTOR = 10.0
 GUARD_MEMORY = 101
 GUARD_MIN = 30
 GUARD_STRIKES = 3
+GUARD_FORGIVES = 500  # good steps after which the rate is doubled again and a fall-back forgotten
 
 
 def learning_rate(config: TrainingConfig, fraction: float, steps_done: int, scale: float) -> float:
@@ -42,24 +43,49 @@ def make_optimizer(
     config: TrainingConfig, parameters: Iterable[nn.Parameter]
 ) -> torch.optim.Optimizer:
     """The optimizer that the config names."""
+    parameters = list(parameters)
+    foreach = together(parameters[0].device)
     if config.optimizer == "adamax":
         return torch.optim.Adamax(
-            parameters, lr=config.learning_rate, weight_decay=config.weight_decay, foreach=True
+            parameters, lr=config.learning_rate, weight_decay=config.weight_decay, foreach=foreach
         )
     return torch.optim.AdamW(
-        parameters, lr=config.learning_rate, weight_decay=config.weight_decay, foreach=True
+        parameters, lr=config.learning_rate, weight_decay=config.weight_decay, foreach=foreach
     )
+
+
+def together(device: torch.device) -> bool | None:
+    """Whether torch handles many tensors at once there: faster, but unknown to Apple's GPUs."""
+    return True if device.type in ("cpu", "cuda") else None
 
 
 class StepGuard:
     """Refuses steps with a non-finite loss or gradient, or a norm far above the usual.
 
-    After three refusals in a row training has to fall back on the averaged weights.
+    After three refusals in a row training has to fall back on the averaged weights, at half the
+    learning rate; after many good steps that is forgiven.
+
+    Attributes
+    ----------
+    rate_scale : float
+        What the learning rate is multiplied by.
+    fall_backs : int
+        How many are not forgiven yet.
     """
+
+    _NUMBERS: ClassVar[dict[str, Callable[[Any], Any]]] = {
+        "strikes": int,
+        "good": int,
+        "fall_backs": int,
+        "rate_scale": float,
+    }
 
     def __init__(self) -> None:
         self.norms: deque[float] = deque(maxlen=GUARD_MEMORY)
         self.strikes = 0
+        self.good = 0
+        self.fall_backs = 0
+        self.rate_scale = 1.0
 
     def judge(self, loss: float, norm: float) -> Literal["apply", "skip", "fall_back"]:
         """What to do with a step of this loss and gradient norm."""
@@ -67,22 +93,53 @@ class StepGuard:
         if math.isfinite(loss) and math.isfinite(norm) and norm <= GUARD_FACTOR * usual:
             self.norms.append(norm)
             self.strikes = 0
+            self.good += 1
+            if self.good % GUARD_FORGIVES == 0 and self.fall_backs:
+                self.fall_backs -= 1
+                self.rate_scale *= 2
             return "apply"
         self.strikes += 1
         if self.strikes < GUARD_STRIKES:
             return "skip"
-        self.strikes = 0
+        self.strikes = self.good = 0
+        self.fall_backs += 1
+        self.rate_scale *= 0.5
         self.norms.clear()  # what was usual may be no more
         return "fall_back"
 
     def state(self) -> dict[str, Any]:
         """What `load` restores."""
-        return {"norms": list(self.norms), "strikes": self.strikes}
+        numbers = {name: getattr(self, name) for name in self._NUMBERS}
+        return {"norms": list(self.norms), **numbers}
 
     def load(self, state: dict[str, Any]) -> None:
         """Go on as the guard whose `state` this is."""
         self.norms = deque(state["norms"], maxlen=GUARD_MEMORY)
-        self.strikes = int(state["strikes"])
+        for name, kind in self._NUMBERS.items():
+            setattr(self, name, kind(state[name]))
+
+
+class BatchNormMemory:
+    """Batch-norm's running statistics as they were after the last good step.
+
+    A forward pass changes them before anybody can judge it; one with infinite activations would
+    spoil them for good.
+    """
+
+    def __init__(self, network: nn.Module) -> None:
+        norms = [m for m in network.modules() if isinstance(m, nn.BatchNorm2d)]
+        self._theirs = [b for m in norms for b in m.buffers() if b.is_floating_point()]
+        self._mine = [b.clone() for b in self._theirs]
+
+    def remember(self) -> None:
+        """Take them as good."""
+        if self._mine:
+            torch._foreach_copy_(self._mine, self._theirs)
+
+    def restore(self) -> None:
+        """Put them back."""
+        if self._mine:
+            torch._foreach_copy_(self._theirs, self._mine)
 
 
 class Averaged:

@@ -96,7 +96,7 @@ def _split_off_strip(region: Region, config: TrainingConfig) -> tuple[Region, Re
     multiple = config.network.multiple
     along_y = region.height >= region.width
     length = region.height if along_y else region.width
-    strip = -(-round(length * config.validation_fraction) // multiple) * multiple
+    strip = max(1, -(-round(length * config.validation_fraction) // multiple)) * multiple
     if length - strip < config.patch_px:
         return region, None
     rest, at = length - strip, length - strip

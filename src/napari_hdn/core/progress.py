@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -29,7 +30,7 @@ class Budget:
     """Minutes or steps to train, counted over stops and continuations.
 
     ``origin`` is where the present budget began (steps or seconds): 0, or the end of a training
-    that got its budget once more.
+    that got a budget once more, which is over at ``origin`` + budget.
     """
 
     minutes: float | None
@@ -52,11 +53,11 @@ class Budget:
 
     @property
     def total(self) -> float:
-        """The whole budget in its own unit, seconds or steps."""
+        """Where the present budget ends, in seconds or steps since the very start."""
         if self.minutes is not None:
-            return 60 * self.minutes
+            return self.origin + 60 * self.minutes
         assert self.steps is not None
-        return float(self.steps)
+        return self.origin + float(self.steps)
 
     def fraction(self, step: int) -> float:
         """How much of the present budget is used, 0..1."""
@@ -128,7 +129,9 @@ class History:
         self._told = False
 
     def keep(self, event: E) -> E:
-        """Record an event and pass it on."""
+        """Record an event, if its losses are finite, and pass it on."""
+        if not math.isfinite(event.loss):
+            return event
         part = "training" if isinstance(event, TrainingStep) else "validation"
         self.records.append(
             LossRecord(

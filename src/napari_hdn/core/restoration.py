@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import copy
 import time
+import warnings
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
@@ -17,8 +18,8 @@ from torch import Tensor
 
 from napari_hdn.core.axes import ImageStack
 from napari_hdn.core.config import RestorationConfig
-from napari_hdn.core.devices import Device, choose
-from napari_hdn.core.errors import ConfigurationError
+from napari_hdn.core.devices import Device, choose, is_memory_short
+from napari_hdn.core.errors import ConfigurationError, MemoryShortError
 from napari_hdn.core.events import (
     Notice,
     PlaneRestored,
@@ -36,7 +37,7 @@ from napari_hdn.core.noise.choose import curve_of_plane
 from napari_hdn.core.normalisation import NoiseCurve, Normalisation
 from napari_hdn.core.padding import reflect_pad
 from napari_hdn.core.statistics import check_finite
-from napari_hdn.core.tiling import Tile, halo_px, plan_tiles, tile_side
+from napari_hdn.core.tiling import Tile, halo_px, padded_size, plan_tiles, tile_side
 
 FLIPS: tuple[tuple[int, ...], ...] = ((), (-1,), (-2,), (-2, -1))
 
@@ -118,7 +119,8 @@ class Restorer:
                 f"Levels {', '.join(map(str, off))} cannot be switched off: this model has levels 1 "
                 f"(finest) to {levels}, and level {levels} has to stay on."
             )
-        self.off = network.config.deactivated_levels if off is None else off
+        # levels that were never trained with the image's features stay off
+        self.off = tuple(sorted({*network.config.deactivated_levels, *(off or ())}))
 
     def choices(self) -> tuple[Choice, ...]:
         """Mean or sample at every level, the prior's mean where levels are switched off."""
@@ -139,32 +141,30 @@ class Restorer:
     ) -> Iterator[float | tuple[np.ndarray, np.ndarray | None]]:
         """Restore one (Y, X) plane: yields fractions done, then (mean, std) unless stopped."""
         height, width = counts.shape
-        padded = reflect_pad(
-            torch.from_numpy(counts).to(self.device.torch), self.network.config.multiple
-        )
-        curve = self._curve(counts)
-        image = self.normalisation.apply(padded, curve)
-        shape = (int(image.shape[0]), int(image.shape[1]))
-        moments = RunningMoments(shape, self.device.torch)
+        multiple = self.network.config.multiple
+        shape = padded_size((height, width), multiple)
         tiles = self.tiles(shape)
+        # a plane that has to be tiled stays in the computer's memory
+        home = self.device.torch if len(tiles) == 1 else torch.device("cpu")
+        curve = self._curve(counts, home)
+        plane = self.normalisation.apply(
+            reflect_pad(torch.from_numpy(counts).to(home), multiple), curve
+        )
+        moments = RunningMoments(shape, home)
         noise = LatentNoise(
             self.config.seed, number, self.network.config.latent_channels, self.device.torch
         )
         done, seen = 0, 0
         for orientation in sorted({d.orientation for d in self.draws}):
             dims = FLIPS[orientation]
+            image = plane.flip(dims) if dims else plane
             draws = [d for d in self.draws if d.orientation == orientation]
             for tile in tiles:
-                for samples in self._tile(image.flip(dims), tile, draws, noise):
-                    signal = self.normalisation.invert(samples[1].flip(dims), curve)
-                    count = len(signal)
-                    ys, xs = tile.inner_y, tile.inner_x
-                    if -2 in dims:
-                        ys = slice(shape[0] - ys.stop, shape[0] - ys.start)
-                    if -1 in dims:
-                        xs = slice(shape[1] - xs.stop, shape[1] - xs.start)
-                    moments.add(signal, seen + samples[0], ys, xs)
-                    done += count
+                ys, xs = _flipped(tile, shape, dims)
+                for before, samples in self._tile(image, tile, draws, noise):
+                    signal = self.normalisation.invert(samples.flip(dims).to(home), curve)
+                    moments.add(signal, seen + before, ys, xs)
+                    done += len(signal)
                     if stop.requested:
                         return
                     yield done / (len(self.draws) * len(tiles))
@@ -181,7 +181,8 @@ class Restorer:
     ) -> Iterator[tuple[int, Tensor]]:
         """Batches of samples of a tile's kept part, each as (samples before it, (B, h, w))."""
         with torch.inference_mode(), self._autocast():
-            features = self.network.encode(image[tile.y, tile.x][None, None])
+            seen = image[tile.y, tile.x][None, None].to(self.device.torch)
+            features = self.network.encode(seen)
         for start in range(0, len(draws), self.config.batch_size):
             batch = draws[start : start + self.config.batch_size]
 
@@ -198,17 +199,26 @@ class Restorer:
             # leaves inference mode, so that running moments may be updated in place
             yield start, signal[:, tile.crop[0], tile.crop[1]].clone()
 
-    def _curve(self, counts: np.ndarray) -> NoiseCurve | None:
+    def _curve(self, counts: np.ndarray, at: torch.device) -> NoiseCurve | None:
         if not self.normalisation.stabilised:
             return None
         curve = curve_of_plane(self.noise_model, counts)
         assert curve is not None
-        at = self.device.torch
         return NoiseCurve(curve.gain.to(at), curve.offset.to(at), curve.floor.to(at))
 
     def _autocast(self) -> torch.autocast:
         dtype = self.device.dtype(self.config.precision)
         return torch.autocast(self.device.name, dtype, enabled=dtype is not torch.float32)
+
+
+def _flipped(tile: Tile, shape: tuple[int, int], dims: tuple[int, ...]) -> tuple[slice, slice]:
+    """Where the kept part of a tile of the flipped plane lies in the plane."""
+    ys, xs = tile.inner_y, tile.inner_x
+    if -2 in dims:
+        ys = slice(shape[0] - ys.stop, shape[0] - ys.start)
+    if -1 in dims:
+        xs = slice(shape[1] - xs.stop, shape[1] - xs.start)
+    return ys, xs
 
 
 def restore(
@@ -236,10 +246,11 @@ def restore(
         If a plane holds NaN or infinite pixels.
     ConfigurationError, DeviceError
         If levels or device do not exist.
+    MemoryShortError
+        If a plane does not fit in memory.
     """
     stop = stop or Stop()
-    if config.channel is not None and stack.channel is None and "C" in stack.axes:
-        stack = ImageStack(stack.array, stack.axes, stack.name, config.channel)
+    stack = stack.of_channel(config.channel)
     restorer = Restorer(
         model.network, model.normalisation, model.noise_model, config, choose(config.device)
     )
@@ -256,12 +267,21 @@ def restore(
             warned = True
             yield Notice(remark, "warning")
         finished = False
-        for part in restorer.plane(counts, number, stop):
-            if isinstance(part, tuple):
-                finished = True
-                yield PlaneRestored(index, *part)
-            elif may_speak.ready():
-                yield _progress((number + part) / total, started)
+        try:
+            for part in restorer.plane(counts, number, stop):
+                if isinstance(part, tuple):
+                    finished = True
+                    yield PlaneRestored(index, *part)
+                elif may_speak.ready():
+                    yield _progress((number + part) / total, started)
+        except Exception as error:
+            if is_memory_short(error):
+                raise MemoryShortError(
+                    f"There is not enough memory on {restorer.device.label} to restore {stack.name} "
+                    f"({counts.shape[1]} x {counts.shape[0]} pixels). Close other programs, choose "
+                    "the CPU, or smaller tiles."
+                ) from error
+            raise
         if not finished:
             yield RestorationFinished(number, total, stopped=True)
             return
@@ -275,13 +295,15 @@ def _progress(fraction: float, started: float) -> RestorationProgress:
 
 
 def restore_all(model: HDN, stack: ImageStack, config: RestorationConfig) -> Restored:
-    """Restore a stack into arrays of its shape; see `restore`."""
+    """Restore a stack into arrays of its shape; see `restore`. Notices become warnings."""
     axes = [a for a in stack.axes if not (a == "C" and stack.channel is not None)]
     shape = [n for a, n in zip(stack.axes, np.shape(stack.array), strict=True) if a in axes]
     mean = np.empty(shape, np.float32)
     std = np.empty(shape, np.float32) if config.std else None
     out = ImageStack(mean, "".join(axes), stack.name)
     for event in restore(model, stack, config):
+        if isinstance(event, Notice):
+            warnings.warn(event.text, stacklevel=3)
         if isinstance(event, PlaneRestored):
             where = out.selection(event.index, slice(None), slice(None))
             mean[where] = event.mean.T if out.x_before_y else event.mean

@@ -19,16 +19,17 @@ from napari_hdn.core.axes import ImageStack
 from napari_hdn.core.config import TrainingConfig
 from napari_hdn.core.devices import Device
 from napari_hdn.core.errors import ModelFolderError
-from napari_hdn.core.events import Notice
+from napari_hdn.core.events import Notice, Stop
 from napari_hdn.core.hdn import HDN, TrainingSummary, describe_data
 from napari_hdn.core.model.ladder import Ladder
 from napari_hdn.core.noise.base import NoiseModel
-from napari_hdn.core.noise.choose import make_noise_model
+from napari_hdn.core.noise.choose import for_images, make_noise_model
 from napari_hdn.core.noise.gaussian import LearnedGaussian
 from napari_hdn.core.normalisation import Normalisation
 from napari_hdn.core.objective import Objective
 from napari_hdn.core.optimisation import (
     Averaged,
+    BatchNormMemory,
     StepGuard,
     copy_weights,
     make_optimizer,
@@ -41,6 +42,7 @@ from napari_hdn.core.statistics import ImageStatistics, measure_images
 VALIDATION_PATCHES = 16
 BATCH_NORM_BATCHES = 24
 STABILISED_PLANES = 64
+STABILISED_PX = 1024  # of each, in the middle
 ELSEWHERE = 2**40  # step numbers for batches that are not training steps
 
 
@@ -59,7 +61,6 @@ class Run:
     device: Device
     remarks: list[Notice] = field(default_factory=list)
     step: int = 0
-    rate_scale: float = 1.0
     guard: StepGuard = field(default_factory=StepGuard)
     history: History = field(default_factory=History)
 
@@ -71,6 +72,7 @@ class Run:
         )
         trained = [p for p in self.objective.parameters() if p.requires_grad]
         self.optimizer = make_optimizer(config, trained)
+        self.batch_norm = BatchNormMemory(self.network)
         self.averaged = Averaged(self.network, config.ema_decay)
         self.averaged_objective = Objective(
             self.averaged.network, self.noise_model, self.normalisation, config.free_bits_per_pixel
@@ -92,10 +94,10 @@ class Run:
         return torch.autocast(device.name, dtype, enabled=dtype is not torch.float32)
 
     def fall_back(self) -> None:
-        """Go back to the averaged weights, with a fresh optimizer and half the learning rate."""
+        """Go back to the averaged weights, with a fresh optimizer."""
         copy_weights(self.averaged.network, self.network)
+        self.batch_norm.remember()
         self.optimizer.state.clear()
-        self.rate_scale *= 0.5
 
     def finish_weights(self) -> None:
         """Give the averaged weights batch-norm statistics of their own."""
@@ -137,7 +139,6 @@ class Run:
             "seconds": budget.elapsed_s,
             "origin": budget.origin,
             "origin_step": budget.origin_step,
-            "rate_scale": self.rate_scale,
             "guard": self.guard.state(),
             "network": self.network.state_dict(),
             "averaged": self.averaged.network.state_dict(),
@@ -146,15 +147,18 @@ class Run:
         }
 
 
-def prepare(images: Sequence[ImageStack], config: TrainingConfig, device: Device) -> Run:
+def prepare(
+    images: Sequence[ImageStack], config: TrainingConfig, device: Device, stop: Stop
+) -> Run:
     """Look at the images, estimate their noise, split them and make the network."""
-    statistics = measure_images(images)
+    images = [s.of_channel(config.channel) for s in images]
+    statistics = measure_images(images, stop)
     split = split_regions(images, config)
     remarks: list[Notice] = []
     if config.network.likelihood == "gaussian":
         noise_model: NoiseModel = LearnedGaussian(statistics.std)
     else:
-        noise_model, texts = make_noise_model(images, config.noise)
+        noise_model, texts = make_noise_model(images, config.noise, stop)
         remarks += [Notice(text, "warning") for text in texts]
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(config.seed)
@@ -184,20 +188,23 @@ def _normalisation(
     """Mean and std in counts, or in units of the noise where the noise model has a curve."""
     if not config.stabilise or noise_model.curve() is None:
         return Normalisation(statistics.mean, statistics.std)
-    values = []
+    total = squares = count = 0.0
     regions = split.training
     for k in np.linspace(0, len(regions) - 1, min(len(regions), STABILISED_PLANES)).astype(int):
         r = regions[k]
-        counts = torch.from_numpy(r.read(0, 0, r.height, r.width))[None, None]
+        height, width = min(r.height, STABILISED_PX), min(r.width, STABILISED_PX)
+        piece = r.read((r.height - height) // 2, (r.width - width) // 2, height, width)
         curve = noise_model.curve(torch.tensor([r.plane]))
         assert curve is not None
-        values.append(curve.stabilise(counts).flatten())
-    y = torch.cat(values).double()
-    return Normalisation(float(y.mean()), float(y.std()), stabilised=True)
+        y = curve.stabilise(torch.from_numpy(piece)[None, None]).double()
+        total, squares = total + float(y.sum()), squares + float((y**2).sum())
+        count += y.numel()
+    mean = total / count
+    return Normalisation(mean, max(squares / count - mean**2, 1e-12) ** 0.5, stabilised=True)
 
 
 def prepare_resumed(
-    images: Sequence[ImageStack], config: TrainingConfig, folder: Path, device: Device
+    images: Sequence[ImageStack], config: TrainingConfig, folder: Path, device: Device, stop: Stop
 ) -> Run:
     """A run as it was when it stopped, with the budget that `train` documents.
 
@@ -217,10 +224,12 @@ def prepare_resumed(
             "preview_seconds": config.preview_seconds,
         }
     )
-    statistics = measure_images(images)
+    images = [s.of_channel(config.channel) for s in images]
+    statistics = measure_images(images, stop)
     split = split_regions(images, config)
     remarks: list[Notice] = []
     data = describe_data(tuple(images))
+    noise_model = model.noise_model
     if data != model.summary.data:
         remarks.append(
             Notice(
@@ -230,13 +239,16 @@ def prepare_resumed(
                 "warning",
             )
         )
+        noise_model, texts = for_images(noise_model, images, stop)
+        remarks += [Notice(text, "warning") for text in texts]
+        state["noise_model"] = noise_model.state_dict()
     network = Ladder(config.network)
     patches = Patches(split.training, config, device.torch)
     run = Run(
         config,
         statistics,
         model.normalisation,
-        model.noise_model,
+        noise_model,
         network,
         split,
         patches,
@@ -251,7 +263,8 @@ def prepare_resumed(
         run.noise_model.load_state_dict(state["noise_model"])
         run.optimizer.load_state_dict(state["optimizer"])
         run.guard.load(state["guard"])
-        run.step, run.rate_scale = int(state["step"]), float(state["rate_scale"])
+        run.batch_norm.remember()
+        run.step = int(state["step"])
         seconds, origin = float(state["seconds"]), float(state["origin"])
         run.budget.seconds_before = seconds
         run.budget.origin, run.budget.origin_step = origin, int(state["origin_step"])
@@ -262,15 +275,8 @@ def prepare_resumed(
         ) from error
     budget = run.budget
     used = seconds if config.minutes is not None else float(run.step)
-    if used >= budget.total:  # finished: the same budget once more
-        if config.minutes is not None:
-            budget.minutes = config.minutes + used / 60
-        else:
-            assert config.steps is not None
-            budget.steps = config.steps + run.step
+    finished = used >= budget.total  # then the budget once more
+    if finished or (old.minutes is None) != (config.minutes is None):
         budget.origin, budget.origin_step = used, run.step
-    elif (old.minutes is None) != (config.minutes is None):
-        budget.origin, budget.origin_step = used, run.step
-    run.config = config.model_copy(update={"minutes": budget.minutes, "steps": budget.steps})
     budget.begin_at(run.step)
     return run

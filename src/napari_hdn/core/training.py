@@ -18,8 +18,13 @@ from lightning_fabric import Fabric
 from napari_hdn.core import checkpoint
 from napari_hdn.core.axes import ImageStack
 from napari_hdn.core.config import TrainingConfig
-from napari_hdn.core.devices import Device, choose
-from napari_hdn.core.errors import ConfigurationError, OutputError, TrainingError
+from napari_hdn.core.devices import Device, choose, is_memory_short
+from napari_hdn.core.errors import (
+    ConfigurationError,
+    MemoryShortError,
+    OutputError,
+    TrainingError,
+)
 from napari_hdn.core.events import (
     Notice,
     Preview,
@@ -31,8 +36,10 @@ from napari_hdn.core.events import (
     TrainingFinished,
     TrainingStarted,
     Validation,
+    check_stop,
 )
 from napari_hdn.core.hdn import HDN
+from napari_hdn.core.optimisation import together
 from napari_hdn.core.progress import Budget, History, LossMeter
 from napari_hdn.core.restoration import preview_plane
 from napari_hdn.core.run import Run, prepare, prepare_resumed
@@ -84,30 +91,44 @@ def train(
         If what was chosen does not fit; before anything was written.
     TrainingError
         If the loss stays infinite whatever the step guard does.
+    MemoryShortError
+        If the patches do not fit in memory.
+    StoppedEarly
+        If ``stop`` was requested before the first step of a new training.
+
+    Whatever ends a training that has begun, the model is saved as it is then.
     """
     stop = stop or Stop()
     device = choose(config.device)
-    images = [_with_channel(s, config.channel) for s in images]
     yield Notice("Reading the images and estimating their noise.")
     if resume:
         if folder is None:
             raise ConfigurationError("To continue a training, give the folder of its model.")
-        run = prepare_resumed(images, config, folder, device)
+        run = prepare_resumed(images, config, folder, device, stop)
     else:
+        if folder is not None and folder.exists() and not folder.is_dir():
+            raise OutputError(f"{folder} is a file; choose another name for the model.")
         if folder is not None and folder.exists() and any(folder.iterdir()):
             raise OutputError(
                 f"The folder {folder} exists and is not empty; choose another name for the model, or "
                 "continue its training."
             )
-        run = prepare(images, config, device)
+        run = prepare(images, config, device, stop)
     yield from run.remarks
-    yield from _Trainer(run, device, folder, stop, preview).events()
-
-
-def _with_channel(stack: ImageStack, channel: int | None) -> ImageStack:
-    if channel is None or stack.channel is not None or "C" not in stack.axes:
-        return stack
-    return ImageStack(stack.array, stack.axes, stack.name, channel)
+    check_stop(stop)
+    trainer = _Trainer(run, device, folder, stop, preview)
+    try:
+        yield from trainer.events()
+    except Exception as error:
+        yield from trainer.rescue()
+        if is_memory_short(error):
+            raise MemoryShortError(
+                f"There is not enough memory on {device.label} for batches of "
+                f"{run.config.batch_size} patches of {run.config.patch_px} x {run.config.patch_px} "
+                "pixels. Choose smaller patches or a smaller batch in the expert settings, or close "
+                "other programs."
+            ) from error
+        raise
 
 
 @dataclass
@@ -142,7 +163,6 @@ class _Trainer:
         may_preview = RateLimit(1 / config.preview_seconds)
         may_save = RateLimit(1 / (60 * config.checkpoint_minutes))
         may_save.ready()
-        fall_backs = 0
         yield TrainingStarted(
             device=self.device.label,
             parameters=sum(p.numel() for p in run.network.parameters()),
@@ -153,7 +173,7 @@ class _Trainer:
             folder=self.folder,
         )
         while not budget.used_up(run.step) and not self.stop.requested:
-            rate = budget.learning_rate(config, run.step, run.rate_scale)
+            rate = budget.learning_rate(config, run.step, run.guard.rate_scale)
             for group in optimizer.param_groups:
                 group["lr"] = rate
             counts, image = run.patches.batch(run.step)
@@ -162,20 +182,21 @@ class _Trainer:
             losses = objective(counts, image, rng)
             fabric.backward(losses.loss)
             norm = torch.nn.utils.clip_grad_norm_(
-                run.objective.parameters(), config.gradient_clip, foreach=True
+                run.objective.parameters(), config.gradient_clip, foreach=together(fabric.device)
             )
             # one read of two numbers a step: what the guard refuses must not reach the weights
             loss, size = torch.stack([losses.loss.detach(), norm]).tolist()
             verdict = run.guard.judge(loss, size)
             if verdict == "apply":
                 optimizer.step()
+                run.batch_norm.remember()
                 run.averaged.update(run.network, run.step)
                 meter.add(losses)
-            elif verdict == "fall_back":
-                fall_backs += 1
+            else:
+                run.batch_norm.restore()
+            if verdict == "fall_back":
                 run.fall_back()
-                if fall_backs > FALL_BACKS_AT_MOST:
-                    yield from self._save(budget, stopped=True)
+                if run.guard.fall_backs > FALL_BACKS_AT_MOST:
                     raise TrainingError(
                         f"The loss stayed infinite or jumped at step {run.step}, however small the "
                         "steps. The noise model may not fit the images: check sigma or its file."
@@ -190,8 +211,10 @@ class _Trainer:
                 yield history.keep(meter.event(run.step, budget, rate))
             if may_validate.ready():
                 yield from self._validate(rng, history)
+                may_validate.rest()
             if self.preview is not None and may_preview.ready():
                 yield from self._preview()
+                may_preview.rest()
             if may_save.ready():
                 yield from self._save(budget, stopped=True, final=False)
         if meter.count:
@@ -204,6 +227,11 @@ class _Trainer:
         yield from self._save(budget, stopped=stopped)
         model = self._model(budget, stopped)
         yield TrainingFinished(model, run.step, stopped, model.folder)
+
+    def rescue(self) -> Iterator[TrainingEvent]:
+        """Save what there is when something unexpected ends the training."""
+        if self.run.step > 0:
+            yield from self._save(self.run.budget, stopped=True)
 
     def _validate(self, rng: torch.Generator, history: History) -> Iterator[TrainingEvent]:
         run = self.run

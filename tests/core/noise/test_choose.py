@@ -1,12 +1,17 @@
+import json
+
 import numpy as np
 import pytest
 import torch
 
 from napari_hdn.core.axes import ImageStack
 from napari_hdn.core.config import NoiseConfig
-from napari_hdn.core.errors import ImageError, NoiseModelError
+from napari_hdn.core.errors import ImageError, NoiseModelError, StoppedEarly
+from napari_hdn.core.events import Stop
+from napari_hdn.core.noise.base import noise_model_to_json
 from napari_hdn.core.noise.choose import curve_of_plane, estimate, make_noise_model
 from napari_hdn.core.noise.gaussian import Gaussian
+from napari_hdn.core.noise.poisson_gaussian import PoissonGaussian
 from simulated import counts, scene, true_variance
 
 
@@ -80,3 +85,35 @@ def test_too_small_for_an_estimate():
     tiny = np.random.default_rng(6).normal(100, 3, (1, 16, 16)).astype(np.float32)
     with pytest.raises(NoiseModelError, match="could not be estimated"):
         estimate([stack(tiny)])
+
+
+def test_neighbours_in_z_or_c_are_no_repeats():
+    rng = np.random.default_rng(7)
+    frames = counts(rng, scene(rng), frames=4)
+    model, _ = estimate([ImageStack(frames, "ZYX", "slices")])
+    assert "noisy images alone" in model.source
+    both = np.stack([frames, counts(rng, scene(rng), frames=4)], axis=1)
+    model, _ = estimate([ImageStack(both, "TCYX", "two channels")])
+    assert "2 static field(s) with 4 repeats" in model.source
+
+
+def test_curves_per_image_from_a_file_are_made_anew_for_other_images(tmp_path):
+    rng = np.random.default_rng(8)
+    old = PoissonGaussian([1.0, 2.0], [0.0, 0.0], [1.0, 1.0])
+    path = tmp_path / "noise_model.json"
+    path.write_text(json.dumps(noise_model_to_json(old)))
+    images = np.concatenate([k * counts(rng, scene(rng)) for k in (1.0, 2.0, 4.0)])
+    config = NoiseConfig(source="file", path=path)
+    model, remarks = make_noise_model([stack(images)], config)
+    scales = torch.tensor([1.0, 2.0, 4.0]).reshape(3, 1, 1, 1)
+    variance = model.variance(220 * scales, torch.arange(3)) / scales**2
+    np.testing.assert_allclose(variance, true_variance(60.0), rtol=0.1)
+    assert "3 images here get curves of their own" in remarks[0]
+
+
+def test_stop_is_heard_while_the_noise_is_measured():
+    stop = Stop()
+    stop.request()
+    rng = np.random.default_rng(9)
+    with pytest.raises(StoppedEarly):
+        estimate([stack(counts(rng, scene(rng)))], stop=stop)

@@ -1,6 +1,6 @@
 import numpy as np
 import pytest
-from scipy.ndimage import uniform_filter1d
+from scipy.ndimage import gaussian_filter, shift, uniform_filter1d
 
 from napari_hdn.core.noise.estimation import (
     fit_line,
@@ -22,14 +22,14 @@ def worst_error(line, photons, **camera):
 def test_repeats_recover_the_curve():
     rng = np.random.default_rng(0)
     photons = scene(rng)
-    line = fit_line(repeats_curve(counts(rng, photons, frames=12)), 0)
+    line = fit_line(repeats_curve(counts(rng, photons, frames=12))[0], 0)
     assert worst_error(line, photons) < 0.03
 
 
 def test_two_repeats_recover_the_curve():
     rng = np.random.default_rng(1)
     photons = scene(rng)
-    line = fit_line(repeats_curve(counts(rng, photons, frames=2)), 0)
+    line = fit_line(repeats_curve(counts(rng, photons, frames=2))[0], 0)
     assert worst_error(line, photons) < 0.1
 
 
@@ -106,3 +106,38 @@ def test_quantisation_step():
     assert quantisation_step(rng.integers(0, 200, (64, 64)).astype(np.float32)) == 1
     assert quantisation_step((rng.integers(0, 99, (64, 64)) * 4).astype(np.float32)) == 4
     assert quantisation_step(np.full((64, 64), 3.0)) == 0
+
+
+@pytest.mark.parametrize("photons", [1.0, 3.0, 10.0, 30.0])
+def test_photon_counts_have_the_variance_of_their_signal(photons):
+    rng = np.random.default_rng(11)
+    shape = scene(rng, 384)
+    signal = photons * shape / np.median(shape)
+    noisy = rng.poisson(signal).astype(np.float32)
+    line = fit_line(single_image_curve(noisy), quantisation_step(noisy))
+    p = np.percentile(signal, [25, 50, 95])
+    np.testing.assert_allclose(line.variance(p), p, rtol=0.12)
+
+
+@pytest.mark.parametrize(("photons", "pixels_a_frame"), [(10, 0.4), (30, 0.2), (30, 0.8)])
+def test_a_slowly_moving_scene_is_not_taken_for_repeats(photons, pixels_a_frame):
+    rng = np.random.default_rng(12)
+    still = scene(rng, 320) * photons
+    frames = [
+        rng.poisson(shift(still, (0, pixels_a_frame * k), order=1, mode="nearest"))[:, 20:-20]
+        for k in range(8)
+    ]
+    curve, moves = repeats_curve(2.0 * np.stack(frames).astype(np.float32) + 100)
+    signal = 2.0 * np.percentile(frames, [50, 95])
+    assert moves
+    np.testing.assert_allclose(fit_line(curve, 2.0).variance(signal + 100), 2 * signal, rtol=0.08)
+
+
+def test_sparse_small_images_allow_an_estimate():
+    rng = np.random.default_rng(13)
+    spots = np.zeros((128, 128))
+    spots[tuple(rng.integers(10, 118, (2, 12)))] = 3000
+    signal = gaussian_filter(spots, 2) + 3
+    noisy = np.maximum(rng.poisson(signal) - 3.0, 0).astype(np.float32)
+    line = fit_line(single_image_curve(noisy), 1.0)
+    assert float(line.variance(20.0)) == pytest.approx(23, rel=0.4)

@@ -10,6 +10,7 @@ import torch
 from napari_hdn.core.axes import ImageStack
 from napari_hdn.core.config import NoiseConfig
 from napari_hdn.core.errors import NoiseModelError
+from napari_hdn.core.events import Stop, check_stop
 from napari_hdn.core.noise.base import NoiseModel, load_noise_model
 from napari_hdn.core.noise.estimation import (
     NoiseLine,
@@ -25,7 +26,8 @@ from napari_hdn.core.noise.poisson_gaussian import PoissonGaussian
 from napari_hdn.core.normalisation import NoiseCurve
 from napari_hdn.core.statistics import check_finite, spread_planes
 
-LOOK_AT = 16  # planes or runs that decide what kind of noise this is
+LOOK_AT = 16  # planes or windows that decide what kind of noise this is
+WINDOW = 32  # consecutive frames
 FRAMES_PER_RUN = 16
 MAX_SIDE_PX = 768
 STRUCTURED_RATIO = 1.25  # variance along one axis against the other
@@ -37,7 +39,7 @@ APART_LOG_GAIN = 0.15
 
 
 def make_noise_model(
-    images: Sequence[ImageStack], config: NoiseConfig
+    images: Sequence[ImageStack], config: NoiseConfig, stop: Stop | None = None
 ) -> tuple[NoiseModel, list[str]]:
     """Load, take or estimate the noise model.
 
@@ -57,12 +59,12 @@ def make_noise_model(
         return Gaussian(config.sigma), []
     if config.source == "file":
         assert config.path is not None
-        return load_noise_model(config.path), []
-    return estimate(images, config.curves)
+        return for_images(load_noise_model(config.path), images, stop)
+    return estimate(images, config.curves, stop)
 
 
 def estimate(
-    images: Sequence[ImageStack], curves: str = "auto"
+    images: Sequence[ImageStack], curves: str = "auto", stop: Stop | None = None
 ) -> tuple[PoissonGaussian, list[str]]:
     """Estimate variance = gain * s + offset from repeats where there are any, else from each image.
 
@@ -70,16 +72,24 @@ def estimate(
     across the stripes, since what the noise model misses is kept as signal.
     """
     remarks: list[str] = []
-    runs = _static_runs(images)
+    stop = stop or Stop()
+    runs = _static_runs(images, stop)
     planes = _look_at(images)
     kind, remark = _direction(planes)
     if remark:
         remarks.append(remark)
     if runs:
-        measured = [repeats_curve(frames) for frames in runs]
-        source = f"from {len(runs)} static field(s) with {len(runs[0])} repeats"
+        repeats = [repeats_curve(frames, kind) for frames in runs]
+        measured = [curve for curve, _ in repeats]
+        if sum(moves for _, moves in repeats) > len(repeats) / 2:
+            source = f"from differences of neighbouring frames, {len(runs)} series"
+        else:
+            source = f"from {len(runs)} static field(s) with {len(runs[0])} repeats"
     else:
-        measured = [single_image_curve(plane, kind) for plane in planes]
+        measured = []
+        for plane in planes:
+            check_stop(stop)
+            measured.append(single_image_curve(plane, kind))
         source = "from the noisy images alone"
     step = min(quantisation_step(p) for p in planes)
     lines = [fit_line(curve, step) for curve in measured]
@@ -98,11 +108,31 @@ def estimate(
                 f"The images were scaled apart: their noise gains run from {low:.3g} to {high:.3g} "
                 "counts. Each image gets a noise curve of its own."
             )
-        every = _line_per_plane(images, kind, step)
+        every = _line_per_plane(images, kind, step, stop)
         return _model(every, f"{source}, a curve per image", kind), remarks
     shared = fit_line(pool(measured), step)
     assert shared is not None
     return _model([shared], source, kind), remarks
+
+
+def for_images(
+    model: NoiseModel, images: Sequence[ImageStack], stop: Stop | None = None
+) -> tuple[NoiseModel, list[str]]:
+    """A noise model that was made for other images, for these.
+
+    One curve serves all images of a camera; curves per image belong to the images that they were
+    estimated from, so that these images get their own.
+    """
+    if not isinstance(model, PoissonGaussian) or model.curves == 1:
+        return model, []
+    step = min(quantisation_step(p) for p in _look_at(images))
+    lines = _line_per_plane(images, model.differences, step, stop or Stop())
+    remark = (
+        f"The noise model holds a curve for each of {model.curves} images that were scaled apart; "
+        f"the {len(lines)} images here get curves of their own, estimated from themselves."
+    )
+    source = "from the noisy images alone, a curve per image"
+    return _model(lines, source, model.differences), [remark]
 
 
 def curve_of_plane(model: NoiseModel, plane: np.ndarray) -> NoiseCurve | None:
@@ -113,7 +143,7 @@ def curve_of_plane(model: NoiseModel, plane: np.ndarray) -> NoiseCurve | None:
     """
     if not isinstance(model, PoissonGaussian) or model.curves == 1:
         return model.curve()
-    part = _central(plane)
+    part = plane[_central(*plane.shape)]
     line = fit_line(single_image_curve(part, model.differences), quantisation_step(part))
     if line is None:
         middle = torch.argsort(model.gain)[model.curves // 2]
@@ -128,40 +158,59 @@ def _model(lines: Sequence[NoiseLine], source: str, kind: str) -> PoissonGaussia
     )
 
 
-def _central(plane: np.ndarray) -> np.ndarray:
+def _central(height: int, width: int) -> tuple[slice, slice]:
     """At most MAX_SIDE_PX a side, from the middle: enough to measure noise, in bounded time."""
-    y0, x0 = (max(0, (n - MAX_SIDE_PX) // 2) for n in plane.shape)
-    return plane[y0 : y0 + MAX_SIDE_PX, x0 : x0 + MAX_SIDE_PX]
+    y0, x0 = (max(0, (n - MAX_SIDE_PX) // 2) for n in (height, width))
+    return slice(y0, min(y0 + MAX_SIDE_PX, height)), slice(x0, min(x0 + MAX_SIDE_PX, width))
 
 
 def _read(stack: ImageStack, index: tuple[int, ...]) -> np.ndarray:
-    plane = _central(stack.plane(index))
-    check_finite(plane, stack.name, index)
-    return plane
+    part = stack.crop(index, *_central(*stack.plane_shape))
+    check_finite(part, stack.name, index)
+    return part
 
 
 def _look_at(images: Sequence[ImageStack]) -> list[np.ndarray]:
     return [_read(stack, index) for stack, index, _ in spread_planes(images, LOOK_AT)]
 
 
-def _static_runs(images: Sequence[ImageStack]) -> list[np.ndarray]:
-    """Runs of consecutive frames of a static scene, as (R, Y, X); none if most frames are in none."""
+def _static_runs(images: Sequence[ImageStack], stop: Stop) -> list[np.ndarray]:
+    """Runs of consecutive frames of a static scene, as (R, Y, X); none if most frames are in none.
+
+    Looks at up to `LOOK_AT` windows of `WINDOW` frames, spread over all images.
+    """
     runs: list[np.ndarray] = []
     seen = inside = 0
-    for stack in images:
-        for frames in _runs_of(stack):
+    for window in _windows(images):
+        check_stop(stop)
+        for frames in _runs_in(window):
             seen += len(frames)
             if len(frames) >= 2:
                 inside += len(frames)
                 runs.append(np.stack(frames))
-            if len(runs) >= LOOK_AT:
-                break
     return runs if runs and inside >= 0.5 * seen else []
 
 
-def _runs_of(stack: ImageStack) -> Iterator[list[np.ndarray]]:
+Frame = tuple[ImageStack, tuple[int, ...]]
+
+
+def _windows(images: Sequence[ImageStack]) -> list[list[Frame]]:
+    """Consecutive frames, along S or T only: neighbours in Z or C are other images."""
+    windows: list[list[Frame]] = []
+    for stack in images:
+        fixed = [k for k, letter in enumerate(stack.leading_axes) if letter not in "ST"]
+        series: dict[tuple[int, ...], list[Frame]] = {}
+        for index in stack.indices():
+            series.setdefault(tuple(index[k] for k in fixed), []).append((stack, index))
+        for frames in series.values():
+            windows += [frames[k : k + WINDOW] for k in range(0, len(frames), WINDOW)]
+    keep = np.linspace(0, len(windows) - 1, min(LOOK_AT, len(windows))).round().astype(int)
+    return [windows[k] for k in keep]
+
+
+def _runs_in(window: Sequence[Frame]) -> Iterator[list[np.ndarray]]:
     run: list[np.ndarray] = []
-    for index in stack.indices():
+    for stack, index in window:
         frame = _read(stack, index)
         if run and not (len(run) < FRAMES_PER_RUN and is_static_pair(run[0], frame)):
             yield run
@@ -206,11 +255,14 @@ def _scaled_apart(lines: Sequence[NoiseLine]) -> bool:
     return spread > APART_LOG_GAIN and spread > 3 * error
 
 
-def _line_per_plane(images: Sequence[ImageStack], kind: str, step: float) -> list[NoiseLine]:
+def _line_per_plane(
+    images: Sequence[ImageStack], kind: str, step: float, stop: Stop
+) -> list[NoiseLine]:
     """One fit for every plane; a plane that allows none takes the median of the others."""
     lines: list[NoiseLine | None] = []
     for stack in images:
         for index in stack.indices():
+            check_stop(stop)
             lines.append(fit_line(single_image_curve(_read(stack, index), kind), step))
     good = [x for x in lines if x is not None]
     if not good:

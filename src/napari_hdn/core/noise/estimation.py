@@ -14,6 +14,10 @@ from scipy.ndimage import gaussian_filter, uniform_filter
 BINS = 24
 MIN_PER_BIN = 60
 MAD_TO_SIGMA = 1.4826
+KEPT = 0.995  # share of the differences that moments are taken of, without the edges of structures
+KEPT_VARIANCE = 0.956  # of a normal distribution, within its central 99.5 %
+PILE_UP = 5.0  # times more pixels at the lowest grey level than one step above: black-clipped
+MOTION = 1.2  # variance of frames against that of their fine grain: the scene moves
 
 
 @dataclass(frozen=True)
@@ -23,6 +27,7 @@ class MeasuredCurve:
     signal: np.ndarray  # (bins,) counts
     variance: np.ndarray  # (bins,) counts squared
     number: np.ndarray  # (bins,) independent values in each bin
+    rounding: np.ndarray  # (bins,) of the variance, what rounding to grey levels may have added
 
 
 @dataclass(frozen=True)
@@ -64,15 +69,17 @@ def bin_variance(
     difference : ndarray
         (n,) values with mean 0 and the noise's variance.
     step : float
-        Grey-level step in counts. Where it is coarse against the noise, moments minus step^2 / 12
-        replace the median of absolute deviations, which would jump between steps.
+        Grey-level step in counts. Where it is coarse against the noise, moments replace the median
+        of absolute deviations, which would jump between steps.
     flatness : ndarray, optional
         (n,) small where the image is flat; only the flatter half of each bin is used.
     independent : float
         Fraction of the values that are independent of each other.
     """
+    needed = MIN_PER_BIN * (1 if flatness is None else 2)
+    bins = max(1, min(BINS, len(signal) // needed))
     order = np.argsort(signal, kind="stable")
-    edges = np.linspace(0, len(order), BINS + 1).astype(int)
+    edges = np.linspace(0, len(order), bins + 1).astype(int)
     rows = []
     for start, stop in itertools.pairwise(edges):
         members = order[start:stop]
@@ -83,24 +90,45 @@ def bin_variance(
             continue
         d = difference[members]
         sigma = MAD_TO_SIGMA * float(np.median(np.abs(d)))
-        variance = sigma**2
+        variance, rounding = sigma**2, 0.0
         if step > 0.5 * sigma:
-            limit = np.quantile(np.abs(d), 0.995)
-            variance = max(float(np.mean(d[np.abs(d) <= limit] ** 2)) - step**2 / 12, step**2 / 12)
-        rows.append((float(np.mean(signal[members])), variance, independent * len(members)))
-    table = np.array(rows, dtype=np.float64).reshape(-1, 3)
-    return MeasuredCurve(table[:, 0], table[:, 1], table[:, 2])
+            limit = np.quantile(np.abs(d), KEPT)
+            variance = float(np.mean(d[np.abs(d) <= limit] ** 2)) / KEPT_VARIANCE
+            rounding = step**2 / 12
+        rows.append(
+            (float(np.mean(signal[members])), variance, independent * len(members), rounding)
+        )
+    return _curve(rows)
+
+
+def _curve(rows: list[tuple[float, float, float, float]]) -> MeasuredCurve:
+    table = np.array(rows, dtype=np.float64).reshape(-1, 4)
+    return MeasuredCurve(*table.T)
 
 
 def fit_line(curve: MeasuredCurve, step: float) -> NoiseLine | None:
     """Weighted fit of variance = gain * s + offset; None where there are too few bins.
 
     The weights n / variance^2 follow from the error of a variance, iterated with the fit's own
-    variances. A negative gain is replaced by the constant that fits best.
+    variances. A negative gain is replaced by the constant that fits best. What rounding to grey
+    levels added (step^2 / 12) is taken off, but not where grey levels are photons: a variance that
+    is the signal itself, in steps, was not rounded.
     """
     if len(curve.signal) < 3 or not curve.variance.max() > 0:
         return None
-    s, v, n = curve.signal, curve.variance, curve.number
+    line = _fit(curve, curve.variance, step)
+    if line is None or not curve.rounding.any() or _counts_photons(line, step):
+        return line
+    least = np.maximum(curve.rounding, 1e-12)
+    return _fit(curve, np.maximum(curve.variance - curve.rounding, least), step)
+
+
+def _counts_photons(line: NoiseLine, step: float) -> bool:
+    return step > 0 and abs(line.gain / step - 1) < 0.25 and abs(line.offset) < 0.25 * step**2
+
+
+def _fit(curve: MeasuredCurve, v: np.ndarray, step: float) -> NoiseLine | None:
+    s, n = curve.signal, curve.number
     floor = max(0.5 * float(np.min(v[v > 0])), step**2 / 12, 1e-8 * float(np.max(v)))
     fitted = np.maximum(v, floor)
     gain = offset = 0.0
@@ -145,39 +173,74 @@ def single_image_curve(plane: np.ndarray, kind: str = "diagonal") -> MeasuredCur
     flatness = uniform_filter(np.hypot(grad_y, grad_x), 5)
     d = _differences(plane, kind)
     inner = np.isfinite(d)
-    low, high = float(plane.min()), float(plane.max())
-    clipped = (plane <= low) | (plane >= high) if step > 0 else np.zeros(plane.shape, bool)
     # clipped pixels have lost their noise; keep pixels whose surroundings are free of them
-    inner &= uniform_filter(clipped.astype(np.float32), 5) < 0.02
-    if inner.sum() < 4 * MIN_PER_BIN * 3:
+    inner &= uniform_filter(_clipped(plane, step).astype(np.float32), 5) < 0.02
+    if inner.sum() < 2 * BINS * MIN_PER_BIN:
         inner = np.isfinite(d)
     return bin_variance(smooth[inner], d[inner], step, flatness=flatness[inner], independent=0.3)
 
 
-def repeats_curve(frames: np.ndarray) -> MeasuredCurve:
+def _clipped(plane: np.ndarray, step: float) -> np.ndarray:
+    """Pixels at the ends of the range, where pixels pile up there.
+
+    The lowest level of photon counts is no clipping: one photon is not much rarer than none.
+    """
+    if step == 0:
+        return np.zeros(plane.shape, bool)
+    low, high = float(plane.min()), float(plane.max())
+    at_low = plane <= low
+    next_to_low = np.count_nonzero((plane > low) & (plane <= low + 1.5 * step))
+    if np.count_nonzero(at_low) < PILE_UP * next_to_low:
+        at_low[:] = False
+    return at_low | (plane >= high)
+
+
+def repeats_curve(frames: np.ndarray, kind: str = "diagonal") -> tuple[MeasuredCurve, bool]:
     """Noise curve of (R, Y, X) repeats of a static field: variance over R against the mean.
 
     The mean is that of all repeats, smoothed a little where there are few, so that its own noise
-    does not flatten the slope.
+    does not flatten the slope. Where the scene moves between frames, their variance holds the motion
+    too; the fine grain of the frames' differences (``kind`` as in `single_image_curve`) holds hardly
+    any, and is taken instead.
+
+    Returns
+    -------
+    curve : MeasuredCurve
+    moves : bool
+        Whether the scene moves.
     """
-    step = quantisation_step(frames[0])
     count = len(frames)
     signal = frames.mean(axis=0)
     if count < 8:
         signal = gaussian_filter(signal, 1.0)
     d = (frames - frames.mean(axis=0)) * np.sqrt(count / (count - 1))
-    order = np.argsort(signal, axis=None, kind="stable")
+    whole = (d**2).mean(axis=0)
+    pairs = [(b - a) / np.sqrt(2.0) for a, b in itertools.pairwise(frames)]
+    grain = np.mean([_differences(pair, kind) ** 2 for pair in pairs], axis=0)
+    inner = np.isfinite(grain)
+    step = quantisation_step(frames[0])
+    order = np.argsort(signal[inner], kind="stable")
     edges = np.linspace(0, len(order), BINS + 1).astype(int)
-    per_pixel = (d**2).mean(axis=0).ravel()
-    rows = []
+    rows, fine = [], []
     for start, stop in itertools.pairwise(edges):
         members = order[start:stop]
         if len(members) < MIN_PER_BIN:
             continue
-        variance = max(float(per_pixel[members].mean()) - step**2 / 12, 1e-12)
-        rows.append((float(signal.ravel()[members].mean()), variance, len(members) * (count - 1)))
-    table = np.array(rows, dtype=np.float64).reshape(-1, 3)
-    return MeasuredCurve(table[:, 0], table[:, 1], table[:, 2])
+        at = float(signal[inner][members].mean())
+        number = float(len(members) * (count - 1))
+        rows.append((at, float(whole[inner][members].mean()), number, step**2 / 12))
+        fine.append((at, float(grain[inner][members].mean()), 0.3 * number, step**2 / 12))
+    bright = slice(len(rows) // 2, None)
+    moves = (
+        bool(rows)
+        and float(
+            np.median(
+                [r[1] / max(f[1], 1e-12) for r, f in zip(rows[bright], fine[bright], strict=True)]
+            )
+        )
+        > MOTION
+    )
+    return _curve(fine if moves else rows), moves
 
 
 def is_static_pair(a: np.ndarray, b: np.ndarray, block_px: int = 8) -> bool:
@@ -207,4 +270,5 @@ def pool(curves: list[MeasuredCurve]) -> MeasuredCurve:
         np.concatenate([c.signal for c in curves]),
         np.concatenate([c.variance for c in curves]),
         np.concatenate([c.number for c in curves]),
+        np.concatenate([c.rounding for c in curves]),
     )
