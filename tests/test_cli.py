@@ -1,8 +1,10 @@
 """The command as its user runs it, with a network so tiny that a training takes a second."""
 
 import io
+import json
 import os
 import shlex
+import shutil
 import signal
 import subprocess
 import sys
@@ -390,14 +392,14 @@ def test_float_images_are_restored_and_left_alone(model, tmp_path):
     np.testing.assert_array_equal(tifffile.imread(out / "c_hdn-mean.ome.tif"), restored)
 
 
-def test_levels_off(model, noisy_tif, tmp_path):
-    command = ["restore", str(model), str(noisy_tif), "--out", str(tmp_path / "r")]
+def test_levels_off(model, tmp_path):
+    image = np.random.default_rng(0).poisson(40, (2, 40, 48)).astype(np.uint16)
+    tifffile.imwrite(tmp_path / "cells.tif", image, photometric="minisblack")
+    command = ["restore", str(model), str(tmp_path / "cells.tif"), "--out", str(tmp_path / "r")]
     assert main([*command, "--off", "1,2"]) == 0
     assert main(command) == 0
     off, on = (tmp_path / "r" / f"cells_hdn-mean{n}.ome.tif" for n in ("", "-2"))
-    restored = api.load_model(model).restore(
-        tifffile.imread(noisy_tif), "TYX", deactivated_levels=(1, 2)
-    )
+    restored = api.load_model(model).restore(image, "TYX", deactivated_levels=(1, 2))
     np.testing.assert_array_equal(tifffile.imread(off), restored.mean)
     assert np.abs(tifffile.imread(on) - restored.mean).max() > 0
 
@@ -409,67 +411,148 @@ def test_images_out_of_range_are_restored_with_a_warning(model, tmp_path, capsys
     assert "Warning: c.tif runs from" in capsys.readouterr().out
 
 
-@pytest.mark.parametrize(
-    ("typed", "says"),
-    [
-        ("train", "No image was named"),
-        ("train missing.tif", "no file or folder missing.tif"),
-        ("train empty", "no TIFF images"),
-        ("train rgb.tif", "RGB"),
-        ("train truncated.tif", "truncated"),
-        ("train nan.tif --out m", "NaN"),
-        ("train constant.tif --out m", "constant"),
-        ("train small.tif --out m", "20 x 20"),
-        ("train good.tif --axes TQX", "contain 'Q'"),
-        ("train good.tif --axes YX", "3 axes"),
-        ("train good.tif --channel 4", "channel 4 does not exist"),
-        ("train good.tif --noise sigma=x", "sigma=x is not a number"),
-        ("train good.tif --noise sigma=-1", "greater than 0"),
-        ("train good.tif --noise nothing.json", "no file nothing.json"),
-        ("train good.tif --noise rgb.tif --out m", "not a noise model"),
-        ("train good.tif --preset slow", "no preset 'slow'"),
-        ("train good.tif --steps 2 --minutes 1", "not both"),
-        ("train good.tif --out a --name b", "not both"),
-        ("train good.tif --minutes 0", "minutes"),
-        ("train good.tif --patch 50 --out m", "not a multiple of 16"),
-        ("train good.tif --resume", "which model"),
-        ("train good.tif --resume --out missing", "no model folder missing"),
-        ("train good.tif --out .", "not empty"),
-        ("train good.tif --config rgb.tif", "no config of a training"),
-        ("train good.tif --device tpu", "tpu"),
-        ("restore missing good.tif --out r", "no model folder missing"),
-        ("restore empty good.tif --out r", "config.json is missing"),
-        ("restore MODEL good.tif", "--out"),
-        ("restore MODEL missing.tif --out r", "no file or folder"),
-        ("restore MODEL nan.tif --out r", "NaN"),
-        ("restore MODEL good.tif --out good.tif", "is a file"),
-        ("restore MODEL good.tif --out r --std --samples 2", "at least 3 samples"),
-        ("restore MODEL good.tif --out r --off 3", "levels 1"),
-        ("restore MODEL good.tif --out r --off a", "--off takes"),
-        ("paint good.tif", "paint"),
-    ],
-)
-def test_mistakes_get_one_line_and_exit_code_2(typed, says, model, tmp_path, monkeypatch, capsys):
+MISTAKES = [
+    ("train", "No image was named"),
+    ("train missing.tif", "no file or folder missing.tif"),
+    ("train empty", "no TIFF images"),
+    ("train rgb.tif", "RGB"),
+    ("train truncated.tif", "truncated"),
+    ("train labels.tif", "grey values"),
+    ("train damaged.tif --config TINY --out m", "plane 1"),
+    ("train nan.tif --out m", "NaN"),
+    ("train inf.tif --out m", "infinite"),
+    ("train constant.tif --out m", "constant"),
+    ("train small.tif --out m", "20 x 20"),
+    ("train good.tif --axes TQX", "contain 'Q'"),
+    ("train good.tif --axes YX", "3 axes"),
+    ("train good.tif --channel 4", "channel 4 does not exist"),
+    ("train good.tif --noise sigma=x", "sigma=x is not a number"),
+    ("train good.tif --noise sigma=-1", "greater than 0"),
+    ("train good.tif --noise nothing.json", "no file nothing.json"),
+    ("train good.tif --noise rgb.tif --out m", "not a noise model"),
+    ("train good.tif --preset slow", "no preset 'slow'"),
+    ("train good.tif --steps 2 --minutes 1", "not both"),
+    ("train good.tif --out a --name b", "not both"),
+    ("train good.tif --minutes 0", "minutes"),
+    ("train good.tif --patch 50 --out m", "not a multiple of 16"),
+    ("train good.tif --resume", "which model"),
+    ("train good.tif --resume --out missing", "no model folder missing"),
+    ("train good.tif --resume --out newer", "written by a newer napari-hdn (9.9"),
+    ("train good.tif --resume --out noresume", "resume.ckpt is missing"),
+    ("train good.tif --config newer", "of a newer napari-hdn"),
+    ("train good.tif --config MODEL --preset fast", "not both"),
+    ("train good.tif --out .", "not empty"),
+    ("train good.tif --out good.tif", "cannot be saved to good.tif"),
+    ("train good.tif --config rgb.tif", "no config of a training"),
+    ("train good.tif --device tpu", "tpu"),
+    ("restore missing good.tif --out r", "no model folder missing"),
+    ("restore empty good.tif --out r", "config.json is missing"),
+    ("restore newer good.tif --out r", "written by a newer napari-hdn (9.9"),
+    ("restore noweights good.tif --out r", "weights.safetensors is missing"),
+    ("restore cutweights good.tif --out r", "weights.safetensors of model cutweights is damaged"),
+    ("restore badconfig good.tif --out r", "config.json of model badconfig is damaged"),
+    ("restore badnoise good.tif --out r", "noise_model.json of model badnoise is damaged"),
+    ("restore MODEL damaged.tif --out r", "plane 1"),
+    ("restore MODEL good.tif", "--out"),
+    ("restore MODEL missing.tif --out r", "no file or folder"),
+    ("restore MODEL nan.tif --out r", "NaN"),
+    ("restore MODEL good.tif --out good.tif", "is a file"),
+    ("restore MODEL good.tif --out r --std --samples 2", "at least 3 samples"),
+    ("restore MODEL good.tif --out r --off 3", "levels 1"),
+    ("restore MODEL good.tif --out r --off a", "--off takes"),
+    ("demo --minutes 0", "minutes"),
+    ("demo --minutes 1 --steps 1", "not both"),
+    ("demo --out good.tif/d --steps 1", "good.tif"),
+    ("paint good.tif", "paint"),
+]
+
+
+@pytest.fixture
+def bad_input(tmp_path: Path, model: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder with one of everything that cannot be used; the current one."""
     monkeypatch.chdir(tmp_path)
-    (tmp_path / "empty").mkdir()
+    Path("empty").mkdir()
     good = np.random.default_rng(0).poisson(40, (3, 96, 80)).astype(np.uint16)
     tifffile.imwrite("good.tif", good, photometric="minisblack")
     tifffile.imwrite("rgb.tif", np.zeros((64, 64, 3), np.uint8), photometric="rgb")
+    tifffile.imwrite("labels.tif", np.zeros((64, 64), bool))
     Path("truncated.tif").write_bytes(Path("good.tif").read_bytes()[:9000])
-    nan = good[0].astype(np.float32)
-    nan[3, 4] = np.nan
-    tifffile.imwrite("nan.tif", nan)
+    for name, value in (("nan", np.nan), ("inf", np.inf)):
+        bad = good[0].astype(np.float32)
+        bad[3, 4] = value
+        tifffile.imwrite(f"{name}.tif", bad)
     tifffile.imwrite("constant.tif", np.full((96, 96), 7, np.uint16))
     tifffile.imwrite("small.tif", good[0, :20, :20])
+    tifffile.imwrite("damaged.tif", good, photometric="minisblack", compression="zlib")
+    data = bytearray(Path("damaged.tif").read_bytes())
+    with tifffile.TiffFile("damaged.tif") as file:
+        for page in file.pages:
+            data[page.dataoffsets[0] : page.dataoffsets[0] + 60] = bytes(60)
+    Path("damaged.tif").write_bytes(data)
+    for name in ("newer", "noweights", "cutweights", "badconfig", "badnoise", "noresume"):
+        shutil.copytree(model, name)
+    newer = json.loads(Path("newer/config.json").read_text())
+    newer |= {"schema_version": 99, "version": "9.9"}
+    newer["training"]["invention"] = 3
+    Path("newer/config.json").write_text(json.dumps(newer))
+    Path("noweights/weights.safetensors").unlink()
+    Path("cutweights/weights.safetensors").write_bytes(b"\x00" * 1000)
+    Path("badconfig/config.json").write_text("{")
+    Path("badnoise/noise_model.json").write_text("[]")
+    Path("noresume/resume.ckpt").unlink()
+    return tmp_path
+
+
+@pytest.mark.parametrize(("typed", "says"), MISTAKES)
+def test_mistakes_get_one_line_and_exit_code_2(typed, says, bad_input, model, tiny, capsys):
     before = sorted(os.listdir())
-    assert main([str(model) if t == "MODEL" else t for t in typed.split()]) == 2
+    assert main(_words(typed, model, tiny)) == 2
     error = capsys.readouterr().err
     assert says in error
     assert error.startswith("napari-hdn: ")
     assert error.count("\n") == 1
-    left = sorted(name for name in os.listdir() if name != "r")
-    assert left == before
-    assert not Path("r").exists() or os.listdir("r") == []
+    assert sorted(os.listdir()) == before
+    assert not api.models_folder().exists() or not any(api.models_folder().iterdir())
+
+
+def _words(typed: str, model: Path, tiny: str) -> list[str]:
+    return [{"MODEL": str(model), "TINY": tiny}.get(word, word) for word in typed.split()]
+
+
+def test_mistakes_get_one_line_in_a_process_of_their_own(bad_input, model, tiny):
+    """Where nothing catches warnings, logs, and what libraries write past Python."""
+    driver = """
+import json, os, sys, tempfile
+from napari_hdn.cli import main
+results = []
+for words in json.load(sys.stdin):
+    with tempfile.TemporaryFile() as file:
+        sys.stderr.flush()
+        before = os.dup(2)
+        os.dup2(file.fileno(), 2)
+        try:
+            code = main(words)
+        finally:
+            sys.stderr.flush()
+            os.dup2(before, 2)
+        file.seek(0)
+        results.append([code, file.read().decode()])
+print("RESULTS" + json.dumps(results))
+"""
+    commands = [_words(typed, model, tiny) for typed, _ in MISTAKES]
+    done = subprocess.run(
+        [sys.executable, "-c", driver],
+        input=json.dumps(commands),
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=True,
+    )
+    results = json.loads(done.stdout.rpartition("RESULTS")[2])
+    for (typed, says), (code, error) in zip(MISTAKES, results, strict=True):
+        assert code == 2, typed
+        assert says in error, typed
+        assert error.count("\n") == 1, typed
 
 
 def test_a_folder_that_cannot_be_written_is_found_before_training(
@@ -625,3 +708,7 @@ def test_python_dash_m_is_the_same():
     import napari_hdn
 
     assert done.stdout.strip() == napari_hdn.__version__
+    command = [sys.executable, "-m", "napari_hdn", "train", "missing.tif"]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60)
+    assert done.returncode == 2
+    assert done.stderr == "napari-hdn: There is no file or folder missing.tif.\n"

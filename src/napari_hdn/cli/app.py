@@ -58,7 +58,8 @@ def train(
     Parameters
     ----------
     images
-        TIFF files, patterns such as 'day1/*.tif', or folders.
+        TIFF files, patterns such as 'day1/*.tif', or folders (of which restored images are left
+        out).
     noise
         auto (estimated from the images; the default), sigma=NUMBER in camera counts, or a
         noise_model.json.
@@ -162,7 +163,8 @@ def restore(
     model
         Folder of a model, or its name among the saved models.
     images
-        TIFF files, patterns such as 'day1/*.tif', or folders.
+        TIFF files, patterns such as 'day1/*.tif', or folders (of which restored images are left
+        out).
     out
         Folder to write to.
     samples

@@ -78,15 +78,25 @@ def new_training(
         return api.preset(preset or "fast", **changes)
     if preset is not None:
         raise ConfigurationError("Take the settings from --preset or from --config, not both.")
-    base = earlier_config(config).model_dump()
-    if changes.get("minutes") or changes.get("steps"):
-        base |= {"minutes": None, "steps": None}
-    return TrainingConfig.model_validate(base | changes)
+    return _changed(earlier_config(config), changes)
 
 
 def continued_training(folder: Path, changes: dict[str, Any]) -> TrainingConfig:
-    """The config with which the training in a folder goes on; its own but for ``changes``."""
-    return new_training(None, folder, changes)
+    """The config with which the training in a folder goes on; its own but for ``changes``.
+
+    Raises
+    ------
+    ModelFolderError
+        If the model is incomplete, damaged or of a newer version.
+    """
+    return _changed(api.load_model(folder).config, changes)
+
+
+def _changed(config: TrainingConfig, changes: dict[str, Any]) -> TrainingConfig:
+    base = config.model_dump()
+    if changes.get("minutes") is not None or changes.get("steps") is not None:
+        base |= {"minutes": None, "steps": None}
+    return TrainingConfig.model_validate(base | changes)
 
 
 def earlier_config(path: Path) -> TrainingConfig:
@@ -105,7 +115,8 @@ def earlier_config(path: Path) -> TrainingConfig:
         raise ModelFolderError(f"There is no model in {path}: {error.strerror}.") from error
     except (ValueError, AttributeError) as error:
         raise ModelFolderError(
-            f"{file} is no config of a training, or is damaged; choose the config.json of a model."
+            f"{file} is no config of a training, is damaged, or is of a newer napari-hdn; choose the "
+            "config.json of a model."
         ) from error
 
 
@@ -120,7 +131,7 @@ def model_folder(given: Path) -> Path:
     try:
         given = given.expanduser()
     except RuntimeError as error:  # ~nobody
-        raise ModelFolderError(f"There is no model folder {given}: {error}") from error
+        raise ModelFolderError(f"There is no model folder {given}. {error}") from error
     named = api.models_folder() / given
     # a folder of images may have the name of the model that was trained on it
     for place in (given, named):

@@ -131,7 +131,7 @@ def find_files(paths: Sequence[str | Path], *, tell: Tell | None = None) -> list
             raise
         except (OSError, RuntimeError) as error:  # RuntimeError: ~nobody, links in a circle
             reason = getattr(error, "strerror", None) or str(error)
-            raise ImageFileError(f"{given} cannot be looked into: {reason}.") from error
+            raise ImageFileError(f"{given} cannot be looked into: {reason.rstrip('.')}.") from error
     return list(found.values())
 
 

@@ -154,21 +154,22 @@ class OmeTiffWriter:
     def __enter__(self) -> Self:
         if self.path.exists():
             raise OutputError(f"{self.path} exists already; choose another name or folder.")
-        with self._told():
-            self.path.parent.mkdir(parents=True, exist_ok=True)
-            needed = prod(self._shape) * self._dtype.itemsize
-            free = shutil.disk_usage(self.path.parent).free
-            if needed > free:
-                raise OutputError(
-                    f"{self.path.name} needs {needed / 1e9:.2f} GB, but only {free / 1e9:.2f} GB "
-                    f"are free in {self.path.parent}; make room or choose another folder."
-                )
-            try:
+        self._made_folder = not self.path.parent.exists()
+        try:
+            with self._told():
+                self.path.parent.mkdir(parents=True, exist_ok=True)
+                needed = prod(self._shape) * self._dtype.itemsize
+                free = shutil.disk_usage(self.path.parent).free
+                if needed > free:
+                    raise OutputError(
+                        f"{self.path.name} needs {_size(needed)}, but only {_size(free)} are free in "
+                        f"{self.path.parent}; make room or choose another folder."
+                    )
                 self._offset = self._write_header(self._temporary, self._shape)
                 self._file = self._temporary.open("r+b", buffering=0)
-            except BaseException:
-                self._temporary.unlink(missing_ok=True)
-                raise
+        except BaseException:
+            self._tidy()
+            raise
         return self
 
     def write(self, index: tuple[int, ...], plane: np.ndarray) -> None:
@@ -203,8 +204,15 @@ class OmeTiffWriter:
                 if self._rescue and not isinstance(error, KeyboardInterrupt):
                     self._keep_despite(error)
         finally:
+            self._tidy()
+
+    def _tidy(self) -> None:
+        """Leave neither a nameless file behind nor an empty folder that nobody made but us."""
+        with contextlib.suppress(OSError):
+            self._temporary.unlink(missing_ok=True)
+        if self.written is None and self._made_folder:
             with contextlib.suppress(OSError):
-                self._temporary.unlink(missing_ok=True)
+                self.path.parent.rmdir()
 
     def _keep(self) -> Path | None:
         """Give the file a name, if there is a plane in it."""
@@ -298,6 +306,10 @@ def _ome_order(lead: str) -> str:
     if lead.startswith("S") and len(lead) == 4:
         return lead[1] + "S" + lead[2:]
     return lead
+
+
+def _size(count: int) -> str:
+    return f"{count / 1e9:.2f} GB" if count >= 1e8 else f"{count / 1e6:.2f} MB"
 
 
 def _file_dtype(dtype: Any) -> np.dtype:
