@@ -37,6 +37,16 @@ def session(viewer: Any) -> Any:
 
 
 @pytest.fixture
+def second_viewer(make_napari_viewer_proxy: Callable[..., Any], viewer: Any, qtbot: Any) -> Any:
+    """Another window, which is napari's current one from now on."""
+    second = make_napari_viewer_proxy(show=True)
+    yield second
+    session = session_of(second)
+    session.stop()
+    qtbot.waitUntil(lambda: session.job is None, timeout=20_000)
+
+
+@pytest.fixture
 def open_dock(viewer: Any) -> Callable[[str], Any]:
     """Open a dock by the name that the menu shows."""
     return lambda name: viewer.window.add_plugin_dock_widget(PLUGIN, name)[1]
@@ -93,10 +103,17 @@ def held_training(monkeypatch: pytest.MonkeyPatch) -> SimpleNamespace:
     """Replaces `api.train` by one that speaks and then waits for Stop or for the test.
 
     Attributes: ``go_on`` (an Event that lets it finish), ``calls``, ``requests`` (previews asked
-    for), ``saved`` (folders), ``error`` (raised after the first events, if set), ``threads``.
+    for), ``saved`` (folders), ``error`` (raised after the first events, if set), ``threads``,
+    ``beats`` (whether it tells of a step every 20 ms).
     """
     state = SimpleNamespace(
-        go_on=threading.Event(), calls=[], requests=[], saved=[], error=None, threads=[]
+        go_on=threading.Event(),
+        calls=[],
+        requests=[],
+        saved=[],
+        error=None,
+        threads=[],
+        beats=False,
     )
 
     def train(
@@ -121,6 +138,8 @@ def held_training(monkeypatch: pytest.MonkeyPatch) -> SimpleNamespace:
             yield ev.Preview(1, request.image / 2, request.tag)
         while not stop.requested and not state.go_on.is_set():
             state.go_on.wait(0.02)
+            if state.beats:
+                yield ev.TrainingStep(2, 0.25, 1.0, 75.0, 5.5, 5.0, 0.5, (0.4, 0.1), 1e-3)
             again = preview()
             if again is not None and again.tag != request.tag:
                 request = again
@@ -153,6 +172,18 @@ def held_training(monkeypatch: pytest.MonkeyPatch) -> SimpleNamespace:
 
 
 @pytest.fixture
+def answer(monkeypatch: pytest.MonkeyPatch) -> Callable[[str], None]:
+    """Answer the question for a model's name."""
+
+    def set_answer(name: str) -> None:
+        monkeypatch.setattr(
+            "napari_hdn.ui.parts.models.QInputDialog.getText", lambda *a, **k: (name, True)
+        )
+
+    return set_answer
+
+
+@pytest.fixture
 def noisy() -> np.ndarray:
     """(T, Y, X) = (4, 96, 80) uint16 counts."""
     rng = np.random.default_rng(5)
@@ -179,3 +210,22 @@ def trained(tmp_path_factory: pytest.TempPathFactory, noisy: np.ndarray) -> Path
     for _ in api.train([api.ImageStack(noisy, "TYX", "noisy")], config, folder=folder):
         pass
     return folder
+
+
+@pytest.fixture
+def dock(viewer: Any, session: Any, open_dock: Any, trained: Path, qtbot: Any, noisy: Any) -> Any:
+    """The dock Restore images with a placed layer and a tiny model."""
+    viewer.add_image(
+        noisy,
+        name="noisy",
+        scale=(1, 0.2, 0.3),
+        translate=(0, 5, 6),
+        units=("second", "um", "um"),
+        axis_labels=("t", "y", "x"),
+    )
+    dock = open_dock("Restore images")
+    choice = dock.models.models
+    choice.setCurrentIndex(choice.findText("tiny"))
+    choice.activated.emit(choice.currentIndex())
+    qtbot.waitUntil(lambda: session.model is not None)
+    return dock

@@ -26,7 +26,7 @@ def test_closing_asks_first_then_saves(tmp_path):
     )
     assert done.returncode == 0, done.stderr
     told = json.loads(done.stdout.splitlines()[-1])
-    question = "napari-worker: Executing training noisy fast (the model is saved if you close)"
+    question = "napari-hdn: training noisy fast (the model is saved if you close)"
     assert told["questions"] == [question, question, ""]  # the last is napari's own, for layers
     assert told["visible_after_cancel"] is True
     assert told["stopped_after_cancel"] is False

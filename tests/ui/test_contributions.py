@@ -1,19 +1,14 @@
-"""The manifest, the samples and napari's own save dialogue."""
+"""The manifest, the samples, and how the docks open."""
 
 import subprocess
 import sys
 from pathlib import Path
 
-import dask.array as da
 import numpy as np
 import pytest
-import tifffile
 from npe2 import PluginManifest
 
 import napari_hdn
-from napari_hdn import api
-from napari_hdn.core.errors import ImageError
-from napari_hdn.ui.contributions import write_image
 
 MANIFEST = Path(napari_hdn.__file__).with_name("napari.yaml")
 
@@ -43,38 +38,6 @@ def test_samples(viewer, key):
     assert not truth.visible
     residue = noisy.data.mean(axis=0) - truth.data
     assert abs(residue.mean()) < 0.5  # the truth is the mean of the frames
-
-
-def test_saving_through_napari(viewer, tmp_path, noisy):
-    layer = viewer.add_image(
-        noisy.astype(np.float32) + 0.25,
-        name="n",
-        scale=(1, 200, 300),
-        units=("second", "nm", "nm"),
-        axis_labels=("z", "y", "x"),
-    )
-    (path,) = layer.save(str(tmp_path / "n.ome.tif"))
-    (back,) = api.open_images([path])
-    assert back.axes == "ZYX"
-    np.testing.assert_array_equal(np.asarray(back.array[:]), layer.data)
-    assert {a: back.pixel_size_um[a] for a in "YX"} == pytest.approx({"Y": 0.2, "X": 0.3})
-
-
-def test_the_writer_keeps_integers_replaces_what_was_agreed_and_reads_lazily(tmp_path):
-    path = tmp_path / "a.ome.tiff"
-    path.write_bytes(b"old")
-    fine = da.arange(5 * 6 * 7, dtype=np.uint16).reshape(5, 6, 7)
-    attributes = {"name": "a", "multiscale": True, "scale": (1, 1, 1), "units": ("pixel",) * 3}
-    assert write_image(str(path), [fine, fine[:, ::2, ::2]], attributes) == [str(path)]
-    back = tifffile.imread(path)
-    assert back.dtype == np.uint16
-    np.testing.assert_array_equal(back, fine.compute())
-    assert list(tmp_path.iterdir()) == [path]
-
-
-def test_the_writer_refuses_pictures(tmp_path):
-    with pytest.raises(ImageError, match="RGB"):
-        write_image(str(tmp_path / "p.tif"), np.zeros((4, 4, 3), np.uint8), {"rgb": True})
 
 
 _OPENING = """

@@ -11,7 +11,10 @@ from napari_hdn.ui.layers import (
     Placement,
     array_of,
     guess_layer_axes,
+    layer_axes,
+    output_axes,
     output_placement,
+    output_selection,
     output_shape,
     put_plane,
     stack_of,
@@ -62,22 +65,41 @@ def test_a_piece_lies_where_it_was_cut_out_even_if_rotated_sheared_and_moved():
     )
 
 
-def test_a_chosen_channel_drops_its_axis_from_the_placement():
+@pytest.mark.parametrize("axes", ["TCYX", "ZCYX", "CZYX", "YXC", "CYX"])
+def test_a_restored_channel_lies_in_the_world_where_the_channel_does(axes):
+    sizes = {"T": 4, "Z": 4, "C": 3, "Y": 40, "X": 50}
+    n = len(axes)
     layer = Image(
-        np.zeros((4, 3, 40, 50)),
-        scale=(1.0, 1.0, 0.2, 0.3),
-        translate=(0, 0, 5, 6),
-        units=("s", "pixel", "um", "um"),
-        axis_labels=("t", "c", "y", "x"),
+        np.zeros([sizes[a] for a in axes]),
+        rgb=False,
+        scale=[0.2 if a in "YX" else 1.5 for a in axes],
+        translate=[3.0 * (i + 1) for i in range(n)],
+        units=["um" if a in "YX" else "pixel" for a in axes],
+        axis_labels=tuple(axes.lower()),
     )
-    stack = ImageStack(layer.data, "TCYX", channel=1)
-    assert output_shape(stack) == (4, 40, 50)
+    stack = ImageStack(layer.data, axes, channel=2)
     placement = output_placement(Placement.of(layer), stack)
-    out = Image(np.zeros((4, 40, 50)), **placement.keywords())
-    assert tuple(out.scale) == (1.0, 0.2, 0.3)
-    assert tuple(out.translate) == (0, 5, 6)
-    assert [str(u) for u in out.units] == ["second", "micrometer", "micrometer"]
-    assert out.axis_labels == ("t", "y", "x")
+    out = Image(np.zeros(output_shape(stack)), **placement.keywords())
+    assert out.axis_labels == tuple(output_axes(stack).lower())
+    for index in [(0,) * len(stack.leading_axes), tuple(k - 1 for k in stack.leading_shape)]:
+        there = stack.selection(index, 7, 9)  # of this pixel of the channel
+        here = output_selection(stack, index)
+        pixel = [
+            7 if a == "Y" else 9 if a == "X" else h
+            for a, h in zip(output_axes(stack), here, strict=True)
+        ]
+        world = layer.data_to_world(there)
+        # napari aligns the last axes of layers
+        np.testing.assert_allclose(out.data_to_world(pixel), world[n - out.ndim :])
+
+
+def test_only_a_leading_channel_axis_is_dropped():
+    array = np.zeros((4, 3, 5, 6))
+    assert output_axes(ImageStack(array, "TCYX", channel=1)) == "TCYX"
+    assert output_shape(ImageStack(array, "TCYX", channel=1)) == (4, 1, 5, 6)
+    assert output_axes(ImageStack(array, "CZYX", channel=1)) == "ZYX"
+    assert output_shape(ImageStack(array, "CZYX", channel=1)) == (3, 5, 6)
+    assert output_shape(ImageStack(array, "TCYX")) == (4, 3, 5, 6)
 
 
 @pytest.mark.parametrize("axes", ["TCYX", "CXTY", "YXCT"])
@@ -89,5 +111,14 @@ def test_planes_written_back_are_the_image(axes, channel):
     out = np.zeros(output_shape(stack), np.float32)
     for index in stack.indices():
         put_plane(out, stack, index, stack.plane(index))
-    expected = array if channel is None else np.take(array, channel, axes.index("C"))
-    np.testing.assert_array_equal(out, expected)
+    expected = array if channel is None else np.take(array, [channel], axes.index("C"))
+    np.testing.assert_array_equal(out, expected.reshape(out.shape))
+
+
+def test_noted_axes_count_only_where_they_fit():
+    noted = {"napari-hdn": {"product": "mean", "axes": "ZYX"}}
+    assert layer_axes((3, 8, 9), ("t", "y", "x"), noted) == "ZYX"
+    assert layer_axes((8, 9), ("y", "x"), noted) == "YX"  # its projection
+    assert layer_axes((3, 8, 9), (), {}, chosen="zyx") == "ZYX"
+    assert layer_axes((3, 8, 9), (), {}, chosen="ZY") == "TYX"
+    assert layer_axes((3, 8, 9), (), {"napari-hdn": {"axes": 7}}) == "TYX"

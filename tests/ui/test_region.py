@@ -4,8 +4,7 @@ import numpy as np
 import pytest
 
 from napari_hdn.api import ImageStack
-from napari_hdn.ui.layers import Placement, product_of, stack_of
-from napari_hdn.ui.outputs import PreviewLayer
+from napari_hdn.ui.layers import stack_of
 from napari_hdn.ui.region import PREVIEW_PX, Region, RegionWatch, central_region, region_in_view
 
 
@@ -76,36 +75,20 @@ def test_the_watch_follows_slider_and_camera_until_closed(raw_viewer, qtbot):
     viewer.dims.set_current_step(0, 2)
     assert watch.region.index == (2,)
     np.testing.assert_array_equal(watch.request().image, array[2])
+    look_at(viewer, qtbot, (0, 40, 40), zoom=60)
+    viewer.dims.order = (1, 0, 2)  # rolled: Y is a slider now
+    assert watch.region == region_in_view(viewer, layer, watch.stack)
+    assert watch.region.ys == slice(0, 80)
+    viewer.dims.order = (0, 1, 2)
+    look_at(viewer, qtbot, (0, 40, 40), zoom=60)
+    watch.look()
+    assert watch.region.ys != slice(0, 80)
+    viewer.dims.ndisplay = 3
+    assert watch.region.ys == slice(0, 80)
+    viewer.dims.ndisplay = 2
     watch.close()
     viewer.dims.set_current_step(0, 1)
     assert watch.region.index == (2,)
-
-
-def test_one_preview_layer_lies_where_its_piece_does(raw_viewer, qtbot):
-    viewer = raw_viewer
-    array = np.arange(3 * 200 * 100).reshape(3, 200, 100).astype(np.float32)
-    layer = viewer.add_image(
-        array, name="a", scale=(1, 2, 2), translate=(0, 10, 20), contrast_limits=(1, 7)
-    )
-    before = layer.data.copy()
-    preview = PreviewLayer(viewer, "a", Placement.of(layer), {"model": "m"})
-    stack = stack_of(layer)
-    for region in (
-        Region((1,), slice(20, 90), slice(5, 75)),
-        Region((2,), slice(100, 164), slice(30, 100)),
-    ):
-        preview.show(stack, region, region.read(stack).image)
-        shown = viewer.layers["a [HDN preview]"]
-        t, y, x = region.index[0], region.ys.start, region.xs.start
-        world = layer.data_to_world((t, y + 3, x + 4))
-        np.testing.assert_allclose(shown.world_to_data(world), (0, 3, 4), atol=1e-9)
-        assert shown.data[0, 3, 4] == array[t, y + 3, x + 4]
-    assert len(viewer.layers) == 2
-    assert tuple(shown.contrast_limits) == (1, 7)
-    assert shown.metadata["napari-hdn"] == {"model": "m", "product": "preview"}
-    assert product_of(shown) == "preview"
-    assert viewer.layers.selection.active is layer
-    np.testing.assert_array_equal(layer.data, before)
 
 
 def test_images_that_nobody_sees_are_previewed_in_their_middle():

@@ -4,30 +4,10 @@ import time
 
 import numpy as np
 import pytest
-import tifffile
 from qtpy.QtCore import Qt
-from qtpy.QtWidgets import QMessageBox
 
 from napari_hdn import api
 from napari_hdn.core import events as ev
-
-
-@pytest.fixture
-def dock(viewer, session, open_dock, trained, qtbot, noisy):
-    viewer.add_image(
-        noisy,
-        name="noisy",
-        scale=(1, 0.2, 0.3),
-        translate=(0, 5, 6),
-        units=("second", "um", "um"),
-        axis_labels=("t", "y", "x"),
-    )
-    dock = open_dock("Restore images")
-    choice = dock.models.models
-    choice.setCurrentIndex(choice.findText("tiny"))
-    choice.activated.emit(choice.currentIndex())
-    qtbot.waitUntil(lambda: session.model is not None)
-    return dock
 
 
 def tick(dock, name, ticked=True):
@@ -81,16 +61,22 @@ def test_several_layers_and_one_channel(viewer, session, dock, until_free, noisy
     dock.targets.channel.choose(1)
     dock.restore.click()
     until_free()
-    assert viewer.layers["two [HDN mean]"].data.shape == noisy.shape
+    restored, source = viewer.layers["two [HDN mean]"], viewer.layers["two"]
+    assert restored.data.shape == (4, 1, 96, 80)
     np.testing.assert_allclose(
-        viewer.layers["two [HDN mean]"].data, viewer.layers["noisy [HDN mean]"].data, atol=1e-3
+        restored.data[:, 0], viewer.layers["noisy [HDN mean]"].data, atol=1e-3
     )
+    np.testing.assert_allclose(restored.data_to_world((3, 0, 5, 6)), [3, 1, 5, 6])
+    viewer.dims.set_point((0, 1), (3, 1))  # at the time and the channel both are seen
+    for layer in (source, restored):
+        assert np.nanmax(layer.get_value((3, 1, 5, 6), world=True)) > 0
 
 
 def test_preview_restores_what_is_in_view(viewer, session, dock, until_free, qtbot):
     viewer.reset_view()
     viewer.dims.set_current_step(0, 2)
     qtbot.wait(100)
+    assert "at most 512 × 512 pixels" in dock.preview.toolTip()
     dock.preview.click()
     until_free()
     layer = viewer.layers["noisy [HDN preview]"]
@@ -117,9 +103,57 @@ def test_stop_keeps_what_is_restored(viewer, session, dock, until_free, qtbot, m
     dock.stop.click()
     until_free()
     assert dock.progress.line.text() == "Stopped: 2 of 4 planes are restored; the others are 0."
-    data = viewer.layers["noisy [HDN mean]"].data
-    np.testing.assert_allclose(data[:2], noisy[:2] / 2)
-    assert not data[2:].any()
+    layer = viewer.layers["noisy [HDN mean] (2 of 4 planes)"]
+    np.testing.assert_allclose(layer.data[:2], noisy[:2] / 2)
+    assert not layer.data[2:].any()
+    assert layer.metadata["napari-hdn"]["planes"] == [2, 4]
+
+
+def test_stop_between_two_layers(viewer, session, dock, until_free, qtbot, monkeypatch, noisy):
+    def restore(model, stack, config, *, stop=None):
+        for index in stack.indices():
+            yield ev.PlaneRestored(index, stack.plane(index), None)
+        while not stop.requested:  # after it has looked at Stop for the last time
+            time.sleep(0.01)
+        yield ev.RestorationFinished(len(stack), len(stack), False)
+
+    monkeypatch.setattr(api, "restore", restore)
+    viewer.add_image(noisy, name="other")
+    tick(dock, "other")
+    dock.restore.click()
+    qtbot.waitUntil(lambda: len(viewer.layers) == 3)
+    dock.stop.click()
+    until_free()
+    assert dock.progress.line.text() == "Stopped: 4 of 8 planes are restored; the others are 0."
+    assert not session.last["restoration"].failed
+    (made,) = [x for x in viewer.layers if "HDN" in x.name]
+    assert made.metadata["napari-hdn"]["planes"] == [4, 4]
+
+
+@pytest.mark.parametrize(
+    ("error", "words"),
+    [
+        (MemoryError("Unable to allocate 3.1 GiB for an array"), "Unable to allocate 3.1 GiB"),
+        (type("OutOfMemoryError", (RuntimeError,), {})("CUDA out of memory."), "memory does not"),
+        (PermissionError(13, "Permission denied", "/data/n.tif"), "/data/n.tif: permission denied"),
+    ],
+)
+def test_a_failure_is_told_and_what_was_restored_is_marked(
+    viewer, session, dock, errors, until_free, monkeypatch, noisy, error, words
+):
+    def restore(model, stack, config, *, stop=None):
+        yield ev.PlaneRestored((0,), stack.plane((0,)) / 2, None)
+        yield ev.PlaneRestored((1,), stack.plane((1,)) / 2, None)
+        raise error
+
+    monkeypatch.setattr(api, "restore", restore)
+    dock.restore.click()
+    until_free()
+    assert words in errors[0]
+    assert words in dock.progress.line.text()
+    layer = viewer.layers["noisy [HDN mean] (2 of 4 planes)"]
+    np.testing.assert_allclose(layer.data[1], noisy[1] / 2)
+    assert layer.metadata["napari-hdn"]["planes"] == [2, 4]
 
 
 def test_a_range_far_from_the_training_is_told(viewer, session, dock, until_free, noisy):
@@ -131,98 +165,3 @@ def test_a_range_far_from_the_training_is_told(viewer, session, dock, until_free
     warnings = [n for n in session.last["restoration"].notices if n.severity == "warning"]
     assert len(warnings) == 1
     assert warnings[0].text in dock.notices.toPlainText()
-
-
-def test_a_folder_into_a_folder(viewer, session, dock, until_free, noisy, tmp_path, trained):
-    source, target = tmp_path / "in", tmp_path / "out"
-    for i in range(2):
-        api.write_ome_tiff(
-            source / f"n{i}.ome.tif", noisy[:2], "TYX", pixel_size_um={"Y": 0.2, "X": 0.3}
-        )
-    dock.targets.kind.choose("folder")
-    dock.targets.folder.edit.setText(str(source))
-    dock.targets.output.edit.setText(str(target))
-    dock.restore.click()
-    until_free()
-    dock.restore.click()  # nothing is overwritten: numbered
-    until_free()
-    assert sorted(p.name for p in target.iterdir()) == [
-        "n0_HDN_mean-2.ome.tif",
-        "n0_HDN_mean.ome.tif",
-        "n1_HDN_mean-2.ome.tif",
-        "n1_HDN_mean.ome.tif",
-    ]
-    (written,) = api.open_images([target / "n1_HDN_mean.ome.tif"])
-    assert written.axes == "TYX"
-    assert written.array.dtype == np.float32
-    assert written.pixel_size_um == pytest.approx({"Y": 0.2, "X": 0.3})
-    expected = api.load_model(trained).restore(noisy[:2], "TYX").mean
-    np.testing.assert_allclose(np.asarray(written.array[:]), expected, rtol=1e-3, atol=0.05)
-
-
-class TestExport:
-    @pytest.fixture
-    def ask(self, monkeypatch):
-        """Answer the file dialogue and the question whether to replace a file."""
-        answers = {"path": "", "replace": QMessageBox.StandardButton.Yes, "asked": 0}
-
-        def question(*args):
-            answers["asked"] += 1
-            return answers["replace"]
-
-        where = "napari_hdn.ui.parts.exporting."
-        monkeypatch.setattr(
-            where + "QFileDialog.getSaveFileName", lambda *a, **k: (str(answers["path"]), "")
-        )
-        monkeypatch.setattr(where + "QMessageBox.question", question)
-        return answers
-
-    def test_float_with_pixel_size_and_axes(self, viewer, session, dock, until_free, ask, tmp_path):
-        dock.restore.click()
-        until_free()
-        layer = viewer.layers["noisy [HDN mean]"]
-        assert dock.exporting.layer.name == layer.name  # what was just restored
-        ask["path"] = tmp_path / "out.tif"
-        dock.exporting.save.click()
-        until_free()
-        (back,) = api.open_images([tmp_path / "out.ome.tif"])
-        assert back.axes == "TYX"
-        np.testing.assert_array_equal(np.asarray(back.array[:]), layer.data)
-        assert back.pixel_size_um == pytest.approx({"Y": 0.2, "X": 0.3})
-        with tifffile.TiffFile(tmp_path / "out.ome.tif") as file:
-            assert 'PhysicalSizeXUnit="µm"' in file.ome_metadata
-        assert ask["asked"] == 0
-
-    def test_the_inputs_type_says_what_it_clips(
-        self, viewer, session, dock, until_free, ask, qtbot, tmp_path
-    ):
-        data = np.full((3, 40, 40), 50.4, np.float32)
-        data[0, :2, :5] = -3.0
-        data[2, 0, 0] = 70_000.0
-        layer = viewer.add_image(data, name="x", metadata={"napari-hdn": {"product": "mean"}})
-        exporting = dock.exporting
-        assert exporting.layer.name == layer.name
-        exporting.dtype.setCurrentIndex(exporting.dtype.findData("uint16"))
-        qtbot.waitUntil(lambda: exporting.hint.warns)
-        assert exporting.hint.text().startswith("11 of 4,800 pixels (0.23%) would be clipped")
-        ask["path"] = tmp_path / "x.ome.tif"
-        exporting.save.click()
-        until_free()
-        back = tifffile.imread(tmp_path / "x.ome.tif")
-        assert back.dtype == np.uint16
-        assert (back[0, 0, 0], back[1, 0, 0], back[2, 0, 0]) == (0, 50, 65535)
-        assert "11 pixels were clipped" in dock.notices.toPlainText()
-
-    def test_a_file_is_replaced_only_when_agreed(
-        self, viewer, session, dock, until_free, ask, tmp_path, noisy
-    ):
-        path = tmp_path / "there.ome.tif"
-        path.write_bytes(b"precious")
-        ask.update(path=path, replace=QMessageBox.StandardButton.No)
-        dock.exporting.save.click()
-        assert (session.job, path.read_bytes(), ask["asked"]) == (None, b"precious", 1)
-        ask["replace"] = QMessageBox.StandardButton.Yes
-        dock.exporting.save.click()
-        until_free()
-        np.testing.assert_array_equal(tifffile.imread(path), noisy)
-        assert [p.name for p in tmp_path.iterdir() if p.is_file()] == ["there.ome.tif"]

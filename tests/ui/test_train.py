@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from napari_hdn import api
-from napari_hdn.core.errors import TrainingError
+from napari_hdn.core.errors import StoppedEarly, TrainingError
 from napari_hdn.ui.train import TrainDock
 
 
@@ -117,7 +117,9 @@ def test_losses_preview_and_progress_appear_while_it_runs(
     assert "1 min 15 s left" in dock.progress.bar.format()
     assert "reconstruction 5 + KL 0.5" in dock.progress.line.text()
     assert dock.plot.isVisible()
-    assert list(dock.plot.curves["validation", "kl"].getData()[1]) == [0.75]
+    curve = dock.plot.curves["validation", "kl"]
+    qtbot.waitUntil(lambda: curve.getData()[1] is not None)  # drawn about once a second
+    assert list(curve.getData()[1]) == [0.75]
     preview = viewer.layers["noisy [HDN preview]"]
     np.testing.assert_allclose(preview.data[0], noisy[0] / 2)
 
@@ -138,7 +140,9 @@ def test_docks_are_views_of_one_session(
     viewer.window.add_dock_widget(second, name="second")
     assert not second.train.isEnabled()
     assert second.progress.bar.format() == train_dock.progress.bar.format()
-    assert len(second.plot.curves["training", "kl"].getData()[0]) == 1
+    curve = second.plot.curves["training", "kl"]
+    qtbot.waitUntil(lambda: curve.getData()[0] is not None)
+    assert len(curve.getData()[0]) == 1
 
     viewer.window.remove_dock_widget(second)  # closing a dock loses nothing
     second.deleteLater()
@@ -171,6 +175,18 @@ def test_a_message_for_the_user_comes_without_a_traceback(
     assert "The loss stayed infinite at step 9." in train_dock.notices.toPlainText()
     assert train_dock.progress.line.warns
     assert train_dock.train.isEnabled()
+
+
+def test_a_stop_before_the_first_step_is_no_error(
+    viewer, session, train_dock, held_training, errors, until_free, noisy
+):
+    held_training.error = StoppedEarly("Stopped before the first step; there is nothing to keep.")
+    viewer.add_image(noisy, name="noisy")
+    train_dock.train.click()
+    until_free()
+    assert errors == []
+    assert train_dock.progress.line.text().startswith("Stopped before the first step")
+    assert not train_dock.progress.line.warns
 
 
 def test_an_unexpected_error_goes_to_napari_once(
@@ -240,3 +256,14 @@ def test_presets_fill_the_form(train_dock, name):
     train_dock.preset.choose(name)
     config = train_dock.config()
     assert config == api.PRESETS[name].model_copy(update={"noise": config.noise})
+
+
+def test_minutes_become_about_as_many_steps(train_dock):
+    dock = train_dock
+    dock.unit.choose("minutes")
+    dock.duration.setValue(10)
+    dock.unit.choose("steps")
+    assert dock.config().steps == 2500
+    dock.duration.setValue(500)
+    dock.unit.choose("minutes")
+    assert dock.config().minutes == 2

@@ -6,7 +6,7 @@ import pytest
 from pydantic import ValidationError
 
 from napari_hdn import api
-from napari_hdn.ui.jobs import explain
+from napari_hdn.ui.failures import explain
 from napari_hdn.ui.parts.expert import ExpertSettings, with_changes
 from napari_hdn.ui.parts.progress import spoken_time
 from napari_hdn.ui.training import continued

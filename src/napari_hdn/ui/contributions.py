@@ -5,10 +5,13 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+from napari.utils.notifications import show_info
+
 from napari_hdn import api
-from napari_hdn.core.errors import ImageError
-from napari_hdn.ui.export import Picture, pixel_sizes, write_replacing
-from napari_hdn.ui.layers import METADATA_KEY
+from napari_hdn.core.errors import HDNError, OutputError
+from napari_hdn.ui.export import ome_path, pixel_sizes
+from napari_hdn.ui.layers import METADATA_KEY, layer_axes
 
 if TYPE_CHECKING:
     from napari_hdn.io.samples import Sample
@@ -52,10 +55,13 @@ def _layers(sample: Sample) -> list[LayerData]:
 def write_image(path: str, data: Any, attributes: dict[str, Any]) -> list[str]:
     """Write an image layer as OME-TIFF with its pixel size and axes, in its own pixel type.
 
+    Never over another file: napari asks before it adds the suffix, so that what it asked about
+    may be another file than this one. A name that is taken gets a number, and the user is told.
+
     Parameters
     ----------
     path : str
-        napari's save dialogue has asked already whether to replace a file.
+        As typed; a missing suffix is added.
     data : array-like
         The layer's pixels; of a multiscale layer all levels, of which the finest is written.
     attributes : dict
@@ -68,22 +74,36 @@ def write_image(path: str, data: Any, attributes: dict[str, Any]) -> list[str]:
 
     Raises
     ------
-    ImageError
-        For RGB layers, which are pictures rather than measurements.
+    OutputError
+        For pixels that cannot be written so, such as RGB pictures, with the reason. No ValueError,
+        since napari takes that for "no writer found" and keeps the text to itself.
     """
+    name = attributes.get("name", Path(path).stem)
     if attributes.get("rgb"):
-        raise ImageError(
-            f"{attributes.get('name', 'The layer')} is an RGB picture; save it as PNG instead."
-        )
+        raise OutputError(f"{name} is an RGB picture; save it as PNG, or as .tif without 'ome'.")
     array = data[0] if attributes.get("multiscale") or isinstance(data, list | tuple) else data
-    identity = attributes.get("metadata", {}).get(METADATA_KEY)
-    known = identity.get("axes") if isinstance(identity, dict) else None
-    axes = known or api.guess_axes(tuple(array.shape), tuple(attributes.get("axis_labels") or ()))
+    wanted = ome_path(Path(path))
+    try:
+        target = api.free_path(wanted)
+        _write(target, array, name, attributes)
+    except HDNError as error:
+        raise OutputError(f"{name} was not saved: {error}") from error
+    if target != wanted:
+        show_info(f"{wanted.name} exists already and was left alone; saved as {target.name}.")
+    if np.dtype(array.dtype).itemsize > 4:
+        show_info(
+            f"{target.name} has 32-bit numbers; the layer's are {np.dtype(array.dtype).name}."
+        )
+    return [str(target)]
+
+
+def _write(path: Path, array: Any, name: str, attributes: dict[str, Any]) -> None:
+    axes = layer_axes(
+        array.shape, attributes.get("axis_labels") or (), attributes.get("metadata") or {}
+    )
     sizes = pixel_sizes(
         axes,
         attributes.get("scale") or [1.0] * len(axes),
         attributes.get("units") or ["pixel"] * len(axes),
     )
-    picture = Picture(array, axes, attributes.get("name", Path(path).stem), sizes)
-    write_replacing(picture, Path(path))
-    return [path]
+    api.write_ome_tiff(path, array, axes, pixel_size_um=sizes, name=name)

@@ -2,33 +2,20 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pint
 
 from napari_hdn import api
 from napari_hdn.api import ImageStack, Notice
+from napari_hdn.core.errors import OutputError
 from napari_hdn.ui.jobs import Job
-from napari_hdn.ui.layers import METADATA_KEY, array_of, guess_layer_axes
-
-# napari keeps units as pint units, whose names these are
-_MICROMETRES = {
-    "nanometer": 1e-3,
-    "nm": 1e-3,
-    "micrometer": 1.0,
-    "micron": 1.0,
-    "um": 1.0,
-    "µm": 1.0,
-    "millimeter": 1e3,
-    "mm": 1e3,
-    "centimeter": 1e4,
-    "cm": 1e4,
-    "meter": 1e6,
-    "m": 1e6,
-}
+from napari_hdn.ui.layers import array_of, guess_layer_axes
 
 
 @dataclass(frozen=True)
@@ -43,9 +30,7 @@ class Picture:
     @classmethod
     def of(cls, layer: Any, axes: str | None = None) -> Picture:
         """Read it off a layer, on the main thread."""
-        identity = layer.metadata.get(METADATA_KEY)
-        known = identity.get("axes") if isinstance(identity, dict) else None
-        axes = axes or known or guess_layer_axes(layer)
+        axes = guess_layer_axes(layer, axes)
         sizes = pixel_sizes(axes, layer.scale, layer.units)
         return cls(array_of(layer), axes, layer.name, sizes)
 
@@ -54,10 +39,27 @@ def pixel_sizes(axes: str, scale: Sequence[float], units: Sequence[Any]) -> dict
     """Micrometres by axis letter, of the axes whose unit is a length."""
     sizes = {}
     for letter, step, unit in zip(axes, scale, units, strict=True):
-        factor = _MICROMETRES.get(str(unit))
+        factor = _micrometres(unit)
         if letter in "ZYX" and factor is not None:
             sizes[letter] = abs(float(step)) * factor
     return sizes
+
+
+def _micrometres(unit: Any) -> float | None:
+    """How long a unit is, if it is a length; napari keeps units as pint's."""
+    try:
+        return float(pint.get_application_registry().Quantity(1.0, str(unit)).m_as("micrometer"))
+    except pint.PintError:
+        return None
+
+
+def ome_path(path: Path) -> Path:
+    """A path that ends as OME-TIFF should; "cells 0.5um" has no suffix but a point in its name."""
+    stem, suffix = api.split_suffix(path.name)
+    if suffix.lower() in {".ome.tif", ".ome.tiff"}:
+        return path
+    is_tiff = suffix.lower() in {".tif", ".tiff"}
+    return path.with_name(f"{stem if is_tiff else path.name}.ome.tif")
 
 
 @dataclass(frozen=True)
@@ -120,12 +122,13 @@ class ExportJob(Job):
 
     def __init__(self, picture: Picture, path: Path, dtype: str) -> None:
         super().__init__(f"saving {path.name}")
-        self.picture = picture
+        self.picture: Picture | None = picture  # until the job is over
         self.path = path
         self.dtype = dtype
 
     def work(self) -> Iterator[Any]:
         """Write, in the worker's thread."""
+        assert self.picture is not None
         clipped = write_replacing(self.picture, self.path, self.dtype)
         yield Exported(self.path, clipped)
 
@@ -140,6 +143,11 @@ class ExportJob(Job):
                 )
             self.end(f"Saved {event.path}.")
 
+    def close(self) -> None:
+        """Let go of the pixels."""
+        super().close()
+        self.picture = None
+
 
 def write_replacing(picture: Picture, path: Path, dtype: Any = None) -> int:
     """Write a file whose replacement was agreed to: the old one goes only when the new is whole.
@@ -148,6 +156,12 @@ def write_replacing(picture: Picture, path: Path, dtype: Any = None) -> int:
     -------
     int
         How many pixels were clipped.
+
+    Raises
+    ------
+    OutputError
+        If it cannot be written or the old file cannot be replaced, as when another program has it
+        open; the old one is as it was, and nothing else is left behind.
     """
     target = path if not path.exists() else api.free_path(path)
     clipped = api.write_ome_tiff(
@@ -159,5 +173,13 @@ def write_replacing(picture: Picture, path: Path, dtype: Any = None) -> int:
         name=picture.name,
     )
     if target != path:
-        target.replace(path)
+        try:
+            target.replace(path)
+        except OSError as error:
+            with contextlib.suppress(OSError):
+                target.unlink()
+            raise OutputError(
+                f"{path} could not be replaced: {error.strerror or error}. It is as it was; close "
+                "programs that have it open, or choose another name."
+            ) from error
     return clipped

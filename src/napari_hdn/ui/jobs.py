@@ -3,22 +3,28 @@
 A job's `Job.work` is a generator that runs in a thread and touches neither Qt nor layers; what it
 yields arrives on the main thread. Two ways to end it early, both by `Stop`, after which the
 work returns what it has: the user's Stop button, and napari closing the viewer, which cancels the
-worker by `JobWorker.quit`.
+worker by `JobWorker.quit`. A model folder belongs to one job at a time, whatever the viewer.
 """
 
 from __future__ import annotations
 
 import threading
+import weakref
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
-from napari.qt.threading import GeneratorWorker, create_worker
-from pydantic import ValidationError
+from napari.qt.threading import GeneratorWorker
+from napari.utils.task_status import Status
 from qtpy.QtCore import QCoreApplication, QObject, QThread
-from superqt.utils import create_worker as create_unregistered_worker
+from superqt.utils import create_worker
 
 from napari_hdn.api import HDNError, Notice, Stop
+from napari_hdn.core.errors import StoppedEarly
+from napari_hdn.ui.failures import in_words
+
+_folders: dict[Path, Job] = {}  # the model folders that jobs write to, whatever their viewer
 
 
 class BusyError(HDNError, RuntimeError):
@@ -32,14 +38,11 @@ class Failed:
     text: str
 
 
-def explain(error: ValidationError) -> str:
-    """Word pydantic's complaints as one line for the user."""
-    lines = []
-    for problem in error.errors():
-        where = ".".join(str(part) for part in problem["loc"])
-        text = problem["msg"].removeprefix("Value error, ")
-        lines.append(text if problem["type"] == "value_error" or not where else f"{where}: {text}")
-    return " ".join(lines)
+@dataclass(frozen=True)
+class Ended:
+    """The last event of a job that was stopped before it had anything to keep."""
+
+    text: str
 
 
 class Job:
@@ -49,6 +52,7 @@ class Job:
     """
 
     kind = "job"
+    folder: Path | None = None  # the model folder that it writes to, if any
 
     def __init__(self, title: str) -> None:
         self.title = title
@@ -86,6 +90,8 @@ class Job:
         match event:
             case Notice():
                 self.notices.append(event)
+            case Ended(text=text):
+                self.end(text)
             case Failed(text=text):
                 self.failed = True
                 self.notices.append(Notice(text, "warning"))
@@ -96,14 +102,23 @@ class Job:
         if self.outcome is None:
             self.outcome = outcome
 
+    def close(self) -> None:
+        """Leave what was made in order and let go of all that is large; called when it is over.
+
+        What a dock shows of a job that is over stays: outcome, notices, losses.
+        """
+
     def events(self) -> Iterator[Any]:
-        """`work`, with errors that are meant for the user turned into a last event."""
+        """`work`, with errors that can be put in words turned into a last event."""
         try:
             yield from self.work()
-        except HDNError as error:
-            yield Failed(str(error))
-        except ValidationError as error:
-            yield Failed(explain(error))
+        except StoppedEarly as error:
+            yield Ended(str(error))
+        except Exception as error:
+            text = in_words(error)
+            if text is None:
+                raise
+            yield Failed(text)
 
 
 class JobWorker(GeneratorWorker):
@@ -128,41 +143,109 @@ class JobWorker(GeneratorWorker):
             self._gen.close()
 
 
-def start(job: Job, on_event: Callable[[Any], None], on_finished: Callable[[], None]) -> JobWorker:
-    """Run a job in a thread, known to napari's task manager so that closing asks first.
+def check_folder(folder: Path | None) -> None:
+    """Say who uses a model folder, if somebody does.
+
+    Raises
+    ------
+    BusyError
+        If a job of any viewer writes to it.
+    """
+    if folder is not None and (job := _folders.get(folder.resolve())) is not None:
+        raise BusyError(
+            f"The model {folder.name} is in use: {job.title} is still running, perhaps in another "
+            "window. Stop it, or wait until it is done."
+        )
+
+
+def start(
+    job: Job, viewer: Any, on_event: Callable[[Any], None], on_finished: Callable[[], None]
+) -> JobWorker:
+    """Run a job in a thread, known to its viewer's task manager so that closing asks first.
 
     Unexpected exceptions go to napari's error notification; ``on_finished`` is called in any case.
+
+    Raises
+    ------
+    BusyError
+        If another job writes to the same model folder.
     """
-    return create_worker(
+    check_folder(job.folder)
+    folder = None if job.folder is None else job.folder.resolve()
+    if folder is not None:
+        _folders[folder] = job
+
+    def on_over() -> None:
+        if folder is not None:
+            _folders.pop(folder, None)
+        deregister(Status.FAILED if job.failed else Status.COMPLETED)
+        on_finished()
+
+    worker = create_worker(
         job,
         _worker_class=JobWorker,
-        _connect={"yielded": on_event, "finished": on_finished},
-        _start_thread=True,
+        _connect={"yielded": on_event, "finished": on_over},
+        _start_thread=False,
     )
+    deregister = _register(worker, str(job), viewer)
+    worker.start()
+    return worker
+
+
+def _register(worker: JobWorker, description: str, viewer: Any) -> Callable[[Status], None]:
+    """Make a job known to the task manager of its own window; returns how to say that it is over.
+
+    napari's `create_worker` registers at the viewer that is active, and its manager never forgets
+    a task, so that its callback would keep worker, job and all arrays in memory.
+    """
+    window = getattr(viewer, "window", None)
+    if not hasattr(window, "_register_task_status"):  # no window, or an older napari
+        return lambda status: None
+    running, its_window = weakref.ref(worker), weakref.ref(window)
+
+    def cancel() -> None:
+        if (alive := running()) is not None:
+            alive.quit()
+
+    task = window._register_task_status("napari-hdn", Status.BUSY, description, cancel)
+
+    def deregister(status: Status) -> None:
+        if (alive := its_window()) is not None:
+            alive._update_task_status(task, status, description)
+
+    return deregister
 
 
 def look_up(
     function: Callable[[], Any],
     on_result: Callable[[Any], None],
-    on_error: Callable[[Exception], None],
+    on_error: Callable[[str], None],
     *,
     owner: QObject | None = None,
 ) -> None:
     """Call a short function in a thread, unknown to napari's task manager.
 
     Reading a model's summary or importing torch is no reason to ask before closing. Nobody is
-    called back once Qt has deleted ``owner``.
+    called back once Qt has deleted ``owner``. ``on_error`` gets words for the user; an error that
+    is a mistake in the program goes to napari's error notification, too.
     """
     gone = threading.Event()
     if owner is not None:
         owner.destroyed.connect(lambda: gone.set())
 
-    def unless_gone(callback: Callable[[Any], None]) -> Callable[[Any], None]:
-        return lambda value: None if gone.is_set() else callback(value)
+    def on_errored(error: Exception) -> None:
+        text = in_words(error)
+        if not gone.is_set():
+            on_error(text or f"An unexpected error: {error!r}")
+            if text is None:
+                raise error
 
-    create_unregistered_worker(
+    create_worker(
         function,
-        _connect={"returned": unless_gone(on_result), "errored": unless_gone(on_error)},
+        _connect={
+            "returned": lambda value: None if gone.is_set() else on_result(value),
+            "errored": on_errored,
+        },
         _ignore_errors=True,
         _start_thread=True,
     )

@@ -5,7 +5,7 @@ A user's layer is never changed; what is made from it gets a layer of its own.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -14,7 +14,7 @@ from napari.layers import Image, Labels, Layer
 from napari.utils.transforms import Affine
 
 from napari_hdn.api import ImageStack, guess_axes
-from napari_hdn.core.errors import ImageError
+from napari_hdn.core.errors import HDNError, ImageError
 
 METADATA_KEY = "napari-hdn"
 Product = Literal["mean", "std", "preview"]
@@ -63,9 +63,39 @@ def array_of(layer: Layer) -> Any:
     return layer.data[0] if layer.multiscale else layer.data
 
 
-def guess_layer_axes(layer: Layer) -> str:
-    """One letter per axis of the layer, from its axis labels where it has any."""
-    return guess_axes(tuple(array_of(layer).shape), tuple(layer.axis_labels))
+def usable_axes(axes: Any, shape: Sequence[int]) -> str | None:
+    """``axes`` in capitals if they fit an image of that shape, else None."""
+    if not isinstance(axes, str) or not axes.strip():
+        return None
+    try:
+        return ImageStack(np.broadcast_to(np.uint8(0), tuple(shape)), axes).axes
+    except HDNError:
+        return None
+
+
+def layer_axes(
+    shape: Sequence[int],
+    labels: Sequence[str],
+    metadata: Mapping[str, Any],
+    chosen: str | None = None,
+) -> str:
+    """One letter per axis: what the user chose, else what this plugin noted, else a guess.
+
+    A projection or a split of a restored layer keeps the metadata but not the axes, and a user may
+    give a layer other data: only what fits the shape counts.
+    """
+    identity = metadata.get(METADATA_KEY)
+    noted = identity.get("axes") if isinstance(identity, Mapping) else None
+    return (
+        usable_axes(chosen, shape)
+        or usable_axes(noted, shape)
+        or guess_axes(tuple(shape), tuple(labels))
+    )
+
+
+def guess_layer_axes(layer: Layer, chosen: str | None = None) -> str:
+    """One letter per axis of a layer; see `layer_axes`."""
+    return layer_axes(array_of(layer).shape, layer.axis_labels, layer.metadata, chosen)
 
 
 def stack_of(layer: Layer, axes: str | None = None, channel: int | None = None) -> ImageStack:
@@ -150,6 +180,22 @@ class Placement:
             axis_labels=cut(self.axis_labels),
         )
 
+    def differs(self, layer: Image) -> list[str]:
+        """Which of `keywords` the layer has otherwise."""
+        there = Placement.of(layer).keywords()
+
+        def same(a: Any, b: Any, name: str) -> bool:
+            if name in ("units", "axis_labels"):
+                return [str(v) for v in a] == [str(v) for v in b]
+            return np.shape(a) == np.shape(b) and np.allclose(a, b, rtol=0, atol=1e-12)
+
+        return [k for k, v in self.keywords().items() if not same(v, there[k], k)]
+
+    def apply(self, layer: Image) -> None:
+        """Put a layer of this plugin's there."""
+        for name in self.differs(layer):
+            setattr(layer, name, self.keywords()[name])
+
     def keywords(self) -> dict[str, Any]:
         """What `viewer.add_image` takes to put a layer there."""
         return {
@@ -174,29 +220,39 @@ def _shear_matrix(shear: np.ndarray, n: int) -> np.ndarray:
     return matrix
 
 
+# A chosen channel's restoration keeps its place: napari aligns the last axes of layers, so without
+# its C axis a TCYX layer's T would meet C. Only a leading C axis can be left out.
+
+
 def output_placement(placement: Placement, stack: ImageStack) -> Placement:
-    """Where what is restored from ``stack`` lies: as its source, less a chosen channel's axis."""
+    """Where what is restored from ``stack`` lies: as its source, at the chosen channel's place."""
     if stack.channel is None or "C" not in stack.axes:
         return placement
-    return placement.without(stack.axes.index("C"))
+    if stack.axes[0] == "C":
+        return placement.without(0)
+    return placement.moved([stack.channel if a == "C" else 0 for a in stack.axes])
 
 
 def output_axes(stack: ImageStack) -> str:
     """The axes of what is restored from ``stack``."""
-    return stack.axes if stack.channel is None else stack.axes.replace("C", "")
+    return stack.axes if stack.channel is None else stack.axes.removeprefix("C")
 
 
 def output_shape(stack: ImageStack) -> tuple[int, ...]:
-    """The shape of what is restored from ``stack``."""
-    kept = output_axes(stack)
-    return tuple(n for a, n in zip(stack.axes, stack.array.shape, strict=True) if a in kept)
+    """The shape of what is restored from ``stack``; a chosen channel's axis has length 1."""
+    sizes = dict(zip(stack.axes, stack.array.shape, strict=True))
+    if stack.channel is not None:
+        sizes["C"] = 1
+    return tuple(int(sizes[a]) for a in output_axes(stack))
 
 
 def output_selection(stack: ImageStack, index: tuple[int, ...]) -> tuple[Any, ...]:
     """Where plane ``index`` of ``stack`` belongs in what is restored from it."""
     everywhere = stack.selection(index, slice(None), slice(None))
-    kept = output_axes(stack)
-    return tuple(s for a, s in zip(stack.axes, everywhere, strict=True) if a in kept)
+    at = dict(zip(stack.axes, everywhere, strict=True))
+    if stack.channel is not None:
+        at["C"] = 0
+    return tuple(at[a] for a in output_axes(stack))
 
 
 def put_plane(output: np.ndarray, stack: ImageStack, index: tuple[int, ...], plane: Any) -> None:

@@ -17,6 +17,9 @@ from napari_hdn.ui.region import Region
 class PreviewLayer:
     """The one preview layer of an image, made when first needed and moved with the view.
 
+    A later job takes over the layer of an earlier one. Once the user has removed it, the job that
+    showed it last makes no other.
+
     Parameters
     ----------
     viewer : napari.Viewer
@@ -32,9 +35,10 @@ class PreviewLayer:
         self, viewer: Any, name: str, placement: Placement, identity: dict[str, Any]
     ) -> None:
         self._viewer = weakref.ref(viewer)
-        self._name = product_name(name, "preview")
+        self._name = name
         self._placement = placement
-        self._identity = {**identity, "product": "preview"}
+        self._identity = {**identity, "product": "preview", "source": name}
+        self._layer: weakref.ref[Image] | None = None  # None until this job has shown something
 
     def show(self, stack: ImageStack, region: Region, image: np.ndarray) -> None:
         """Put a restored (Y, X) piece where it belongs."""
@@ -43,19 +47,27 @@ class PreviewLayer:
             return
         data = region.shaped(stack, image)
         placement = region.placed(stack, self._placement)
-        layer = self._find(viewer, data.ndim)
-        if layer is None:
-            add_image(
-                viewer, data, self._name, placement, self._identity, **_look(placement, image)
-            )
+        if self._layer is None:
+            layer = self._of_an_earlier_job(viewer, data.ndim)
+        elif (layer := self._layer()) is None or layer not in viewer.layers:
             return
-        layer.metadata[METADATA_KEY] = self._identity
-        layer.translate = placement.translate
-        layer.data = data
+        if layer is None:
+            name = product_name(self._name, "preview")
+            layer = add_image(
+                viewer, data, name, placement, self._identity, **_look(placement, image)
+            )
+        else:
+            layer.metadata[METADATA_KEY] = self._identity
+            placement.apply(layer)
+            layer.data = data
+        self._layer = weakref.ref(layer)
 
-    def _find(self, viewer: Any, ndim: int) -> Image | None:
+    def _of_an_earlier_job(self, viewer: Any, ndim: int) -> Image | None:
+        # by what it is: napari calls it "... [1]" where the name was taken, and users rename
         for layer in viewer.layers:
-            if product_of(layer) == "preview" and layer.name == self._name and layer.ndim == ndim:
+            if product_of(layer) != "preview" or layer.ndim != ndim:
+                continue
+            if layer.metadata[METADATA_KEY].get("source") == self._name:
                 return layer
         return None
 
@@ -71,8 +83,11 @@ class GrowingLayer:
     name : str
     placement : Placement
     identity : dict
+        Goes to the layer's metadata, where ``planes`` becomes [restored, all].
     spread : bool
         Whether it holds a spread, which gets its own contrast and colours.
+    first : numpy.ndarray
+        A plane, for the contrast.
     """
 
     def __init__(
@@ -94,11 +109,22 @@ class GrowingLayer:
         self._layer = weakref.ref(add_image(viewer, array, name, placement, identity, **look))
         self._limit = RateLimit(per_second=4)
 
-    def refresh(self, *, now: bool = False) -> None:
-        """Show what has been written since."""
+    def refresh(self, planes: int, total: int) -> None:
+        """Show what has been written since, and note how much that is."""
         layer = self._layer()
-        if layer is not None and (now or self._limit.ready()):
-            layer.refresh()
+        if layer is not None:
+            layer.metadata[METADATA_KEY]["planes"] = [planes, total]
+            if self._limit.ready():
+                layer.refresh()
+
+    def finish(self, planes: int, total: int) -> None:
+        """Show all that was written, and say in the layer's name if planes are missing."""
+        layer = self._layer()
+        if layer is None:
+            return
+        layer.refresh()
+        if planes < total:
+            layer.name = f"{layer.name} ({planes} of {total} planes)"
 
 
 def _look(placement: Placement, picture: np.ndarray) -> dict[str, Any]:

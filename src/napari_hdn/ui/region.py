@@ -118,7 +118,7 @@ class RegionWatch:
         self.stack = stack
         self.region = region_in_view(viewer, layer, stack)
         for events in _moves(viewer):
-            events.connect(self._on_moved)
+            events.connect(self.look)
 
     def request(self) -> PreviewRequest:
         """The pixels in view; for the worker."""
@@ -128,15 +128,21 @@ class RegionWatch:
         """Look no more."""
         if (viewer := self._viewer()) is not None:
             for events in _moves(viewer):
-                events.disconnect(self._on_moved)
+                events.disconnect(self.look)
 
-    def _on_moved(self) -> None:
+    def look(self) -> None:
+        """Note what is in view now; for the main thread.
+
+        To be called now and then, too: napari tells of a moved camera before it has drawn the
+        canvas, which is when a layer learns what of it is seen, and of a resized window not at all.
+        """
         viewer, layer = self._viewer(), self._layer()
         if viewer is not None and layer is not None:
             self.region = region_in_view(viewer, layer, self.stack)
 
 
-def _moves(viewer: Any) -> tuple[Any, Any]:
+def _moves(viewer: Any) -> tuple[Any, ...]:
     """What tells that something else is in view."""
     holder = getattr(viewer, "scene", viewer)  # since napari 0.9 the camera belongs to the scene
-    return holder.camera.events, viewer.dims.events.current_step
+    dims = viewer.dims.events
+    return holder.camera.events, dims.current_step, dims.order, dims.ndisplay

@@ -9,7 +9,8 @@ from pydantic import ValidationError
 from qtpy.QtWidgets import QCheckBox, QPushButton, QSpinBox
 
 from napari_hdn.api import HDNError, RestorationConfig
-from napari_hdn.ui.jobs import Job, explain
+from napari_hdn.ui.failures import explain
+from napari_hdn.ui.jobs import Job
 from napari_hdn.ui.parts.device import DeviceChoice
 from napari_hdn.ui.parts.exporting import Exporting
 from napari_hdn.ui.parts.forms import DockBody, Form, Hint, heading, row, watch
@@ -18,7 +19,7 @@ from napari_hdn.ui.parts.models import ModelChoice
 from napari_hdn.ui.parts.notices import Notices
 from napari_hdn.ui.parts.progress import Progress
 from napari_hdn.ui.parts.targets import Targets
-from napari_hdn.ui.region import region_in_view
+from napari_hdn.ui.region import PREVIEW_PX, region_in_view
 from napari_hdn.ui.restoration import FolderJob, LayersJob, Outputs, PreviewJob
 from napari_hdn.ui.session import session_of
 
@@ -42,9 +43,7 @@ class RestoreDock(DockBody):
     def __init__(self, napari_viewer: napari.viewer.Viewer) -> None:
         super().__init__()
         self._session = session_of(napari_viewer)
-        self._shown: Job | None = next(
-            (self._session.last[k] for k in _KINDS if k in self._session.last), None
-        )
+        self._shown = self._latest_job()
         self.models = ModelChoice(self._session)
         self.targets = Targets(self._session)
         self.mean = QCheckBox("restored image (mean)")
@@ -64,7 +63,10 @@ class RestoreDock(DockBody):
         self.exporting = Exporting(self._session)
         self.restore = QPushButton("Restore")
         self.preview = QPushButton("Preview")
-        self.preview.setToolTip("Restore just what is in view, of the first ticked layer")
+        self.preview.setToolTip(
+            "Restore what is in view of the first ticked layer, at most "
+            f"{PREVIEW_PX} × {PREVIEW_PX} pixels around its middle"
+        )
         self.stop = QPushButton("Stop")
         self.stop.setToolTip("Stop and keep what is restored")
         self.progress = Progress()
@@ -150,7 +152,7 @@ class RestoreDock(DockBody):
             std=std,
             flips=self.flips.isChecked() and not preview,
             deactivated_levels=self.levels.switched_off(),
-            channel=None if preview else self.targets.channel.value(),
+            channel=None if preview else self.targets.chosen_channel(),
             device=self.device.value(),
         )
 
@@ -191,6 +193,12 @@ class RestoreDock(DockBody):
         self._session.report(message)
 
     # what the session tells
+
+    def _latest_job(self) -> Job | None:
+        running, last = self._session.job, self._session.last
+        if running is not None and running.kind in _KINDS:
+            return running
+        return next((last[k] for k in _KINDS if k in last), None)
 
     def _on_job_changed(self) -> None:
         if self._session.job is not None and self._session.job.kind in _KINDS:

@@ -6,6 +6,7 @@ as long as its viewer.
 
 from __future__ import annotations
 
+import contextlib
 import weakref
 from collections.abc import Callable
 from pathlib import Path
@@ -58,7 +59,9 @@ class Session:
         self.model: HDN | None = None
         self.model_folder: Path | None = None
         self.model_error: str | None = None
+        self.unsaved: HDN | None = None  # a trained model that could not be saved yet
         self._axes: weakref.WeakKeyDictionary[Layer, str] = weakref.WeakKeyDictionary()
+        self._folder_axes: dict[Path, str] = {}
 
     @property
     def viewer(self) -> Any:
@@ -67,24 +70,18 @@ class Session:
 
     # jobs
 
-    def start(self, job: Job, when_over: Callable[[], None] | None = None) -> None:
+    def start(self, job: Job) -> None:
         """Begin a job.
 
         Raises
         ------
         BusyError
-            If one is running already.
+            If one is running already, or another viewer's writes to the same model folder.
         """
         self.check_free()
+        jobs.start(job, self.viewer, self._take_in(job), lambda: self._on_job_finished(job))
         self.job = job
         self.last[job.kind] = job
-
-        def on_finished() -> None:
-            if when_over is not None:
-                when_over()
-            self._on_job_finished(job)
-
-        jobs.start(job, on_event=self._take_in(job), on_finished=on_finished)
         self.job_changed.emit()
 
     def check_free(self) -> None:
@@ -121,7 +118,9 @@ class Session:
             match event:
                 case api.Saved():
                     self.models_changed.emit()
-                case api.TrainingFinished(model=model, folder=folder) if folder is not None:
+                case api.TrainingFinished(model=model, folder=folder):
+                    if folder is None:
+                        self.unsaved = model
                     self.set_model(folder, model)
                     self.models_changed.emit()
                 case jobs.Failed(text=text):
@@ -133,6 +132,7 @@ class Session:
     def _on_job_finished(self, job: Job) -> None:
         job.failed |= job.outcome is None
         job.end(f"{job.title[:1].upper()}{job.title[1:]} ended by an unexpected error.")
+        job.close()
         self.job = None
         if not job.abandoned:
             self.job_updated.emit(job)
@@ -150,12 +150,10 @@ class Session:
             if self.model_folder == folder:
                 self.set_model(folder, model)
 
-        def on_error(error: Exception) -> None:
+        def on_error(text: str) -> None:
             if self.model_folder == folder:
-                self.model_error = str(error)
+                self.model_error = text
                 self.model_changed.emit()
-            if not isinstance(error, api.HDNError):
-                raise error
 
         jobs.look_up(lambda: api.load_model(folder), on_result, on_error)
 
@@ -163,6 +161,32 @@ class Session:
         """Make a model the current one; without ``model`` it is yet to be read."""
         self.model_folder, self.model, self.model_error = folder, model, None
         self.model_changed.emit()
+
+    def choose_unsaved(self) -> None:
+        """Make the model that could not be saved the current one again."""
+        self.set_model(None, self.unsaved)
+
+    def save_model(self, name: str) -> None:
+        """Save the model that could not be saved when its training ended.
+
+        Raises
+        ------
+        HDNError
+            If there is none, or it cannot be saved now either.
+        """
+        model = self.unsaved
+        if model is None:
+            raise api.HDNError("There is no model to save; every model is saved already.")
+        folder = api.reserve_model_folder(name)
+        try:
+            model.save(folder)
+        except api.HDNError:
+            with contextlib.suppress(OSError):
+                folder.rmdir()
+            raise
+        self.unsaved = None
+        self.set_model(folder, model)
+        self.models_changed.emit()
 
     def rename_model(self, name: str) -> None:
         """Give the current model another name.
@@ -175,19 +199,23 @@ class Session:
         if self.model_folder is None:
             raise api.HDNError("There is no model to rename yet; train one, or choose one.")
         self.check_free()
+        jobs.check_folder(self.model_folder)
         folder = api.rename_model(self.model_folder, name)
         self.models_changed.emit()
         self.choose_model(folder)
 
-    # what the user said of layers
+    # what the user said of images
 
-    def axes_of(self, layer: Layer) -> str | None:
-        """The axes that the user gave a layer in some dock, else None."""
-        return self._axes.get(layer)
+    def axes_of(self, images: Layer | Path) -> str | None:
+        """The axes that the user gave a layer, or a folder's images, in some dock; else None."""
+        if isinstance(images, Path):
+            return self._folder_axes.get(images)
+        return self._axes.get(images)
 
-    def set_axes(self, layer: Layer, axes: str | None) -> None:
-        """Remember the axes that the user gave a layer."""
+    def set_axes(self, images: Layer | Path, axes: str | None) -> None:
+        """Remember the axes, checked by the caller, that the user gave a layer or a folder."""
+        kept: Any = self._folder_axes if isinstance(images, Path) else self._axes
         if axes:
-            self._axes[layer] = axes
+            kept[images] = axes
         else:
-            self._axes.pop(layer, None)
+            kept.pop(images, None)

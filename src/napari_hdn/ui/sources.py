@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from napari.layers import Image, Layer
@@ -63,7 +63,11 @@ class FolderSource:
         HDNError
             If there is no image in the folder, or one cannot be used.
         """
-        return list(api.open_images([self.folder], axes=self.axes, channel=self.channel))
+        stacks = api.open_images([self.folder], axes=self.axes)
+        if self.channel is None:
+            return list(stacks)
+        # an image of a single channel beside others is that channel
+        return [replace(s, channel=self.channel) if "C" in s.axes else s for s in stacks]
 
 
 Source = LayerSource | FolderSource
@@ -75,4 +79,4 @@ def describe(stack: ImageStack) -> str:
     if "C" in stack.axes and stack.channel is not None:
         sizes += f", channel {stack.channel}"
     planes = len(stack)
-    return f"{sizes}: {planes} image{'s' if planes != 1 else ''} to learn from"
+    return f"{sizes}: {planes} image{'s' if planes != 1 else ''}"

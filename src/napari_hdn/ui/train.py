@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from contextlib import ExitStack
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pydantic import ValidationError
@@ -9,7 +11,8 @@ from qtpy.QtWidgets import QDoubleSpinBox, QLineEdit, QPushButton
 
 from napari_hdn import api
 from napari_hdn.api import HDNError, TrainingConfig
-from napari_hdn.ui.jobs import Job, explain
+from napari_hdn.ui.failures import explain
+from napari_hdn.ui.jobs import Job
 from napari_hdn.ui.parts.device import DeviceChoice
 from napari_hdn.ui.parts.expert import ExpertSettings, with_changes
 from napari_hdn.ui.parts.forms import Choice, DockBody, Form, Hint, row, watch
@@ -24,6 +27,8 @@ from napari_hdn.ui.training import TrainingJob
 
 if TYPE_CHECKING:
     import napari
+
+_STEPS_A_MINUTE = 250  # of a usual preset on a usual computer
 
 
 class TrainDock(DockBody):
@@ -44,6 +49,7 @@ class TrainDock(DockBody):
         self.unit = Choice([("minutes", "minutes"), ("steps", "steps")])
         self.device = DeviceChoice()
         self.expert = ExpertSettings()
+        self._unit_shown = self.unit.value()
         self.check = Hint()
         self.name = QLineEdit()
         self.name.setPlaceholderText("name of the model")
@@ -63,6 +69,7 @@ class TrainDock(DockBody):
         self.progress = Progress()
         self._lay_out()
         self._connect()
+        self._on_unit()
         self._on_preset()
         self._on_source()
         self._show_job()
@@ -126,16 +133,20 @@ class TrainDock(DockBody):
     def _on_preset(self) -> None:
         base = api.PRESETS[self.preset.value()]
         self.unit.choose("minutes" if base.minutes is not None else "steps")
-        self._on_unit()
         self.duration.setValue(base.minutes if base.minutes is not None else base.steps)
         self.expert.show_config(base)
         self._name_model()
 
     def _on_unit(self) -> None:
-        minutes = self.unit.value() == "minutes"
+        unit, amount = self.unit.value(), self.duration.value()
+        if unit != self._unit_shown:  # about as long in the other unit
+            amount = amount * _STEPS_A_MINUTE if unit == "steps" else amount / _STEPS_A_MINUTE
+        self._unit_shown = unit
+        minutes = unit == "minutes"
         self.duration.setDecimals(1 if minutes else 0)
         self.duration.setRange(0.1 if minutes else 1, 1e4 if minutes else 1e8)
         self.duration.setSingleStep(1 if minutes else 500)
+        self.duration.setValue(amount)
 
     def _on_source(self) -> None:
         self._name_model()
@@ -166,18 +177,25 @@ class TrainDock(DockBody):
             session.check_free()
             source = self.source.snapshot()
             config = self.config()
-            if not resume:
-                folder = api.free_model_folder(self.name.text())
-            elif session.model_folder is not None:
-                folder = session.model_folder
-            else:
-                raise HDNError("Choose the model to go on with, beside 'Continue'.")
-            job = TrainingJob(session.viewer, source, config, folder, resume=resume)
-            session.start(job, when_over=job.close)
+            folder = self._folder_to_continue() if resume else None
+            with ExitStack() as if_refused:
+                if folder is None:
+                    folder = api.reserve_model_folder(self.name.text())
+                    if_refused.callback(folder.rmdir)
+                session.start(TrainingJob(session.viewer, source, config, folder, resume=resume))
+                if_refused.pop_all()
         except ValidationError as error:
             self._refuse(explain(error))
         except HDNError as error:
             self._refuse(str(error))
+
+    def _folder_to_continue(self) -> Path:
+        session = self._session
+        if session.model_folder is not None:
+            return session.model_folder
+        if session.model is not None:
+            raise HDNError("This model is not saved; choose 'Save as ...' beside 'Continue' first.")
+        raise HDNError("Choose the model to go on with, beside 'Continue'.")
 
     def _refuse(self, message: str) -> None:
         self.progress.line.say(message, warning=True)
@@ -204,4 +222,4 @@ class TrainDock(DockBody):
         self.plot.setVisible(isinstance(job, TrainingJob))
         self.notices.show_job(job)
         if isinstance(job, TrainingJob):
-            self.plot.show_history(job.training_loss, job.validation_loss)
+            self.plot.show_history(job.training_loss, job.validation_loss, now=not job.running)

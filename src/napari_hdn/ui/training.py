@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import weakref
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -47,9 +48,12 @@ class Past:
     history: tuple[LossRecord, ...]
 
 
+_MAX_POINTS = 2000  # as the core keeps: a plot of a night's training must not grow slow
+
+
 @dataclass
 class LossHistory:
-    """Losses so far in nats per pixel, as columns that a plot takes."""
+    """Losses so far in nats per pixel, as columns that a plot takes; the older ones thinned out."""
 
     steps: list[int] = field(default_factory=list)
     reconstruction: list[float] = field(default_factory=list)
@@ -60,6 +64,9 @@ class LossHistory:
         self.steps.append(point.step)
         self.reconstruction.append(point.reconstruction)
         self.kl.append(sum(point.kl_per_level))
+        if len(self.steps) > _MAX_POINTS:
+            for column in (self.steps, self.reconstruction, self.kl):
+                del column[1 : _MAX_POINTS // 2 : 2]
 
 
 def continued(
@@ -99,7 +106,8 @@ class TrainingJob(Job):
     source : LayerSource or FolderSource
     config : TrainingConfig
     folder : Path
-        Where the model is saved.
+        Where the model is saved; for a new one an empty folder that was reserved for it, which
+        goes again if nothing is saved.
     resume : bool
         Whether to go on with the training in ``folder``, with its own config and the budget and
         device of ``config``.
@@ -118,7 +126,7 @@ class TrainingJob(Job):
     ) -> None:
         verb = "continuing" if resume else "training"
         super().__init__(f"{verb} {folder.name}")
-        self.source = source
+        self.source: Source | None = source  # until the job is over
         self.config = config
         self.folder = folder
         self.resume = resume
@@ -151,6 +159,14 @@ class TrainingJob(Job):
 
     def work(self) -> Iterator[Any]:
         """Train, in the worker's thread."""
+        try:
+            yield from self._train()
+        finally:
+            with contextlib.suppress(OSError):  # a folder with something in it stays
+                self.folder.rmdir()
+
+    def _train(self) -> Iterator[Any]:
+        assert self.source is not None
         stacks = self.source.open()
         self._stack = stacks[0]
         if self._watch is None:
@@ -176,9 +192,11 @@ class TrainingJob(Job):
         )
 
     def close(self) -> None:
-        """Let go of the viewer's events."""
+        """Let go of the viewer's events and of the images."""
+        super().close()
         if self._watch is not None:
             self._watch.close()
+        self.source = self._stack = self._preview = self._watch = None
 
     def _preview_request(self) -> PreviewRequest | None:
         """What is in view; called in the worker's thread."""
@@ -191,6 +209,8 @@ class TrainingJob(Job):
     def show(self, event: Any) -> None:
         """Take in an event, on the main thread."""
         super().show(event)
+        if self._watch is not None:
+            self._watch.look()
         match event:
             case Opened(stacks=stacks):
                 self._prepare_preview(stacks[0])
@@ -215,10 +235,14 @@ class TrainingJob(Job):
                 self.step = step
             case TrainingFinished(step=step, stopped=stopped, folder=folder):
                 self.step = step
-                where = "" if folder is None else f" The model is saved as {folder.name}."
+                where = (
+                    "The model could not be saved: make room, then choose 'Save as ...'."
+                    if folder is None
+                    else f"The model is saved as {folder.name}."
+                )
                 how = "Stopped" if stopped else "Trained"
                 self.fraction = self.fraction if stopped else 1.0
-                self.end(f"{how} after {step} steps.{where}")
+                self.end(f"{how} after {step} steps. {where}")
 
     def _prepare_preview(self, stack: ImageStack) -> None:
         viewer = self._viewer()

@@ -40,9 +40,9 @@ class DeviceChoice(Choice):
         _known[:] = devices
         self._show(devices)
 
-    def _on_error(self, error: Exception) -> None:
+    def _on_error(self, text: str) -> None:
         self.setItemText(0, "auto")
-        raise error
+        self.setToolTip(text)
 
     def _show(self, devices: list[Device]) -> None:
         chosen = self.value()

@@ -10,10 +10,10 @@ import numpy as np
 from napari.layers import Image
 from qtpy.QtWidgets import QFileDialog, QMessageBox, QPushButton, QVBoxLayout, QWidget
 
-from napari_hdn import api
 from napari_hdn.api import HDNError
 from napari_hdn.ui import jobs
-from napari_hdn.ui.export import Clipping, ExportJob, Picture, count_clipping
+from napari_hdn.ui.export import Clipping, ExportJob, Picture, count_clipping, ome_path
+from napari_hdn.ui.failures import in_words
 from napari_hdn.ui.layers import METADATA_KEY, product_of
 from napari_hdn.ui.parts.forms import Choice, Form, Hint, row, watch
 from napari_hdn.ui.session import Session
@@ -43,6 +43,8 @@ class Exporting(QWidget):
         for event in (events.removed, events.reordered):
             watch(self, event, self.refresh)
         watch(self, events.inserted, self._on_inserted)
+        for layer in session.viewer.layers:
+            watch(self, layer.events.name, self._on_renamed)
         watch(self, session.job_changed, self._check)
         self.layers.currentIndexChanged.connect(self._on_layer)
         self.dtype.currentIndexChanged.connect(self._check)
@@ -65,7 +67,12 @@ class Exporting(QWidget):
         self.layers.blockSignals(False)
         self._on_layer()
 
+    def _on_renamed(self) -> None:
+        for i in range(self.layers.count()):
+            self.layers.setItemText(i, self.layers.itemData(i).name)
+
     def _on_inserted(self, event: Any) -> None:
+        watch(self, event.value.events.name, self._on_renamed)
         self.refresh()
         if product_of(event.value) == "mean":  # what was just restored is what one wants to save
             self.layers.choose(event.value)
@@ -97,15 +104,14 @@ class Exporting(QWidget):
             if (self.layer, self.dtype.value()) == (layer, dtype):
                 self.hint.say(str(clipping), warning=clipping.clipped > 0)
 
-        def on_error(error: Exception) -> None:
-            if not isinstance(error, HDNError):
-                raise error
-            self.hint.say(str(error), warning=True)
+        def on_error(text: str) -> None:
+            if (self.layer, self.dtype.value()) == (layer, dtype):
+                self.hint.say(text, warning=True)
 
         try:
-            picture = Picture.of(layer)
+            picture = Picture.of(layer, self._session.axes_of(layer))
         except HDNError as error:
-            on_error(error)
+            on_error(str(error))
             return
         self.hint.say("Counting what would be clipped ...")
         jobs.look_up(lambda: count_clipping(picture, dtype), on_result, on_error, owner=self)
@@ -120,9 +126,10 @@ class Exporting(QWidget):
             path = self._ask_path(layer)
             if path is not None:
                 session.start(ExportJob(picture, path, self.dtype.value()))
-        except HDNError as error:
-            session.report(str(error))
-            self.hint.say(str(error), warning=True)
+        except (HDNError, OSError) as error:
+            text = in_words(error) or ""
+            session.report(text)
+            self.hint.say(text, warning=True)
 
     def _ask_path(self, layer: Image) -> Path | None:
         suggestion = re.sub(r'[<>:"/\\|?*\[\]]+', "", layer.name).strip().replace(" ", "_")
@@ -135,9 +142,7 @@ class Exporting(QWidget):
         )
         if not chosen:
             return None
-        path = Path(chosen)
-        if api.split_suffix(path.name)[1].lower() not in {".ome.tif", ".ome.tiff"}:
-            path = path.with_name(f"{api.split_suffix(path.name)[0]}.ome.tif")
+        path = ome_path(Path(chosen))
         if path.exists():
             answer = QMessageBox.question(
                 self, "Replace?", f"{path.name} exists already in {path.parent}. Replace it?"
@@ -154,4 +159,7 @@ def _integer_choice(layer: Image) -> tuple[str, str]:
     dtype = np.dtype(source or layer.dtype)
     if dtype.kind not in "ui":
         return "uint16", "uint16"
+    if dtype.itemsize > 4:  # more than OME-TIFF holds
+        name = f"{'u' if dtype.kind == 'u' else ''}int32"
+        return f"{name} (OME-TIFF has no {dtype.name})", name
     return f"{dtype.name}, as the input", dtype.name

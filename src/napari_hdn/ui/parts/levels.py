@@ -41,10 +41,12 @@ class LevelSwitches(QWidget):
             box = QCheckBox(str(level))
             box.setChecked(network is not None and level not in network.deactivated_levels)
             is_top = network is not None and level == network.levels
-            box.setEnabled(not is_top)
+            box.setEnabled(box.isChecked() and not is_top)
             box.setToolTip(
                 "The top level has to stay on"
                 if is_top
+                else "This model was trained without this level"
+                if not box.isChecked()
                 else f"Details of about {2**level} pixels; level 1 is the finest. Switching the "
                 "bottom levels off removes line noise and other fine artefacts."
             )

@@ -6,12 +6,15 @@ import numpy as np
 import pyqtgraph as pg
 from napari.settings import get_settings
 from napari.utils.theme import get_theme
+from qtpy.QtCore import QTimer
+from qtpy.QtGui import QShowEvent
 from qtpy.QtWidgets import QVBoxLayout, QWidget
 
 from napari_hdn.ui.parts.forms import Hint, watch
 from napari_hdn.ui.training import LossHistory
 
 _TRAINING, _VALIDATION = "#5fa8ff", "#ffb14a"  # told apart by the colour-blind, too
+_REDRAW_MS = 1000  # drawing takes the training's time
 _PARTS = (("reconstruction", "reconstr."), ("kl", "KL"))
 
 
@@ -48,7 +51,7 @@ class LossPlot(QWidget):
         for part, _ in _PARTS:
             named = part == _PARTS[0][0]
             self.curves["training", part] = self.plots[part].plot(
-                pen=pg.mkPen(_TRAINING, width=1.5), name="training" if named else None
+                pen=pg.mkPen(_TRAINING, width=1), name="training" if named else None
             )
             self.curves["validation", part] = self.plots[part].plot(
                 pen=pg.mkPen(_VALIDATION, width=2),
@@ -58,11 +61,37 @@ class LossPlot(QWidget):
                 symbolPen=None,
                 name="validation" if named else None,
             )
+        self._shown: tuple[LossHistory, LossHistory] | None = None
+        self._outdated = False
+        self._rest = QTimer(self)
+        self._rest.setSingleShot(True)
+        self._rest.setInterval(_REDRAW_MS)
+        self._rest.timeout.connect(self._draw_if_needed)
         self._take_theme()
         watch(self, get_settings().appearance.events.theme, self._take_theme)
 
-    def show_history(self, training: LossHistory, validation: LossHistory) -> None:
-        """Draw what there is."""
+    def show_history(
+        self, training: LossHistory, validation: LossHistory, *, now: bool = False
+    ) -> None:
+        """Draw what there is, at most about once a second, and only while it is seen."""
+        self._shown, self._outdated = (training, validation), True
+        if now:
+            self._rest.stop()
+        self._draw_if_needed()
+
+    def showEvent(self, event: QShowEvent) -> None:
+        """Draw what came in while nobody looked."""
+        super().showEvent(event)
+        self._draw_if_needed()
+
+    def _draw_if_needed(self) -> None:
+        seen = self.isVisible() and not self._rest.isActive()
+        if self._shown is not None and self._outdated and seen:
+            self._outdated = False
+            self._rest.start()
+            self._draw(*self._shown)
+
+    def _draw(self, training: LossHistory, validation: LossHistory) -> None:
         for name, history in (("training", training), ("validation", validation)):
             for part, _ in _PARTS:
                 self.curves[name, part].setData(history.steps, getattr(history, part))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -16,6 +17,8 @@ from napari_hdn.ui.session import Session
 if TYPE_CHECKING:
     from napari_hdn.api import HDN
 
+_UNSAVED = "unsaved"
+
 
 def summarise(model: HDN) -> str:
     """One or two lines that tell models apart."""
@@ -25,9 +28,17 @@ def summarise(model: HDN) -> str:
     stopped = ", stopped early" if done.stopped else ""
     return (
         f"{levels}, {size} parameters; {done.steps} steps in {spoken_time(done.seconds)}{stopped}, "
-        f"{done.created[:16].replace('T', ' ')}. Learned from {'; '.join(done.data)}. "
+        f"{_local(done.created)}. Learned from {'; '.join(done.data)}. "
         f"Noise: {model.noise_model.describe()}"
     )
+
+
+def _local(created: str) -> str:
+    """A time as the clock on the wall shows it; models note it in UTC."""
+    try:
+        return datetime.fromisoformat(created).astimezone().strftime("%Y-%m-%d %H:%M")
+    except ValueError:  # from another program
+        return created[:16].replace("T", " ")
 
 
 class ModelChoice(QWidget):
@@ -47,7 +58,6 @@ class ModelChoice(QWidget):
         self.browse = QPushButton("Browse")
         self.browse.setToolTip("Choose a model folder from elsewhere")
         self.rename = QPushButton("Rename")
-        self.rename.setToolTip("Give this model another name")
         self.summary = Hint()
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
@@ -74,14 +84,20 @@ class ModelChoice(QWidget):
             folders.insert(0, current)
         self.models.blockSignals(True)
         self.models.clear()
-        if current is None:
+        unsaved = self._session.unsaved
+        if current is None and self._session.model is None:
             self.models.addItem("none chosen" if folders else "none yet", None)
+        if unsaved is not None:
+            self.models.addItem("trained, but not saved", _UNSAVED)
         for folder in folders:
             self.models.addItem(folder.name, folder)
             self.models.setItemData(self.models.count() - 1, str(folder), 3)  # tool tip
-        self.models.choose(current)
+        in_hand = unsaved is not None and self._session.model is unsaved
+        self.models.choose(_UNSAVED if in_hand else current)
         self.models.blockSignals(False)
-        self.rename.setEnabled(current is not None)
+        self.rename.setEnabled(in_hand or current is not None)
+        self.rename.setText("Save as ..." if in_hand else "Rename")
+        self.rename.setToolTip("Save this model" if in_hand else "Give this model another name")
         self._summarise(current, error)
 
     def _summarise(self, current: Path | None, error: str | None) -> None:
@@ -94,7 +110,11 @@ class ModelChoice(QWidget):
             self.summary.say("" if current is None else f"Reading {current.name} ...")
 
     def _on_chosen(self) -> None:
-        self._session.choose_model(self.models.value())
+        chosen = self.models.value()
+        if chosen == _UNSAVED:
+            self._session.choose_unsaved()
+        else:
+            self._session.choose_model(chosen)
 
     def _on_browse(self) -> None:
         chosen = QFileDialog.getExistingDirectory(self, "Model folder", str(api.models_folder()))
@@ -103,14 +123,16 @@ class ModelChoice(QWidget):
 
     def _on_rename(self) -> None:
         session = self._session
-        if session.model_folder is None:
-            return
-        name, agreed = QInputDialog.getText(
-            self, "Rename model", "New name of the model", text=session.model_folder.name
-        )
+        if session.model_folder is not None:
+            title, now, act = "Rename model", session.model_folder.name, session.rename_model
+        else:
+            job = session.last.get("training")
+            wanted = "" if job is None or job.folder is None else job.folder.name
+            title, now, act = "Save model", wanted, session.save_model
+        name, agreed = QInputDialog.getText(self, title, "Name of the model", text=now)
         if not agreed:
             return
         try:
-            session.rename_model(name)
+            act(name)
         except HDNError as error:
             session.report(str(error))

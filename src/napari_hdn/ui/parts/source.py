@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any
 
 from napari.layers import Layer
 from qtpy.QtCore import Signal
-from qtpy.QtWidgets import QFileDialog, QLineEdit, QPushButton, QVBoxLayout, QWidget
+from qtpy.QtWidgets import QLineEdit, QWidget
 
-from napari_hdn import api
 from napari_hdn.api import HDNError, ImageStack
-from napari_hdn.ui import jobs
 from napari_hdn.ui.layers import guess_layer_axes, product_of, selectable, stack_of
-from napari_hdn.ui.parts.forms import Choice, Form, Hint, row, watch
+from napari_hdn.ui.parts.channel import ChannelChoice
+from napari_hdn.ui.parts.folder import ImageFolder
+from napari_hdn.ui.parts.forms import Choice, Form, Hint, watch
 from napari_hdn.ui.session import Session
 from napari_hdn.ui.sources import FolderSource, LayerSource, Source, describe
 
@@ -56,7 +55,7 @@ class LayerChoice(Choice):
         if before is None and layers:
             self.setCurrentIndex(0)
         self.blockSignals(False)
-        if before is None or self.value() is not before:
+        if before is None or self.value() != before:
             self.currentIndexChanged.emit(self.currentIndex())
 
     def _deliberate(self) -> bool:
@@ -70,35 +69,6 @@ class LayerChoice(Choice):
         watch(self, event.value.events.name, self.refresh)
 
 
-class FolderPath(QWidget):
-    """A path to a folder, typed or browsed for."""
-
-    changed = Signal()
-
-    def __init__(self, title: str) -> None:
-        super().__init__()
-        self._title = title
-        self.edit = QLineEdit()
-        self.edit.setPlaceholderText(title)
-        self.browse = QPushButton("Browse")
-        layout = QVBoxLayout(self)
-        layout.setContentsMargins(0, 0, 0, 0)
-        layout.addWidget(row(self.edit, self.browse, stretch=0))
-        self.browse.clicked.connect(self._on_browse)
-        self.edit.textChanged.connect(lambda _: self.changed.emit())
-
-    @property
-    def path(self) -> Path | None:
-        """What stands there, or None."""
-        text = self.edit.text().strip()
-        return Path(text).expanduser() if text else None
-
-    def _on_browse(self) -> None:
-        chosen = QFileDialog.getExistingDirectory(self, self._title, self.edit.text())
-        if chosen:
-            self.edit.setText(chosen)
-
-
 class ImageSource(QWidget):
     """What to learn from, with an immediate word on whether it can be used."""
 
@@ -107,16 +77,15 @@ class ImageSource(QWidget):
     def __init__(self, session: Session) -> None:
         super().__init__()
         self._session = session
-        self._folder_stacks: list[ImageStack] | HDNError | None = None
         self.images = LayerChoice(session)
-        self.folder = FolderPath("Folder with TIFF images")
+        self.folder = ImageFolder("Folder with TIFF images")
         self.axes = QLineEdit()
         self.axes.setPlaceholderText("one letter per axis, as TYX")
         self.axes.setToolTip(
             "One letter per axis: S sample, T time, C channel, Z depth, Y and X. Guessed from the "
             "shape and the axis labels; correct it if it is wrong. Every Y-X plane is one image."
         )
-        self.channel = Choice()
+        self.channel = ChannelChoice("all, each as an image of its own")
         self.hint = Hint()
         form = self.form = Form(self)
         form.add("Images", self.images)
@@ -125,7 +94,8 @@ class ImageSource(QWidget):
         form.add("Channel", self.channel)
         form.addRow(self.hint)
         self.images.currentIndexChanged.connect(self._on_image_chosen)
-        self.folder.changed.connect(self._on_folder_changed)
+        self.folder.path_changed.connect(self._on_folder_changed)
+        self.folder.looked.connect(self._on_folder_looked)
         self.axes.textEdited.connect(self._on_axes_edited)
         self.channel.currentIndexChanged.connect(self._check)
         self._on_image_chosen()
@@ -153,87 +123,79 @@ class ImageSource(QWidget):
 
     def _on_image_chosen(self) -> None:
         self.form.setRowVisible(self.folder, self.images.value() == FOLDER)
-        if (layer := self.layer) is not None:
-            self.axes.setText(self._session.axes_of(layer) or self._guess(layer))
-            self._check()
-        else:
-            self._on_folder_changed()
+        self.axes.setText(self._known_axes())
+        self._check()
 
-    def _guess(self, layer: Layer) -> str:
+    def _on_folder_changed(self) -> None:
+        self.images.keep_folder = self.folder.path is not None
+        if self.layer is None:
+            self.axes.setText(self._known_axes())
+            self._check()
+
+    def _on_folder_looked(self) -> None:
+        if self.layer is None:
+            if self.axes.text().strip():
+                self._remember_axes()
+            else:
+                self.axes.setText(self._known_axes())
+            self._check()
+
+    def _known_axes(self) -> str:
+        """What the user said before, else what the images tell."""
         try:
-            return guess_layer_axes(layer)
+            if self.layer is not None:
+                return guess_layer_axes(self.layer, self._session.axes_of(self.layer))
+            if self.folder.path is None:
+                return ""
+            stacks = self.folder.stacks()
+            told = stacks[0].axes if stacks else ""
+            return self._session.axes_of(self.folder.path) or told
         except HDNError:  # told by _check
             return ""
 
-    def _on_folder_changed(self) -> None:
-        self._folder_stacks = None
-        self.axes.clear()
-        folder = self.folder.path
-        self.images.keep_folder = folder is not None
-        if folder is not None:
-
-            def on_result(stacks: list[ImageStack]) -> None:
-                if self.folder.path == folder:
-                    self._folder_stacks = stacks
-                    if not self.axes.text():
-                        self.axes.setText(stacks[0].axes)
-                    self._check()
-
-            def on_error(error: Exception) -> None:
-                if not isinstance(error, HDNError):
-                    raise error
-                if self.folder.path == folder:
-                    self._folder_stacks = error
-                    self._check()
-
-            jobs.look_up(lambda: api.open_images([folder]), on_result, on_error, owner=self)
+    def _on_axes_edited(self) -> None:
+        self._remember_axes()
         self._check()
 
-    def _on_axes_edited(self, text: str) -> None:
-        if self.layer is not None:
-            self._session.set_axes(self.layer, text.strip() or None)
-        self._check()
+    def _remember_axes(self) -> None:
+        """Only axes that fit: other docks take them as they are."""
+        images = self.layer if self.layer is not None else self.folder.path
+        if images is None:
+            return
+        try:
+            stack = self._stack()
+        except HDNError:
+            stack = None
+        given = bool(self.axes.text().strip())
+        self._session.set_axes(images, stack.axes if stack is not None and given else None)
 
     def _check(self) -> None:
         try:
             stack = self._stack()
-            self._offer_channels(stack)
+            self.channel.offer([] if stack is None else [stack])
             if stack is None:
                 self.hint.say("" if self.folder.path is None else "Looking into the folder ...")
             else:
-                self.hint.say(describe(stack) + self._others())
+                chosen = stack.of_channel(self.channel.value())
+                self.hint.say(f"{describe(chosen)} to learn from{self._others()}")
+            self.form.setRowVisible(self.channel, self.channel.count() > 0)
         except HDNError as error:
             self.form.setRowVisible(self.channel, False)
             self.hint.say(str(error), warning=True)
         self.changed.emit()
 
     def _stack(self) -> ImageStack | None:
+        """The image, or the first in the folder, with all its channels."""
         axes = self.axes.text().strip() or None
         if self.layer is not None:
-            return stack_of(self.layer, axes, self.channel.value())
-        if isinstance(self._folder_stacks, HDNError):
-            raise self._folder_stacks
-        if self._folder_stacks is None:
+            return stack_of(self.layer, axes)
+        stacks = None if self.folder.path is None else self.folder.stacks()
+        if not stacks:
             return None
-        first = self._folder_stacks[0]
-        return ImageStack(first.array, axes or first.axes, first.name, self.channel.value())
+        return ImageStack(stacks[0].array, axes or stacks[0].axes, stacks[0].name)
 
     def _others(self) -> str:
-        if self.layer is not None or not isinstance(self._folder_stacks, list):
+        if self.layer is not None:
             return ""
-        count = len(self._folder_stacks)
+        count = len(self.folder.stacks() or [])
         return f" (first of {count} files)" if count > 1 else " (one file)"
-
-    def _offer_channels(self, stack: ImageStack | None) -> None:
-        count = 0
-        if stack is not None and "C" in stack.axes:
-            count = int(stack.array.shape[stack.axes.index("C")])
-        if self.channel.count() != (count + 1 if count > 1 else 0):
-            self.channel.blockSignals(True)
-            self.channel.clear()
-            if count > 1:
-                self.channel.addItem("all, each as an image of its own", None)
-                for i in range(count):
-                    self.channel.addItem(f"channel {i}", i)
-            self.channel.blockSignals(False)
-        self.form.setRowVisible(self.channel, count > 1)

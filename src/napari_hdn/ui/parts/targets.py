@@ -8,10 +8,11 @@ from napari.layers import Layer
 from qtpy.QtCore import Qt, Signal
 from qtpy.QtWidgets import QLineEdit, QListWidget, QListWidgetItem, QVBoxLayout, QWidget
 
-from napari_hdn.api import HDNError
-from napari_hdn.ui.layers import product_of, selectable
+from napari_hdn.api import HDNError, ImageStack
+from napari_hdn.ui.layers import guess_layer_axes, product_of, selectable
+from napari_hdn.ui.parts.channel import ChannelChoice
+from napari_hdn.ui.parts.folder import FolderPath, ImageFolder
 from napari_hdn.ui.parts.forms import Choice, Form, Hint, watch
-from napari_hdn.ui.parts.source import FolderPath
 from napari_hdn.ui.session import Session
 from napari_hdn.ui.sources import FolderSource, LayerSource
 
@@ -81,7 +82,7 @@ class Targets(QWidget):
         self._session = session
         self.kind = Choice([("layers", "layers"), ("a folder of TIFF files", "folder")])
         self.layers = LayerChecks(session)
-        self.folder = FolderPath("Folder with TIFF images")
+        self.folder = ImageFolder("Folder with TIFF images")
         self.output = FolderPath("Folder for the restored images")
         self.axes = QLineEdit()
         self.axes.setPlaceholderText("as told by each image")
@@ -89,7 +90,7 @@ class Targets(QWidget):
             "Leave empty to take the axes given in the Train dock, else those that each image's "
             "labels and shape tell. One letter per axis: S, T, C, Z, Y, X."
         )
-        self.channel = Choice()
+        self.channel = ChannelChoice("all")
         self.hint = Hint()
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
@@ -104,9 +105,11 @@ class Targets(QWidget):
         layout.addLayout(form)
         self.kind.currentIndexChanged.connect(self._on_kind)
         self.layers.changed.connect(self._check)
+        self.folder.path_changed.connect(self._check)
+        self.folder.looked.connect(self._check)
         self.axes.textEdited.connect(self._check)
         self.channel.currentIndexChanged.connect(self._check)
-        watch(self, session.model_changed, self._take_channel)
+        watch(self, session.model_changed, self._on_model)
         self._on_kind()
 
     @property
@@ -139,11 +142,21 @@ class Targets(QWidget):
             raise HDNError("Choose the folder with the TIFF images to restore.")
         if self.output.path is None:
             raise HDNError("Choose the folder that the restored images are written to.")
-        axes = self.axes.text().strip() or None
-        return FolderSource(self.folder.path, axes, self.channel.value())
+        return FolderSource(self.folder.path, self._folder_axes(), self.chosen_channel())
+
+    def chosen_channel(self) -> int | None:
+        """The channel to restore; as long as a folder's images are not known, the model's."""
+        if self.is_folder and not self.channel.count():
+            try:
+                known = self._folder_stacks() is not None
+            except HDNError:  # the job looks again, and tells
+                known = False
+            if not known:
+                return self._models_channel()
+        return self.channel.value()
 
     def _source(self, layer: Layer) -> LayerSource:
-        axes = self.axes.text().strip() or self._session.axes_of(layer)
+        axes = self.axes.text().strip() or guess_layer_axes(layer, self._session.axes_of(layer))
         source = LayerSource.of(layer, axes, None)
         channel = self.channel.value()
         if channel is None or "C" not in source.stack.axes:
@@ -159,31 +172,61 @@ class Targets(QWidget):
 
     def _check(self) -> None:
         try:
-            sources = [] if self.is_folder else [self._source(x) for x in self.layers.ticked()]
-            self._offer_channels([s.stack for s in sources])
-            planes = sum(len(s.stack) for s in sources)
-            axes = ", ".join(dict.fromkeys(s.stack.axes for s in sources))
-            plural = "s" if planes != 1 else ""
-            self.hint.say(f"{planes} plane{plural} to restore, axes {axes}" if sources else "")
+            self.hint.say(self._look_at_folder() if self.is_folder else self._look_at_layers())
+            self.form.setRowVisible(self.channel, self.channel.count() > 0)
         except HDNError as error:
             self.hint.say(str(error), warning=True)
         self.changed.emit()
 
-    def _offer_channels(self, stacks: list[Any]) -> None:
-        counts = [int(s.array.shape[s.axes.index("C")]) for s in stacks if "C" in s.axes]
-        count = max(counts, default=0)
-        if self.channel.count() != (count + 1 if count > 1 else 0):
-            self.channel.blockSignals(True)
-            self.channel.clear()
-            if count > 1:
-                self.channel.addItem("all", None)
-                for i in range(count):
-                    self.channel.addItem(f"channel {i}", i)
-            self.channel.blockSignals(False)
+    def _look_at_layers(self) -> str:
+        sources = [self._source(x) for x in self.layers.ticked()]
+        self._offer_channels([s.stack for s in sources])
+        # once more, as a channel may have been chosen only now
+        return _planes([self._source(x).stack for x in self.layers.ticked()])
+
+    def _look_at_folder(self) -> str:
+        stacks = self._folder_stacks()
+        self._offer_channels(stacks or [])
+        if stacks is None:
+            return "" if self.folder.path is None else "Looking into the folder ..."
+        files = f"{len(stacks)} image{'s' if len(stacks) != 1 else ''}"
+        return f"{files}, {_planes([s.of_channel(self.channel.value()) for s in stacks])}"
+
+    def _folder_stacks(self) -> list[ImageStack] | None:
+        """The folder's images with all their channels, None as long as they are not known."""
+        stacks = None if self.folder.path is None else self.folder.stacks()
+        if stacks is None:
+            return None
+        axes = self._folder_axes()
+        return [ImageStack(s.array, axes or s.axes, s.name) for s in stacks]
+
+    def _folder_axes(self) -> str | None:
+        given = self.axes.text().strip()
+        return given or self._session.axes_of(self.folder.path)
+
+    def _offer_channels(self, stacks: list[ImageStack]) -> None:
+        if self.channel.offer(stacks) and self.channel.count():
             self._take_channel()
-        self.form.setRowVisible(self.channel, count > 1)
+
+    def _on_model(self) -> None:
+        self._take_channel()
+        self._check()
 
     def _take_channel(self) -> None:
         """A model trained on one channel is for that channel."""
         if self._session.model is not None and self.channel.count():
-            self.channel.choose(self._session.model.config.channel)
+            self.channel.choose(self._models_channel())
+
+    def _models_channel(self) -> int | None:
+        model = self._session.model
+        return None if model is None else model.config.channel
+
+
+def _planes(stacks: list[ImageStack]) -> str:
+    if not stacks:
+        return ""
+    planes = sum(len(s) for s in stacks)
+    axes = ", ".join(dict.fromkeys(s.axes for s in stacks))
+    channels = {s.channel for s in stacks if s.channel is not None}
+    channel = f", channel {channels.pop()}" if len(channels) == 1 else ""
+    return f"{planes} plane{'s' if planes != 1 else ''} to restore, axes {axes}{channel}"

@@ -1,0 +1,97 @@
+"""What all restorations share: a model, a config, products, progress over several images."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from napari_hdn import api
+from napari_hdn.api import (
+    ImageStack,
+    Notice,
+    PlaneRestored,
+    RestorationConfig,
+    RestorationFinished,
+    RestorationProgress,
+)
+from napari_hdn.ui.jobs import Job
+
+if TYPE_CHECKING:
+    from napari_hdn.api import HDN
+
+
+@dataclass(frozen=True)
+class Outputs:
+    """What to make of each image."""
+
+    mean: bool = True
+    std: bool = False
+
+    @property
+    def products(self) -> tuple[str, ...]:
+        """Their names, as in layer and file names; the mean last, so that its layer lies on top."""
+        return ("std",) * self.std + ("mean",) * self.mean
+
+
+@dataclass(frozen=True)
+class Overall:
+    """Where a job of several images is."""
+
+    fraction: float
+    remaining_s: float
+
+
+def identity_of(model: HDN, config: RestorationConfig) -> dict[str, Any]:
+    """What says, in a layer's metadata, how it was made."""
+    return {
+        "model": model.name,
+        "folder": None if model.folder is None else str(model.folder),
+        "model_created": model.summary.created,
+        "model_steps": model.summary.steps,
+        "version": model.summary.version,
+        "restoration": config.model_dump(mode="json"),
+    }
+
+
+class Restoring(Job):
+    """What the jobs share: one model, a config, progress over several images."""
+
+    kind = "restoration"
+
+    def __init__(self, title: str, model: HDN, config: RestorationConfig) -> None:
+        super().__init__(title)
+        self.model: HDN | None = model  # until the job is over
+        self.config = config
+        self.identity = identity_of(model, config)
+
+    def restored(
+        self, stacks: list[ImageStack], number: int, began: float
+    ) -> Iterator[PlaneRestored | RestorationFinished | Notice | Overall]:
+        """Restore one of several images, with progress over all of them."""
+        assert self.model is not None
+        for event in api.restore(self.model, stacks[number], self.config, stop=self.stop):
+            if isinstance(event, RestorationProgress):
+                sizes = [len(s) * int(np.prod(s.plane_shape)) for s in stacks]
+                done = sum(sizes[:number]) + event.fraction * sizes[number]
+                fraction = done / sum(sizes)
+                elapsed = time.monotonic() - began
+                left = elapsed * (1 / fraction - 1) if fraction else math.inf
+                left = event.remaining_s if len(stacks) == 1 else left
+                yield Overall(fraction, left)
+            else:
+                yield event
+
+    def show(self, event: Any) -> None:
+        """Take in an event, on the main thread."""
+        super().show(event)
+        if isinstance(event, Overall):
+            self.fraction, self.remaining_s = event.fraction, event.remaining_s
+
+    def close(self) -> None:
+        """Let go of the model."""
+        self.model = None
