@@ -1,6 +1,6 @@
 """Makes the pictures of the README by driving the real program as a user does.
 
-    xvfb-run -a -s "-screen 0 1600x1000x24" python docs/make_pictures.py [--minutes 5]
+Usage, on a virtual screen of 1600 x 1000: python docs/make_pictures.py [--minutes 5]
 """
 
 from __future__ import annotations

@@ -88,7 +88,7 @@ def test_weights_of_another_network_are_refused(copy):
     data = json.loads((copy / "config.json").read_text())
     data["training"]["network"]["channels"] = 16
     (copy / "config.json").write_text(json.dumps(data))
-    with pytest.raises(ModelFolderError, match="weights"):
+    with pytest.raises(ModelFolderError, match=r"weights.*size mismatch for"):
         checkpoint.load(copy)
 
 
@@ -108,3 +108,32 @@ def test_a_full_disk_leaves_the_old_model_whole(copy, monkeypatch):
     with pytest.raises(OutputError, match="No space left on device"):
         model.save(copy)
     assert {p.name: p.read_bytes() for p in copy.iterdir()} == before
+
+
+def test_a_full_disk_leaves_no_half_of_a_new_model(copy, tmp_path, monkeypatch):
+    model = checkpoint.load(copy)
+
+    def full(state, path):
+        path.write_bytes(b"half")
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("napari_hdn.core.checkpoint.save_file", full)
+    with pytest.raises(OutputError, match=r"weights\.safetensors could not be written"):
+        model.save(tmp_path / "new")
+    assert not (tmp_path / "new").exists()
+
+
+def test_a_model_is_not_saved_over_another(copy, tmp_path):
+    model = checkpoint.load(copy)
+    model.folder = None
+    with pytest.raises(OutputError, match="There is a model in"):
+        model.save(copy)
+
+
+@pytest.mark.parametrize("std", ["wide", None, 0, -1])
+def test_a_normalisation_that_is_none_is_refused(copy, std):
+    data = json.loads((copy / "config.json").read_text())
+    data["normalisation"]["std"] = std
+    (copy / "config.json").write_text(json.dumps(data))
+    with pytest.raises(ModelFolderError, match=r"config\.json .* is damaged"):
+        checkpoint.load(copy)

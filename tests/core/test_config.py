@@ -27,6 +27,11 @@ def test_json_round_trip():
         (lambda: NoiseConfig(source="gaussian"), "needs its sigma"),
         (lambda: NoiseConfig(source="file"), "Choose the noise model file"),
         (lambda: RestorationConfig(std=True), "at least 3 samples"),
+        (lambda: TrainingConfig(minutes=float("inf")), "finite number"),
+        (
+            lambda: TrainingConfig(patch_px=16, batch_size=1, minutes=1),
+            "leaves a single pixel .* batch size 1 -> 2",
+        ),
         (lambda: TrainingConfig(learning_rat=1), "learning_rat"),
     ],
 )

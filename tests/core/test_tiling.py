@@ -35,8 +35,8 @@ def test_padding_is_to_the_next_multiple():
 
 
 def test_halo_grows_with_the_levels():
-    assert halo_px(TINY) == 128
-    assert halo_px(TINY.model_copy(update={"levels": 6})) == 512
+    assert halo_px(TINY) == 64
+    assert halo_px(TINY.model_copy(update={"levels": 6})) == 256
 
 
 def test_large_planes_are_tiled_and_small_ones_are_not():

@@ -18,7 +18,7 @@ from napari_hdn import api
 from napari_hdn.api import HDNError, RestorationConfig
 from napari_hdn.cli import choices, jobs
 from napari_hdn.cli.terminal import Progress, stop_on_interrupt
-from napari_hdn.core.errors import ConfigurationError
+from napari_hdn.core.errors import ConfigurationError, StoppedEarly
 
 OK, USER_ERROR, INTERRUPTED = 0, 2, 130
 
@@ -273,6 +273,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     tokens = sys.argv[1:] if arguments is None else list(arguments)
     try:
         code = app(tokens, exit_on_error=False, print_error=False)
+    except StoppedEarly as error:
+        print(f"napari-hdn: {error}", file=sys.stderr)
+        return INTERRUPTED
     except (HDNError, CycloptsError, ValidationError) as error:
         return _failed(error, _one_line(error))
     except OSError as error:  # of the system, where nothing more can be said about it

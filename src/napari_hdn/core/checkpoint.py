@@ -8,6 +8,7 @@ a full disk leaves the previous one whole.
 from __future__ import annotations
 
 import json
+import math
 import os
 import uuid
 from collections.abc import Callable
@@ -16,7 +17,6 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from pydantic import ValidationError
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 
@@ -35,25 +35,33 @@ CONFIG, WEIGHTS, NOISE, RESUME = (
 )
 
 
-def _write(path: Path, write: Callable[[Path], object]) -> None:
-    """Write through a temporary neighbour and move it into place."""
-    beside = path.with_name(f".{path.name}.{uuid.uuid4().hex[:12]}.part")
+def _write(folder: Path, files: dict[str, Callable[[Path], object]]) -> None:
+    """Write all files beside their places first, and move them there when all are whole."""
+    marker = uuid.uuid4().hex[:12]
+    beside = {name: folder / f".{name}.{marker}.part" for name in files}
+    is_new = not folder.exists()
+    name = ""
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        write(beside)
-        os.replace(beside, path)
+        folder.mkdir(parents=True, exist_ok=True)
+        for name, write in files.items():
+            write(beside[name])
+        for name in files:
+            os.replace(beside[name], folder / name)
     except (OSError, SafetensorError, RuntimeError) as error:
-        beside.unlink(missing_ok=True)
+        for path in beside.values():
+            path.unlink(missing_ok=True)
+        if is_new and folder.is_dir() and not any(folder.iterdir()):
+            folder.rmdir()
         reason = getattr(error, "strerror", None) or str(error)
         raise OutputError(
-            f"{path.name} could not be written to {path.parent}: {reason}. What was there before is "
+            f"{name} could not be written to {folder}: {reason}. What was there before is "
             "unchanged; make room or choose another folder."
         ) from error
 
 
-def _write_json(path: Path, data: dict[str, Any]) -> None:
+def _json_writer(data: dict[str, Any]) -> Callable[[Path], object]:
     text = json.dumps(data, indent=1, allow_nan=False)
-    _write(path, lambda p: p.write_text(text, encoding="utf-8"))
+    return lambda path: path.write_text(text, encoding="utf-8")
 
 
 def save(model: HDN, folder: Path) -> Path:
@@ -65,17 +73,20 @@ def save(model: HDN, folder: Path) -> Path:
         If a file cannot be written; the previous version then stays.
     """
     state = {k: v.detach().cpu().contiguous() for k, v in model.network.state_dict().items()}
-    _write(folder / WEIGHTS, lambda p: save_file(state, p))
-    _write_json(folder / NOISE, noise_model_to_json(model.noise_model))
-    _write_json(
-        folder / CONFIG,
+    about = {
+        "format": "napari-hdn model",
+        "schema_version": SCHEMA_VERSION,
+        "version": model.summary.version,
+        "training": model.config.model_dump(mode="json"),
+        "normalisation": asdict(model.normalisation),
+        "summary": model.summary.model_dump(mode="json"),
+    }
+    _write(
+        folder,
         {
-            "format": "napari-hdn model",
-            "schema_version": SCHEMA_VERSION,
-            "version": model.summary.version,
-            "training": model.config.model_dump(mode="json"),
-            "normalisation": asdict(model.normalisation),
-            "summary": model.summary.model_dump(mode="json"),
+            WEIGHTS: lambda path: save_file(state, path),
+            NOISE: _json_writer(noise_model_to_json(model.noise_model)),
+            CONFIG: _json_writer(about),
         },
     )
     model.folder = folder
@@ -107,9 +118,9 @@ def load(folder: Path) -> HDN:
         )
     try:
         config = TrainingConfig.model_validate(data["training"])
-        normalisation = Normalisation(**data["normalisation"])
+        normalisation = _normalisation(**data["normalisation"])
         summary = TrainingSummary.model_validate(data["summary"])
-    except (KeyError, TypeError, ValidationError) as error:
+    except (KeyError, TypeError, ValueError) as error:
         raise _damaged(folder / CONFIG, error) from error
     try:
         noise_model = noise_model_from_json(_read_json(folder / NOISE))
@@ -125,7 +136,7 @@ def load(folder: Path) -> HDN:
 
 def save_resume(folder: Path, state: dict[str, Any]) -> None:
     """Write what training needs to go on: tensors, numbers and lists only."""
-    _write(folder / RESUME, lambda p: torch.save(state, p))
+    _write(folder, {RESUME: lambda path: torch.save(state, path)})
 
 
 def load_resume(folder: Path) -> dict[str, Any]:
@@ -159,8 +170,17 @@ def _read_json(path: Path) -> dict[str, Any]:
     return data
 
 
+def _normalisation(mean: float, std: float, stabilised: bool) -> Normalisation:
+    mean, std = float(mean), float(std)
+    if not (math.isfinite(mean) and math.isfinite(std) and std > 0):
+        raise ValueError(f"a normalisation by mean {mean} and std {std} is none")
+    return Normalisation(mean, std, bool(stabilised))
+
+
 def _damaged(path: Path, error: Exception) -> ModelFolderError:
-    first = (str(error).strip().splitlines() or [type(error).__name__])[0]
+    lines = str(error).strip().splitlines() or [type(error).__name__]
+    # torch's first line only says that what follows is an error
+    first = lines[1].strip() if lines[0].endswith(":") and len(lines) > 1 else lines[0]
     return ModelFolderError(
         f"{path.name} of model {path.parent.name} is damaged ({first[:160]}). Copy the model folder "
         "again from where it came."

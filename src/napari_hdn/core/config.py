@@ -71,7 +71,7 @@ class NoiseConfig(Frozen):
     """
 
     source: Literal["auto", "gaussian", "file"] = "auto"
-    sigma: Annotated[float, Field(gt=0)] | None = None
+    sigma: Annotated[float, Field(gt=0, allow_inf_nan=False)] | None = None
     path: Path | None = None
     curves: Literal["auto", "shared", "per_image"] = "auto"
 
@@ -91,23 +91,23 @@ class TrainingConfig(Frozen):
     preset: str = "custom"
     network: NetworkConfig = NetworkConfig()
     noise: NoiseConfig = NoiseConfig()
-    minutes: Annotated[float, Field(gt=0)] | None = 10.0
+    minutes: Annotated[float, Field(gt=0, allow_inf_nan=False)] | None = 10.0
     steps: Annotated[int, Field(gt=0)] | None = None
     patch_px: Annotated[int, Field(ge=8)] = 64
     batch_size: Annotated[int, Field(ge=1)] = 16
     optimizer: Literal["adamw", "adamax"] = "adamax"
-    learning_rate: Annotated[float, Field(gt=0)] = 3e-3
+    learning_rate: Annotated[float, Field(gt=0, allow_inf_nan=False)] = 3e-3
     warmup_steps: Annotated[int, Field(ge=0)] = 60
-    weight_decay: Annotated[float, Field(ge=0)] = 0.0
-    gradient_clip: Annotated[float, Field(gt=0)] = 1.0
+    weight_decay: Annotated[float, Field(ge=0, allow_inf_nan=False)] = 0.0
+    gradient_clip: Annotated[float, Field(gt=0, allow_inf_nan=False)] = 1.0
     ema_decay: Annotated[float, Field(ge=0, lt=1)] = 0.995
-    free_bits_per_pixel: Annotated[float, Field(ge=0)] = 1.0 / 64**2
+    free_bits_per_pixel: Annotated[float, Field(ge=0, allow_inf_nan=False)] = 1.0 / 64**2
     flips: bool = True
     rotations: bool = False
     validation_fraction: Annotated[float, Field(ge=0, le=0.5)] = 0.1
     channel: Annotated[int, Field(ge=0)] | None = None
-    checkpoint_minutes: Annotated[float, Field(gt=0)] = 1.0
-    preview_seconds: Annotated[float, Field(gt=0)] = 4.0
+    checkpoint_minutes: Annotated[float, Field(gt=0, allow_inf_nan=False)] = 1.0
+    preview_seconds: Annotated[float, Field(gt=0, allow_inf_nan=False)] = 4.0
     device: DeviceName = "auto"
     precision: Literal["auto", "float32", "bfloat16"] = "auto"
     stabilise: bool = True  # signal in units of its noise, where the noise model has a curve
