@@ -37,18 +37,25 @@ class LevelSwitches(QWidget):
             box.deleteLater()
         network = None if model is None else model.config.network
         self.boxes = []
-        for level in range(1, 0 if network is None else network.levels + 1):
+        if network is None:
+            return
+        for level in range(1, network.levels + 1):
             box = QCheckBox(str(level))
-            box.setChecked(network is not None and level not in network.deactivated_levels)
-            is_top = network is not None and level == network.levels
-            box.setEnabled(box.isChecked() and not is_top)
-            box.setToolTip(
-                "The top level has to stay on"
-                if is_top
-                else "This model was trained without this level"
-                if not box.isChecked()
-                else f"Details of about {2**level} pixels; level 1 is the finest. Switching the "
-                "bottom levels off removes line noise and other fine artefacts."
-            )
+            untrained = level in network.deactivated_levels
+            is_top = level == network.levels
+            box.setChecked(not untrained)
+            box.setEnabled(not is_top and not untrained)
+            box.setToolTip(_explain(level, is_top=is_top, untrained=untrained))
             self._layout.insertWidget(level - 1, box)
             self.boxes.append(box)
+
+
+def _explain(level: int, *, is_top: bool, untrained: bool) -> str:
+    if is_top:
+        return "The top level has to stay on"
+    if untrained:
+        return "The model was trained without this level"
+    return (
+        f"Details of about {2**level} pixels; level 1 is the finest. Switching the bottom levels "
+        "off removes line noise and other fine artefacts."
+    )

@@ -1,0 +1,26 @@
+"""The boxes of the levels follow the session's model."""
+
+from types import SimpleNamespace
+
+from napari_hdn.api import NetworkConfig
+from napari_hdn.ui.parts.levels import LevelSwitches
+
+
+def model(**network):
+    return SimpleNamespace(config=SimpleNamespace(network=NetworkConfig(**network)))
+
+
+def test_levels_of_the_model_that_is_in_hand(session, qtbot):
+    switches = LevelSwitches(session)
+    qtbot.addWidget(switches)
+    assert switches.switched_off() is None
+    session.set_model(None, model(levels=4))
+    assert [b.text() for b in switches.boxes] == ["1", "2", "3", "4"]
+    assert [b.isEnabled() for b in switches.boxes] == [True, True, True, False]
+    switches.boxes[1].click()
+    assert switches.switched_off() == (2,)
+    session.set_model(None, model(levels=3, deactivated_levels=(1,)))
+    assert switches.switched_off() == (1,)
+    assert [b.isEnabled() for b in switches.boxes] == [False, True, False]
+    session.set_model(None, None)
+    assert switches.switched_off() is None
