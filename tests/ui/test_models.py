@@ -29,7 +29,7 @@ def test_a_model_that_could_not_be_saved_is_kept_and_saved_later(
         assert session.model_folder is None
         assert "Save as ..." in train_dock.progress.line.text()
         choice = train_dock.models
-        assert choice.models.currentText() == "trained, but not saved"
+        assert choice.models.currentText() == "not saved"
         assert choice.rename.text() == "Save as ..."
         assert "2 levels" in choice.summary.text()
         answer("kept")
@@ -49,7 +49,7 @@ def test_a_model_that_could_not_be_saved_is_kept_and_saved_later(
     assert api.load_model(session.model_folder).summary.steps == 3
     assert choice.models.currentText() == "kept"
     assert choice.rename.text() == "Rename"
-    assert choice.models.findText("trained, but not saved") == -1
+    assert choice.models.findText("not saved") == -1
 
 
 def test_an_unsaved_model_can_be_chosen_again(session, train_dock, trained, qtbot):
@@ -58,7 +58,7 @@ def test_an_unsaved_model_can_be_chosen_again(session, train_dock, trained, qtbo
     session.unsaved = model
     session.choose_unsaved()
     choice = train_dock.models.models
-    for text in ("tiny", "trained, but not saved"):
+    for text in ("tiny", "not saved"):
         choice.setCurrentIndex(choice.findText(text))
         choice.activated.emit(choice.currentIndex())
         qtbot.waitUntil(lambda: session.model is not None)

@@ -43,10 +43,11 @@ class LossPlot(QWidget):
         top, bottom = (self.plots[p] for p, _ in _PARTS)
         bottom.setLabel("bottom", "training step")
         bottom.getAxis("bottom").setHeight(42)
+        bottom.getPlotItem().layout.setContentsMargins(0, 0, 0, 6)  # the label hangs out by 5
         top.getAxis("bottom").setStyle(showValues=False)  # those of the plot below
         bottom.setXLink(top)
         top.setFixedHeight(112)
-        bottom.setFixedHeight(146)
+        bottom.setFixedHeight(150)
         self.legend = top.addLegend(offset=(-8, 4), verSpacing=-6, labelTextSize="8pt")
         for part, _ in _PARTS:
             named = part == _PARTS[0][0]

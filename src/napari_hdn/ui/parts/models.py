@@ -88,7 +88,9 @@ class ModelChoice(QWidget):
         if current is None and self._session.model is None:
             self.models.addItem("none chosen" if folders else "none yet", None)
         if unsaved is not None:
-            self.models.addItem("trained, but not saved", _UNSAVED)
+            self.models.addItem("not saved", _UNSAVED)
+            tip = "Trained, but it could not be saved; it is lost when napari closes"
+            self.models.setItemData(self.models.count() - 1, tip, 3)
         for folder in folders:
             self.models.addItem(folder.name, folder)
             self.models.setItemData(self.models.count() - 1, str(folder), 3)  # tool tip
