@@ -34,7 +34,6 @@ def test_products_of_one_restoration_have_the_same_number(tmp_path: Path):
         ("a_hdn-std-3.ome.tif", True),
         ("a_hdn-mean-2-partial-4.ome.tif", True),
         ("a_hdn-without-1-2-mean.ome.tif", True),
-        ("a_HDN_mean-2.ome.tif", True),
         ("a.tif", False),
         ("mean.ome.tif", False),
         ("hdn-mean-cells.ome.tif", False),

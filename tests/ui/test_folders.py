@@ -30,12 +30,12 @@ def test_a_folder_into_a_folder(viewer, session, dock, until_free, noisy, tmp_pa
     dock.restore.click()  # nothing is overwritten: numbered
     until_free()
     assert sorted(p.name for p in target.iterdir()) == [
-        "n0_HDN_mean-2.ome.tif",
-        "n0_HDN_mean.ome.tif",
-        "n1_HDN_mean-2.ome.tif",
-        "n1_HDN_mean.ome.tif",
+        "n0_hdn-mean-2.ome.tif",
+        "n0_hdn-mean.ome.tif",
+        "n1_hdn-mean-2.ome.tif",
+        "n1_hdn-mean.ome.tif",
     ]
-    (written,) = api.open_images([target / "n1_HDN_mean.ome.tif"])
+    (written,) = api.open_images([target / "n1_hdn-mean.ome.tif"])
     assert written.axes == "TYX"
     assert written.array.dtype == np.float32
     assert written.pixel_size_um == pytest.approx({"Y": 0.2, "X": 0.3})
@@ -55,8 +55,8 @@ def test_files_of_several_images_are_named_by_their_stem(dock, until_free, noisy
     dock.restore.click()
     until_free()
     assert sorted(p.name for p in target.iterdir()) == [
-        "pair-0_HDN_mean.ome.tif",
-        "pair-1_HDN_mean.ome.tif",
+        "pair-0_hdn-mean.ome.tif",
+        "pair-1_hdn-mean.ome.tif",
     ]
 
 
@@ -81,11 +81,11 @@ def test_a_models_channel_of_a_folder(
     dock.restore.click()
     until_free()
     assert not session.last["restoration"].failed
-    (a,) = api.open_images([target / "a_HDN_mean.ome.tif"])
+    (a,) = api.open_images([target / "a_hdn-mean.ome.tif"])
     assert a.axes == "TYX"
     expected = model.restore(two_channels[:2, 1], "TYX").mean
     np.testing.assert_allclose(np.asarray(a.array[:]), expected, rtol=1e-3, atol=0.05)
-    assert (target / "b_HDN_mean.ome.tif").exists()
+    assert (target / "b_hdn-mean.ome.tif").exists()
 
     targets.channel.choose(0)  # the user may want another
     assert targets.chosen_channel() == 0

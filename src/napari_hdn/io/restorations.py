@@ -13,10 +13,8 @@ from napari_hdn.io.ome_tiff import OmeTiffWriter
 
 _MARK = "Restored by napari-hdn"
 _MARK_WITHIN_BYTES = 8192  # the description stands before the pixels
-# STEM_hdn-mean, STEM_hdn-TAG-std-2, STEM_hdn-mean-partial; STEM_HDN_mean is how the dock wrote
-_NAME = re.compile(
-    r"(_hdn(-.+)?-|_HDN_)(mean|std)(-\d+)?(-partial(-\d+)?)?\.ome\.tiff?$", re.IGNORECASE
-)
+# STEM_hdn-mean, STEM_hdn-TAG-std-2, STEM_hdn-mean-partial
+_NAME = re.compile(r"_hdn(-.+)?-(mean|std)(-\d+)?(-partial(-\d+)?)?\.ome\.tiff?$", re.IGNORECASE)
 
 
 def restoration_writers(

@@ -19,6 +19,12 @@ def in_words(error: BaseException) -> str | None:
     error : BaseException
         Our own errors, those of the system, and those of a full memory have words.
     """
+    text = _words(error)
+    notes = getattr(error, "__notes__", ())  # where the planes are that were finished
+    return None if text is None else " ".join([text, *notes])
+
+
+def _words(error: BaseException) -> str | None:
     if isinstance(error, HDNError):
         return str(error)
     if isinstance(error, ValidationError):

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from napari.layers import Image, Layer
 
 from napari_hdn import api
-from napari_hdn.api import ImageStack
+from napari_hdn.api import ImageStack, Notice
 from napari_hdn.ui.layers import Placement, stack_of
+
+Tell = Callable[[Notice], None]
 
 
 @dataclass(frozen=True)
@@ -37,8 +40,8 @@ class LayerSource:
         """What to call it."""
         return self.stack.name
 
-    def open(self) -> list[ImageStack]:
-        """The image; for any thread."""
+    def open(self, tell: Tell | None = None) -> list[ImageStack]:
+        """The image; for any thread. There is nothing to ``tell``."""
         return [self.stack]
 
 
@@ -55,15 +58,15 @@ class FolderSource:
         """What to call it."""
         return self.folder.name
 
-    def open(self) -> list[ImageStack]:
-        """The images, their pixels unread; for a worker.
+    def open(self, tell: Tell | None = None) -> list[ImageStack]:
+        """The images, their pixels unread; for a worker. ``tell`` is given notices.
 
         Raises
         ------
         HDNError
             If there is no image in the folder, or one cannot be used.
         """
-        stacks = api.open_images([self.folder], axes=self.axes)
+        stacks = api.open_images([self.folder], axes=self.axes, tell=tell)
         if self.channel is None:
             return list(stacks)
         # an image of a single channel beside others is that channel

@@ -167,7 +167,9 @@ class TrainingJob(Job):
 
     def _train(self) -> Iterator[Any]:
         assert self.source is not None
-        stacks = self.source.open()
+        notices: list[Notice] = []
+        stacks = self.source.open(tell=notices.append)
+        yield from notices
         self._stack = stacks[0]
         if self._watch is None:
             self._region = central_region(stacks[0])

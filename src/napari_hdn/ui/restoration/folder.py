@@ -9,8 +9,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
 from napari_hdn import api
 from napari_hdn.api import (
     Notice,
@@ -64,10 +62,14 @@ class FolderJob(Restoring):
     def work(self) -> Iterator[Any]:
         """Restore, in the worker's thread."""
         began = time.monotonic()
-        stacks = self.source.open()
+        notices: list[Notice] = []
+        stacks = self.source.open(tell=notices.append)
+        yield from notices
         for number, stack in enumerate(stacks):
             with ExitStack() as files:
-                writers = {p: files.enter_context(self._writer(stack, p)) for p in self._products}
+                writers = self._writers(stack)
+                for writer in writers.values():
+                    files.enter_context(writer)
                 for event in self.restored(stacks, number, began):
                     if isinstance(event, PlaneRestored):
                         for product, writer in writers.items():
@@ -81,19 +83,17 @@ class FolderJob(Restoring):
                 break
         yield RestorationFinished(len(self.written), len(stacks), self.stop.requested)
 
-    @property
-    def _products(self) -> tuple[str, ...]:
-        return self.outputs.products
-
-    def _writer(self, stack: TiffStack, product: str) -> Any:
+    def _writers(self, stack: TiffStack) -> dict[str, Any]:
         # a file lies nowhere: a chosen channel needs no axis of its own
         sizes = dict(zip(stack.axes, stack.array.shape, strict=True))
         axes = "".join(a for a in stack.axes if a in stack.leading_axes or a in "YX")
-        return api.OmeTiffWriter(
-            api.free_path(self.target / f"{stack.stem}_HDN_{product}.ome.tif"),
+        return api.restoration_writers(
+            self.target,
+            stack.stem,
+            dict.fromkeys(self.outputs.products, "float32"),
             tuple(int(sizes[a]) for a in axes),
             axes,
-            np.float32,
+            model=self.model.name,
             pixel_size_um=stack.pixel_size_um,
         )
 

@@ -1,0 +1,173 @@
+"""The command train, as its user runs it."""
+
+import shlex
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import tifffile
+
+from commands import TINY, interrupted_after, weights
+from napari_hdn import api
+from napari_hdn.api import (
+    NoiseConfig,
+    TrainingStep,
+)
+from napari_hdn.cli import choices, main
+
+
+def test_train_writes_a_model_and_tells_about_it(noisy_tif, tiny, tmp_path, capsys):
+    out = tmp_path / "model"
+    assert main(["train", str(noisy_tif), "--config", tiny, "--out", str(out)]) == 0
+    printed = capsys.readouterr()
+    assert "Trained after 4 steps" in printed.out
+    assert f"Model: {out}" in printed.out
+    assert "\r" not in printed.out
+    loaded = api.load_model(out)
+    assert loaded.summary.steps == 4
+    assert loaded.summary.data[0].startswith("cells.tif TYX 3 x 64 x 48")
+    assert loaded.can_continue
+
+
+def test_without_out_the_model_is_named_after_the_image(noisy_tif, tiny):
+    for name in ("cells", "cells-2"):
+        assert main(["train", str(noisy_tif), "--config", tiny, "--steps", "1"]) == 0
+        assert (api.models_folder() / name / "weights.safetensors").is_file()
+    assert main(["train", str(noisy_tif), "--config", tiny, "--steps", "1", "--name", "x"]) == 0
+    assert main(["restore", "x", str(noisy_tif), "--out", str(noisy_tif.parent / "r")]) == 0
+
+
+def test_the_folder_of_a_training_that_saved_nothing_is_removed(tiny, tmp_path, capsys):
+    nan = np.full((3, 64, 48), np.nan, np.float32)
+    tifffile.imwrite(tmp_path / "nan.tif", nan, photometric="minisblack")
+    assert main(["train", str(tmp_path / "nan.tif"), "--config", tiny]) == 2
+    assert "NaN" in capsys.readouterr().err
+    assert list(api.models_folder().iterdir()) == []
+
+
+def test_a_model_is_found_beside_a_folder_of_its_name(noisy_tif, tiny, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    Path("cells").mkdir()
+    command = ["train", "cells.tif", "--name", "cells"]
+    assert main([*command, "--config", tiny]) == 0
+    assert main([*command, "--resume", "--steps", "1"]) == 0
+    assert main(["restore", "cells", "cells.tif", "--out", "r"]) == 0
+
+
+def test_a_training_that_begins_meanwhile_gets_another_folder(noisy_tif, tiny, monkeypatch):
+    """Both are given a folder before either has saved a model."""
+    command = ["train", str(noisy_tif), "--config", tiny, "--steps", "1"]
+    real = api.train
+
+    def another_first(*args, **kwargs):
+        monkeypatch.setattr(api, "train", real)
+        assert main(command) == 0
+        return real(*args, **kwargs)
+
+    monkeypatch.setattr(api, "train", another_first)
+    assert main(command) == 0
+    assert {f.name for f in api.list_models()} == {"cells", "cells-2"}
+
+
+def test_options_reach_the_config(noisy_tif, tiny, tmp_path):
+    options = [
+        "--steps",
+        "2",
+        "--seed",
+        "7",
+        "--noise",
+        "sigma=12.5",
+        "--patch",
+        "24",
+        "--rotations",
+        "--device",
+        "cpu",
+    ]
+    out = tmp_path / "m"
+    assert main(["train", str(noisy_tif), "--config", tiny, "--out", str(out), *options]) == 0
+    config = api.load_model(out).config
+    assert (config.steps, config.seed, config.patch_px, config.rotations) == (2, 7, 24, True)
+    assert config.noise.sigma == 12.5
+    noise_file = out / "noise_model.json"
+    again = ["--noise", str(noise_file), "--out", str(tmp_path / "n"), "--steps", "1"]
+    assert main(["train", str(noisy_tif), "--config", tiny, *again]) == 0
+    assert (tmp_path / "n" / "noise_model.json").read_text() == noise_file.read_text()
+
+
+def test_an_earlier_config_keeps_its_noise_and_device(noisy_tif, tmp_path):
+    earlier = TINY.model_copy(
+        update={"steps": 1, "noise": NoiseConfig(source="gaussian", sigma=12.5), "seed": 5}
+    )
+    (tmp_path / "earlier.json").write_text(earlier.model_dump_json())
+    command = ["train", str(noisy_tif), "--config", str(tmp_path / "earlier.json"), "--out"]
+    assert main([*command, str(tmp_path / "m")]) == 0
+    assert api.load_model(tmp_path / "m").config == earlier
+    assert main([*command, str(tmp_path / "n"), "--noise", "auto"]) == 0
+    assert api.load_model(tmp_path / "n").config.noise == NoiseConfig()
+
+
+def test_device_is_changed_only_when_given():
+    changes = choices.new_training(None, None, {})
+    assert (changes.device, changes.preset) == ("auto", "fast")
+
+
+def test_resume_refuses_what_it_would_ignore(model, capsys):
+    command = ["train", str(model.parent / "a.tif"), "--resume", "--out", str(model)]
+    for option in (["--noise", "auto"], ["--patch", "32"], ["--rotations"], ["--seed", "0"]):
+        assert main([*command, *option]) == 2
+        assert f"leave out {option[0]}" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("platform", ["linux", "win32"])
+def test_the_hint_to_go_on_goes_on(tiny, tmp_path, monkeypatch, capsys, platform: str):
+    """Typed as it is told, also where a name needs quotes and the axes had to be said."""
+    image = np.random.default_rng(0).poisson(40, (3, 2, 64, 48)).astype(np.uint16)
+    tifffile.imwrite(tmp_path / "my cells.tif", image, photometric="minisblack")
+    real = api.train
+    command = ["train", str(tmp_path / "my cells.tif"), "--config", tiny, "--noise", "sigma=6"]
+    command += ["--axes", "TCYX", "--channel", "1", "--out", str(tmp_path / "my model")]
+    with monkeypatch.context() as patch:
+        patch.setattr(
+            api, "train", lambda *a, **k: interrupted_after(real(*a, **k), TrainingStep, 1)
+        )
+        patch.setattr(sys, "platform", platform)
+        assert main(command) == 130
+    (hint,) = (x for x in capsys.readouterr().out.splitlines() if x.startswith("To go on: "))
+    assert ('"' if platform == "win32" else "'") in hint
+    typed = shlex.split(hint.removeprefix("To go on: napari-hdn "))
+    assert typed[-4:] == ["--axes", "TCYX", "--channel", "1"]
+    assert main(typed) == 0
+    resumed = capsys.readouterr().out
+    assert "differ" not in resumed
+    assert api.load_model(tmp_path / "my model").summary.steps == 4
+
+
+def test_stop_keeps_a_model_and_resume_ends_as_if_unbroken(
+    noisy_tif, tiny, tmp_path, capsys, monkeypatch
+):
+    whole, broken = tmp_path / "whole", tmp_path / "broken"
+    command = ["train", str(noisy_tif), "--config", tiny, "--steps", "6", "--out"]
+    assert main([*command, str(whole)]) == 0
+    real = api.train
+    with monkeypatch.context() as patch:
+        patch.setattr(
+            api, "train", lambda *a, **k: interrupted_after(real(*a, **k), TrainingStep, 1)
+        )
+        assert main([*command, str(broken)]) == 130
+    assert "Stopped after" in capsys.readouterr().out
+    stopped = api.load_model(broken)
+    assert stopped.summary.stopped
+    assert stopped.summary.steps < 6
+    assert main(["train", str(noisy_tif), "--resume", "--out", str(broken)]) == 0
+    assert api.load_model(broken).summary.steps == 6
+    expected = weights(whole)
+    for name, value in weights(broken).items():
+        np.testing.assert_array_equal(value, expected[name], err_msg=name)
+
+
+def test_resume_with_more_steps_goes_on(noisy_tif, tiny, tmp_path):
+    out = str(tmp_path / "m")
+    assert main(["train", str(noisy_tif), "--config", tiny, "--out", out]) == 0
+    assert main(["train", str(noisy_tif), "--resume", "--out", out, "--steps", "7"]) == 0
+    assert api.load_model(out).summary.steps == 7
