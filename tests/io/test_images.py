@@ -51,7 +51,7 @@ def test_a_folder_of_many_files_holds_few_open(tmp_path: Path, compression: str 
     assert _open_files() - before <= 32
     del stack, stacks
     gc.collect()
-    assert _open_files() == before
+    assert _open_files() <= before  # other tests' files may have been collected, too
 
 
 def test_pages_kept_of_many_files_stay_within_the_limit(tmp_path: Path, monkeypatch):
@@ -229,7 +229,7 @@ def test_the_home_of_nobody():
 
 
 def test_restored_images_in_a_folder_are_left_out_and_told(tmp_path: Path):
-    for name in ("b.tif", "a.tif", "b_HDN_std.ome.tif", "a_hdn-without-1-2-mean-2.ome.tif"):
+    for name in ("b.tif", "a.tif", "b_hdn-std.ome.tif", "a_hdn-without-1-2-mean-2.ome.tif"):
         tifffile.imwrite(tmp_path / name, COUNTS[0, 0])
     writers = restoration_writers(tmp_path, "a", {"mean": np.uint16}, (2, 32, 40), "TYX")
     with writers["mean"] as writer:

@@ -45,7 +45,8 @@ def test_a_name_without_suffix_never_replaces_the_file_with_it(viewer, save_as, 
     there = tmp_path / "foo.ome.tif"
     there.write_bytes(b"precious")
     layer = viewer.add_image(noisy, name="n")
-    assert layer.save(str(tmp_path / "foo")) == [str(tmp_path / "foo-2.ome.tif")]
+    written = layer.save(str(tmp_path / "foo"), plugin="napari-hdn")
+    assert written == [str(tmp_path / "foo-2.ome.tif")]
     save_as(tmp_path / "foo", "OME-TIFF")
     assert there.read_bytes() == b"precious"
     assert sorted(p.name for p in tmp_path.glob("foo*")) == [
