@@ -31,6 +31,7 @@ from torch.nn import functional
 import napari_hdn as hdn
 from napari_hdn import api
 from napari_hdn.core.devices import choose
+from napari_hdn.core.memory import kept_memory
 from napari_hdn.core.model import blocks
 from napari_hdn.core.model.ladder import Ladder, generator_noise
 from napari_hdn.core.noise.poisson_gaussian import PoissonGaussian
@@ -87,7 +88,12 @@ def restoring(config: hdn.TrainingConfig, repeats: int) -> None:
 
     def restore(**choices: object) -> Callable[[], object]:
         restorer = Restorer(plain, normalisation, noise, hdn.RestorationConfig(**choices), device)
-        return lambda: list(restorer.plane(counts, 0, hdn.Stop()))
+
+        def run() -> None:
+            with kept_memory():
+                list(restorer.plane(counts, 0, hdn.Stop()))
+
+        return run
 
     times = take_turns(
         {

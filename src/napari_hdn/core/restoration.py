@@ -31,6 +31,7 @@ from napari_hdn.core.events import (
 )
 from napari_hdn.core.hdn import HDN
 from napari_hdn.core.latent_noise import LatentNoise
+from napari_hdn.core.memory import kept_memory
 from napari_hdn.core.model.ladder import Choice, Ladder
 from napari_hdn.core.noise.base import NoiseModel
 from napari_hdn.core.noise.choose import curve_of_plane
@@ -249,8 +250,13 @@ def restore(
     MemoryShortError
         If a plane does not fit in memory.
     """
-    stop = stop or Stop()
-    stack = stack.of_channel(config.channel)
+    with kept_memory():
+        yield from _walk(model, stack.of_channel(config.channel), config, stop or Stop())
+
+
+def _walk(
+    model: HDN, stack: ImageStack, config: RestorationConfig, stop: Stop
+) -> Iterator[RestorationEvent]:
     restorer = Restorer(
         model.network, model.normalisation, model.noise_model, config, choose(config.device)
     )

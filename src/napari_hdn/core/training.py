@@ -39,6 +39,7 @@ from napari_hdn.core.events import (
     check_stop,
 )
 from napari_hdn.core.hdn import HDN
+from napari_hdn.core.memory import kept_memory
 from napari_hdn.core.optimisation import together
 from napari_hdn.core.progress import Budget, History, LossMeter
 from napari_hdn.core.restoration import preview_plane
@@ -118,7 +119,8 @@ def train(
     check_stop(stop)
     trainer = _Trainer(run, device, folder, stop, preview)
     try:
-        yield from trainer.events()
+        with kept_memory():
+            yield from trainer.events()
     except Exception as error:
         yield from trainer.rescue()
         if is_memory_short(error):

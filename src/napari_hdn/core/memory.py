@@ -1,0 +1,58 @@
+"""Memory that is freed and asked for again in every pass stays with the process while a job runs.
+
+glibc gives large blocks back to the system at once, and gets them again page by page: with feature
+maps of tens of megabytes that was two fifths of the processor's time. Measured on 2 cores, 512 x 512,
+Fast: 0.61 -> 0.40 s an antithetic pair, 0.37 -> 0.17 s an independent sample.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import platform
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+_M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD = -1, -3  # of mallopt(3)
+_WHILE_WORKING = {_M_MMAP_THRESHOLD: 2**30, _M_TRIM_THRESHOLD: 2**31 - 1}
+# the largest that glibc's own adjustment reaches
+_OTHERWISE = {_M_MMAP_THRESHOLD: 2**25, _M_TRIM_THRESHOLD: 2**26}
+
+_lock = threading.Lock()
+_jobs = 0
+
+
+@contextmanager
+def kept_memory() -> Iterator[None]:
+    """Keep freed memory until all jobs are over, then give it back; does nothing but on glibc."""
+    global _jobs
+    libc = _glibc()
+    with _lock:
+        _jobs += 1
+        if libc is not None and _jobs == 1:
+            _set(libc, _WHILE_WORKING)
+    try:
+        yield
+    finally:
+        with _lock:
+            _jobs -= 1
+            if libc is not None and _jobs == 0:
+                _set(libc, _OTHERWISE)
+                libc.malloc_trim(0)
+
+
+def _set(libc: Any, options: dict[int, int]) -> None:
+    for option, value in options.items():
+        libc.mallopt(option, value)
+
+
+def _glibc() -> Any:
+    if platform.system() != "Linux" or platform.libc_ver()[0] != "glibc":
+        return None
+    try:
+        libc = ctypes.CDLL("libc.so.6")
+        libc.mallopt, libc.malloc_trim  # noqa: B018 - whether they are there
+    except (OSError, AttributeError):
+        return None
+    return libc
