@@ -42,6 +42,7 @@ from napari_hdn.core.restoration import Restorer
 
 SIDE = 512
 PUBLISHED_SAMPLES = 100
+PAIRS = (2, 4, 8)  # samples in antithetic pairs
 
 
 @contextmanager

@@ -65,8 +65,8 @@ def main() -> None:
     restored = viewer.layers["cells with stripes [HDN mean]"]
     restored.contrast_limits = limits
     viewer.dims.set_current_step(0, 0)
-    viewer.grid.enabled = True
-    viewer.grid.stride = -1
+    viewer.canvas.grid.enabled = True
+    viewer.canvas.grid.stride = -1
     viewer.layers.remove("cells with stripes (truth)")
     wait(1)
     viewer.reset_view()
