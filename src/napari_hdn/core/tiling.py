@@ -40,8 +40,9 @@ def padded_size(shape: tuple[int, int], multiple: int) -> tuple[int, int]:
 def halo_px(config: NetworkConfig) -> int:
     """Context around a tile, by measurement (``benchmarks/halo.py``).
 
-    Four times the size of a top-level pixel, at least 64 px. The mean-latent restoration of a tiled
-    image then differs from the untiled one by HALO_ERROR of its range.
+    Four times the size of a top-level pixel, at least 64 px. Largest difference between the tiled
+    and the untiled mean-latent restoration, as a share of its range (Fast, real confocal image):
+    7 % without a halo, 0.2 % with 16 px, 0.03 % with 32 px, 0.003 % with 64 px.
     """
     return max(64, 4 * config.multiple)
 
