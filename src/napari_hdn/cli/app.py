@@ -18,7 +18,7 @@ from napari_hdn import api
 from napari_hdn.api import HDNError, RestorationConfig
 from napari_hdn.cli import choices, jobs
 from napari_hdn.cli.terminal import Progress, stop_on_interrupt
-from napari_hdn.core.errors import ConfigurationError, StoppedEarly
+from napari_hdn.core.errors import ConfigurationError, StoppedEarly, is_memory_short
 
 OK, USER_ERROR, INTERRUPTED = 0, 2, 130
 
@@ -282,7 +282,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         place = f"{error.filename}: " if error.filename else ""
         return _failed(error, f"{place}{error.strerror or _one_line(error)}")
     except (MemoryError, RuntimeError) as error:
-        if not _lacks_memory(error):
+        if not is_memory_short(error):
             raise
         return _failed(error, _smaller(tokens))
     except KeyboardInterrupt:
@@ -304,15 +304,6 @@ def _one_line(error: Exception) -> str:
         message = first["msg"].removeprefix("Value error, ")
         return f"{place}: {message} (given: {first['input']})" if place else message
     return " ".join(str(error).split())
-
-
-def _lacks_memory(error: Exception) -> bool:
-    """Whether numpy or torch had too little; torch, which is not imported here, has three ways."""
-    names = {kind.__name__ for kind in type(error).__mro__}
-    said = str(error).lower()
-    return bool(names & {"MemoryError", "OutOfMemoryError"}) or any(
-        words in said for words in ("out of memory", "can't allocate memory", "not enough memory")
-    )
 
 
 def _smaller(tokens: Sequence[str]) -> str:

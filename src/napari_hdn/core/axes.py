@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import product
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 
@@ -111,11 +111,11 @@ class ImageStack:
                     f"channels count from 0."
                 )
 
-    def of_channel(self, channel: int | None) -> ImageStack:
+    def of_channel(self, channel: int | None) -> Self:
         """The stack restricted to a channel, where it has several and none was chosen yet."""
         if channel is None or self.channel is not None or "C" not in self.axes:
             return self
-        return ImageStack(self.array, self.axes, self.name, channel)
+        return replace(self, channel=channel)
 
     def _size(self, letter: str) -> int:
         return int(self.array.shape[self.axes.index(letter)])

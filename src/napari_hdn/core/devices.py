@@ -55,13 +55,6 @@ def _cpu() -> Device:
     )
 
 
-def is_memory_short(error: BaseException) -> bool:
-    """Whether an error says that memory ran out: torch's own types, Python's, and the CPU's text."""
-    return isinstance(error, MemoryError | torch.OutOfMemoryError) or (
-        isinstance(error, RuntimeError) and "not enough memory" in str(error)
-    )
-
-
 def available() -> list[Device]:
     """What this machine has; the first is what ``auto`` takes."""
     found = []

@@ -39,6 +39,17 @@ class MemoryShortError(HDNError, RuntimeError):
     """The computer or its GPU has not enough free memory."""
 
 
+_NO_MEMORY = ("out of memory", "not enough memory", "can't allocate memory")  # torch's words
+
+
+def is_memory_short(error: BaseException) -> bool:
+    """Whether Python, numpy or torch ran out of memory; by name and words, as torch may be absent."""
+    names = {kind.__name__ for kind in type(error).__mro__}
+    if names & {"MemoryError", "OutOfMemoryError"}:
+        return True
+    return isinstance(error, RuntimeError) and any(w in str(error).lower() for w in _NO_MEMORY)
+
+
 class ModelFolderError(HDNError, RuntimeError):
     """A model folder with a missing, damaged or newer file."""
 

@@ -35,7 +35,7 @@ class Stop:
         return self._event.is_set()
 
 
-def check_stop(stop: Stop) -> None:
+def check_stop(stop: Stop | None) -> None:
     """Leave work of which nothing can be kept.
 
     Raises
@@ -43,7 +43,7 @@ def check_stop(stop: Stop) -> None:
     StoppedEarly
         If the user asked to stop.
     """
-    if stop.requested:
+    if stop is not None and stop.requested:
         raise StoppedEarly("Stopped before the first step; there is nothing to keep yet.")
 
 

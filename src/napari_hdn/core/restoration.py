@@ -18,8 +18,8 @@ from torch import Tensor
 
 from napari_hdn.core.axes import ImageStack
 from napari_hdn.core.config import RestorationConfig
-from napari_hdn.core.devices import Device, choose, is_memory_short
-from napari_hdn.core.errors import ConfigurationError, MemoryShortError
+from napari_hdn.core.devices import Device, choose
+from napari_hdn.core.errors import ConfigurationError, MemoryShortError, is_memory_short
 from napari_hdn.core.events import (
     Notice,
     PlaneRestored,

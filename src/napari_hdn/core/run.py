@@ -151,9 +151,7 @@ def prepare(
     images: Sequence[ImageStack], config: TrainingConfig, device: Device, stop: Stop
 ) -> Run:
     """Look at the images, estimate their noise, split them and make the network."""
-    images = [s.of_channel(config.channel) for s in images]
-    statistics = measure_images(images, stop)
-    split = split_regions(images, config)
+    images, statistics, split = _look_at(images, config, stop)
     remarks: list[Notice] = []
     if config.network.likelihood == "gaussian":
         noise_model: NoiseModel = LearnedGaussian(statistics.std)
@@ -180,6 +178,14 @@ def prepare(
     )
     run.budget.begin_at(0)
     return run
+
+
+def _look_at(
+    images: Sequence[ImageStack], config: TrainingConfig, stop: Stop
+) -> tuple[list[ImageStack], ImageStatistics, Split]:
+    """The channel to train on, its statistics, and what is held out of it."""
+    chosen = [s.of_channel(config.channel) for s in images]
+    return chosen, measure_images(chosen, stop), split_regions(chosen, config)
 
 
 def _normalisation(
@@ -224,9 +230,7 @@ def prepare_resumed(
             "preview_seconds": config.preview_seconds,
         }
     )
-    images = [s.of_channel(config.channel) for s in images]
-    statistics = measure_images(images, stop)
-    split = split_regions(images, config)
+    images, statistics, split = _look_at(images, config, stop)
     remarks: list[Notice] = []
     data = describe_data(tuple(images))
     noise_model = model.noise_model
@@ -241,7 +245,6 @@ def prepare_resumed(
         )
         noise_model, texts = for_images(noise_model, images, stop)
         remarks += [Notice(text, "warning") for text in texts]
-        state["noise_model"] = noise_model.state_dict()
     network = Ladder(config.network)
     patches = Patches(split.training, config, device.torch)
     run = Run(
@@ -260,7 +263,8 @@ def prepare_resumed(
     try:
         run.network.load_state_dict(state["network"])
         run.averaged.network.load_state_dict(state["averaged"])
-        run.noise_model.load_state_dict(state["noise_model"])
+        if noise_model is model.noise_model:
+            run.noise_model.load_state_dict(state["noise_model"])
         run.optimizer.load_state_dict(state["optimizer"])
         run.guard.load(state["guard"])
         run.batch_norm.remember()

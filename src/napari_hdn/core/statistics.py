@@ -78,7 +78,7 @@ def measure_images(stacks: Sequence[ImageStack], stop: Stop | None = None) -> Im
     constant: dict[str, float] = {}
     varying: set[str] = set()
     for stack, index, _ in spread_planes(stacks):
-        check_stop(stop or Stop())
+        check_stop(stop)
         plane = stack.plane(index)
         check_finite(plane, stack.name, index)
         low, high = float(plane.min()), float(plane.max())

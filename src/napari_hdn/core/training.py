@@ -18,12 +18,13 @@ from lightning_fabric import Fabric
 from napari_hdn.core import checkpoint
 from napari_hdn.core.axes import ImageStack
 from napari_hdn.core.config import TrainingConfig
-from napari_hdn.core.devices import Device, choose, is_memory_short
+from napari_hdn.core.devices import Device, choose
 from napari_hdn.core.errors import (
     ConfigurationError,
     MemoryShortError,
     OutputError,
     TrainingError,
+    is_memory_short,
 )
 from napari_hdn.core.events import (
     Notice,

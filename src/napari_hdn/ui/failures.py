@@ -7,8 +7,7 @@ import errno
 from pydantic import ValidationError
 
 from napari_hdn.api import HDNError
-
-_NO_MEMORY = ("out of memory", "not enough memory", "can't allocate memory")  # torch's words
+from napari_hdn.core.errors import is_memory_short
 
 
 def in_words(error: BaseException) -> str | None:
@@ -29,7 +28,7 @@ def _words(error: BaseException) -> str | None:
         return str(error)
     if isinstance(error, ValidationError):
         return explain(error)
-    if _is_out_of_memory(error):
+    if is_memory_short(error):
         return (
             f"The memory does not suffice ({_first_line(error)}). Close other programs or layers, "
             "choose fewer samples, a smaller patch or batch, or another device."
@@ -52,15 +51,6 @@ def explain(error: ValidationError) -> str:
         text = problem["msg"].removeprefix("Value error, ")
         lines.append(text if problem["type"] == "value_error" or not where else f"{where}: {text}")
     return " ".join(lines)
-
-
-def _is_out_of_memory(error: BaseException) -> bool:
-    # by name: torch must not be imported for this
-    if isinstance(error, MemoryError) or "OutOfMemoryError" in {
-        t.__name__ for t in type(error).mro()
-    }:
-        return True
-    return isinstance(error, RuntimeError) and any(w in str(error).lower() for w in _NO_MEMORY)
 
 
 def _first_line(error: BaseException) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 from napari.layers import Image, Layer
@@ -67,10 +67,8 @@ class FolderSource:
             If there is no image in the folder, or one cannot be used.
         """
         stacks = api.open_images([self.folder], axes=self.axes, tell=tell)
-        if self.channel is None:
-            return list(stacks)
         # an image of a single channel beside others is that channel
-        return [replace(s, channel=self.channel) if "C" in s.axes else s for s in stacks]
+        return [s.of_channel(self.channel) for s in stacks]
 
 
 Source = LayerSource | FolderSource

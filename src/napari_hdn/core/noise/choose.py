@@ -72,7 +72,6 @@ def estimate(
     across the stripes, since what the noise model misses is kept as signal.
     """
     remarks: list[str] = []
-    stop = stop or Stop()
     runs = _static_runs(images, stop)
     planes = _look_at(images)
     kind, remark = _direction(planes)
@@ -126,7 +125,7 @@ def for_images(
     if not isinstance(model, PoissonGaussian) or model.curves == 1:
         return model, []
     step = min(quantisation_step(p) for p in _look_at(images))
-    lines = _line_per_plane(images, model.differences, step, stop or Stop())
+    lines = _line_per_plane(images, model.differences, step, stop)
     remark = (
         f"The noise model holds a curve for each of {model.curves} images that were scaled apart; "
         f"the {len(lines)} images here get curves of their own, estimated from themselves."
@@ -174,7 +173,7 @@ def _look_at(images: Sequence[ImageStack]) -> list[np.ndarray]:
     return [_read(stack, index) for stack, index, _ in spread_planes(images, LOOK_AT)]
 
 
-def _static_runs(images: Sequence[ImageStack], stop: Stop) -> list[np.ndarray]:
+def _static_runs(images: Sequence[ImageStack], stop: Stop | None) -> list[np.ndarray]:
     """Runs of consecutive frames of a static scene, as (R, Y, X); none if most frames are in none.
 
     Looks at up to `LOOK_AT` windows of `WINDOW` frames, spread over all images.
@@ -256,7 +255,7 @@ def _scaled_apart(lines: Sequence[NoiseLine]) -> bool:
 
 
 def _line_per_plane(
-    images: Sequence[ImageStack], kind: str, step: float, stop: Stop
+    images: Sequence[ImageStack], kind: str, step: float, stop: Stop | None
 ) -> list[NoiseLine]:
     """One fit for every plane; a plane that allows none takes the median of the others."""
     lines: list[NoiseLine | None] = []
