@@ -141,7 +141,7 @@ class DockBody(QWidget):
     def minimumSizeHint(self) -> QSize:
         """Wide enough that nothing is cut off, with the scroll bar shown; low enough to stack."""
         bar = self.scroll.verticalScrollBar().sizeHint().width()
-        return QSize(max(self._inside.minimumSizeHint().width() + bar + 14, 400), 260)
+        return QSize(max(self._inside.minimumSizeHint().width() + bar + 14, 424), 260)
 
     def sizeHint(self) -> QSize:
         """As wide as needed; the height comes from the window."""
