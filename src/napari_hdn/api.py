@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from napari_hdn.core.axes import ImageStack, guess_axes
 from napari_hdn.core.config import (
+    CalibrationConfig,
     NetworkConfig,
     NoiseConfig,
     RestorationConfig,
@@ -18,6 +19,9 @@ from napari_hdn.core.config import (
 )
 from napari_hdn.core.errors import HDNError
 from napari_hdn.core.events import (
+    CalibrationEvent,
+    CalibrationFinished,
+    CalibrationProgress,
     Notice,
     PlaneRestored,
     Preview,
@@ -43,6 +47,7 @@ from napari_hdn.io.library import (
     reserve_model_folder,
 )
 from napari_hdn.io.naming import free_path, split_suffix
+from napari_hdn.io.noise_models import list_noise_models, noise_models_folder
 from napari_hdn.io.ome_tiff import OmeTiffWriter, write_ome_tiff
 from napari_hdn.io.restorations import restoration_writers
 from napari_hdn.io.samples import Sample, cells_with_pixel_noise, cells_with_stripes
@@ -51,10 +56,14 @@ if TYPE_CHECKING:
     from napari_hdn.core.devices import Device
     from napari_hdn.core.hdn import HDN
     from napari_hdn.core.noise.base import NoiseModel
+    from napari_hdn.core.noise.calibration import Calibration
 
 __all__ = [
     "HDN",
     "PRESETS",
+    "CalibrationConfig",
+    "CalibrationFinished",
+    "CalibrationProgress",
     "HDNError",
     "ImageStack",
     "NetworkConfig",
@@ -77,6 +86,7 @@ __all__ = [
     "TrainingStep",
     "Validation",
     "available_devices",
+    "calibrate",
     "cells_with_pixel_noise",
     "cells_with_stripes",
     "estimate_noise_model",
@@ -84,8 +94,11 @@ __all__ = [
     "free_path",
     "guess_axes",
     "list_models",
+    "list_noise_models",
+    "load_calibration",
     "load_model",
     "models_folder",
+    "noise_models_folder",
     "open_images",
     "preset",
     "read_pixel_size",
@@ -93,6 +106,7 @@ __all__ = [
     "reserve_model_folder",
     "restoration_writers",
     "restore",
+    "save_calibration",
     "split_suffix",
     "train",
     "write_ome_tiff",
@@ -119,6 +133,35 @@ def train(
         stop=stop,
         preview=preview,
     )
+
+
+def calibrate(
+    images: Sequence[ImageStack],
+    config: CalibrationConfig,
+    *,
+    dark: ImageStack | None = None,
+    clean: ImageStack | None = None,
+    meant_for: Sequence[ImageStack] | None = None,
+    stop: Stop | None = None,
+) -> Iterator[CalibrationEvent]:
+    """Make a noise model and judge it; see `napari_hdn.core.noise.calibrate.calibrate`."""
+    from napari_hdn.core.noise.calibrate import calibrate as _calibrate
+
+    return _calibrate(images, config, dark=dark, clean=clean, meant_for=meant_for, stop=stop)
+
+
+def save_calibration(calibration: Calibration, path: Path | str) -> Path:
+    """Write a noise model with its calibration; see `napari_hdn.io.noise_models`."""
+    from napari_hdn.io.noise_models import save_calibration as _save
+
+    return _save(calibration, Path(path))
+
+
+def load_calibration(path: Path | str) -> Calibration | NoiseModel:
+    """Read a noise model with its calibration, where it has one; see `napari_hdn.io.noise_models`."""
+    from napari_hdn.io.noise_models import load_calibration as _load
+
+    return _load(Path(path))
 
 
 def restore(

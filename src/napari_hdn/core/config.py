@@ -84,6 +84,42 @@ class NoiseConfig(Frozen):
         return self
 
 
+CalibrationSource = Literal["auto", "repeats", "flat_field", "pair", "series", "images", "file"]
+NoiseModelKind = Literal["auto", "gaussian", "poisson_gaussian", "gmm", "histogram"]
+
+
+class CalibrationConfig(Frozen):
+    """One calibration: where signal and noise are told apart, and what is fitted.
+
+    ``source``: ``repeats`` of a static field, a ``flat_field``, a noisy image with its clean
+    ``pair``, a time ``series`` of slowly changing scenes, the noisy ``images`` alone, or a ``file``
+    (``path``); ``auto`` takes the best that the images allow.
+
+    ``frames`` says what becomes of repeats that drifted or bleached: ``exclude`` leaves those out,
+    ``register`` fits shift and brightness of each frame, ``keep`` takes all as they are.
+
+    ``background`` are regions (y0, y1, x0, x1) in pixels that hold nothing but noise.
+    """
+
+    schema_version: int = SCHEMA_VERSION
+    source: CalibrationSource = "auto"
+    model: NoiseModelKind = "auto"
+    curves: Literal["auto", "shared", "per_image"] = "auto"
+    frames: Literal["exclude", "register", "keep"] = "exclude"
+    components: Annotated[int, Field(ge=1, le=10)] = 3
+    coefficients: Annotated[int, Field(ge=1, le=6)] = 3
+    path: Path | None = None
+    channel: Annotated[int, Field(ge=0)] | None = None
+    background: tuple[tuple[int, int, int, int], ...] = ()
+    seed: Annotated[int, Field(ge=0, lt=2**31)] = 0
+
+    @model_validator(mode="after")
+    def _check_path(self) -> Self:
+        if self.source == "file" and self.path is None:
+            raise ValueError("Choose the noise model file to load.")
+        return self
+
+
 class TrainingConfig(Frozen):
     """One training, complete: with the data and the seed it can be repeated from this alone."""
 

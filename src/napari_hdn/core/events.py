@@ -15,6 +15,7 @@ from napari_hdn.core.errors import StoppedEarly
 
 if TYPE_CHECKING:
     from napari_hdn.core.hdn import HDN
+    from napari_hdn.core.noise.calibration import Calibration
 
 EVENTS_PER_SECOND = 5.0
 
@@ -179,7 +180,25 @@ class RestorationFinished:
     stopped: bool
 
 
+@dataclass(frozen=True)
+class CalibrationProgress:
+    """Where a calibration is; ``fraction`` 0..1, ``doing`` in words."""
+
+    fraction: float
+    doing: str
+    elapsed_s: float
+    remaining_s: float
+
+
+@dataclass(frozen=True)
+class CalibrationFinished:
+    """The last event of every calibration."""
+
+    calibration: Calibration
+
+
 TrainingEvent = (
     Notice | TrainingStarted | TrainingStep | Validation | Preview | Saved | TrainingFinished
 )
 RestorationEvent = Notice | RestorationProgress | PlaneRestored | RestorationFinished
+CalibrationEvent = Notice | CalibrationProgress | CalibrationFinished

@@ -22,7 +22,11 @@ from napari_hdn.core.errors import ModelFolderError
 from napari_hdn.core.events import Notice, Stop
 from napari_hdn.core.hdn import HDN, TrainingSummary, describe_data
 from napari_hdn.core.model.ladder import Ladder
-from napari_hdn.core.noise.base import NoiseModel
+from napari_hdn.core.noise.base import (
+    NoiseModel,
+    noise_model_from_json,
+    noise_model_to_json,
+)
 from napari_hdn.core.noise.choose import for_images, make_noise_model
 from napari_hdn.core.noise.gaussian import LearnedGaussian
 from napari_hdn.core.normalisation import Normalisation
@@ -129,7 +133,7 @@ class Run:
             data_high=self.statistics.high,
             history=tuple(self.history.records),
         )
-        noise_model = type(self.noise_model).from_json(self.noise_model.to_json())
+        noise_model = noise_model_from_json(noise_model_to_json(self.noise_model))
         return HDN(self.config, network.eval(), noise_model, self.normalisation, summary, folder)
 
     def state(self, budget: Budget) -> dict[str, Any]:

@@ -7,6 +7,7 @@ from typing import Any, ClassVar, Self
 
 import torch
 from torch import Tensor, nn
+from torch.special import log_ndtr
 
 from napari_hdn.core.errors import NoiseModelError
 from napari_hdn.core.noise.base import NoiseModel, gaussian_log_likelihood
@@ -33,10 +34,16 @@ class Gaussian(NoiseModel):
     def variance(self, signal: Tensor, image: Tensor | None = None) -> Tensor:
         return (self.sigma**2).expand_as(signal)
 
-    def log_likelihood(self, counts: Tensor, signal: Tensor, image: Tensor | None = None) -> Tensor:
+    def log_density(self, counts: Tensor, signal: Tensor, image: Tensor | None = None) -> Tensor:
         return gaussian_log_likelihood(counts - signal, self.sigma**2)
 
-    def sample(self, signal: Tensor, rng: torch.Generator, image: Tensor | None = None) -> Tensor:
+    def log_tails(
+        self, edge: float, signal: Tensor, image: Tensor | None = None
+    ) -> tuple[Tensor, Tensor]:
+        z = (edge - signal) / self.sigma
+        return log_ndtr(z), log_ndtr(-z)
+
+    def draw(self, signal: Tensor, rng: torch.Generator, image: Tensor | None = None) -> Tensor:
         e = torch.randn(signal.shape, generator=rng, device=signal.device)
         return signal + self.sigma * e
 

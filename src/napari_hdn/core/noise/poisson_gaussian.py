@@ -17,6 +17,7 @@ from typing import Any, ClassVar, Self
 import numpy as np
 import torch
 from torch import Tensor
+from torch.special import log_ndtr
 
 from napari_hdn.core.errors import NoiseModelError
 from napari_hdn.core.noise.base import NoiseModel, gaussian_log_likelihood
@@ -49,6 +50,23 @@ def shifted_poisson_log_likelihood(
     full = torch.xlogy(number, number) - number * log_rate - number + rate
     deviance = torch.where(distance.abs() < _NEAR, series, full)
     return -deviance - 0.5 * torch.log(2 * torch.pi * (number + 1 / 6)) - torch.log(gain)
+
+
+def shifted_poisson_quantile(
+    edge: float, signal: Tensor, gain: Tensor, offset: Tensor, floor: Tensor
+) -> Tensor:
+    """The z of a normal distribution below which as much lies as counts below ``edge``.
+
+    Wilson & Hilferty (1931) for the gamma distribution, of which the Poisson's sums are integrals:
+    P(number >= n) = P(gamma of shape n <= rate). The density above is continuous in ``number``; half
+    a photon stands between its integral and the sum.
+    """
+    variance = gain * signal + offset
+    below = (variance - floor).clamp(max=0) / floor
+    log_rate = torch.log(torch.maximum(variance, floor)) + below - 2 * torch.log(gain)
+    shape = (gain * edge + offset).clamp(min=0) / gain**2 + 0.5
+    ratio = torch.exp((log_rate.clamp(min=-40) - torch.log(shape)) / 3)
+    return 3 * torch.sqrt(shape) * (1 - ratio - 1 / (9 * shape))
 
 
 class PoissonGaussian(NoiseModel):
@@ -88,7 +106,7 @@ class PoissonGaussian(NoiseModel):
         source: str = "given",
         differences: str = "diagonal",
     ) -> None:
-        super().__init__()
+        super().__init__(source)
         table = [np.asarray(v, dtype=np.float64).reshape(-1) for v in (gain, offset, floor)]
         if len({len(v) for v in table}) != 1 or len(table[0]) == 0:
             raise NoiseModelError("Gain, offset and floor must hold one value per noise curve.")
@@ -97,7 +115,6 @@ class PoissonGaussian(NoiseModel):
                 f"Noise curves need finite gains and offsets and a positive least variance; "
                 f"got gain {table[0]}, offset {table[1]}, least variance {table[2]}."
             )
-        self.source = source
         self.differences = differences
         self.gain: Tensor
         self.offset: Tensor
@@ -121,7 +138,7 @@ class PoissonGaussian(NoiseModel):
     def variance(self, signal: Tensor, image: Tensor | None = None) -> Tensor:
         return self._curve(image, signal.ndim).variance(signal)
 
-    def log_likelihood(self, counts: Tensor, signal: Tensor, image: Tensor | None = None) -> Tensor:
+    def log_density(self, counts: Tensor, signal: Tensor, image: Tensor | None = None) -> Tensor:
         curve = self._curve(image, signal.ndim)
         poisson = shifted_poisson_log_likelihood(
             counts, signal, curve.safe_gain, curve.offset, curve.floor
@@ -129,7 +146,16 @@ class PoissonGaussian(NoiseModel):
         normal = gaussian_log_likelihood(counts - signal, curve.variance(signal))
         return torch.where(curve.flat, normal, poisson)
 
-    def sample(self, signal: Tensor, rng: torch.Generator, image: Tensor | None = None) -> Tensor:
+    def log_tails(
+        self, edge: float, signal: Tensor, image: Tensor | None = None
+    ) -> tuple[Tensor, Tensor]:
+        curve = self._curve(image, signal.ndim)
+        z = (edge - signal) / torch.sqrt(curve.variance(signal))
+        u = shifted_poisson_quantile(edge, signal, curve.safe_gain, curve.offset, curve.floor)
+        z = torch.where(curve.flat, z, u)
+        return log_ndtr(z), log_ndtr(-z)
+
+    def draw(self, signal: Tensor, rng: torch.Generator, image: Tensor | None = None) -> Tensor:
         curve = self._curve(image, signal.ndim)
         variance, gain = curve.variance(signal), curve.safe_gain
         normal = signal + torch.sqrt(variance) * torch.randn(
@@ -140,7 +166,7 @@ class PoissonGaussian(NoiseModel):
 
     def to_json(self) -> dict[str, Any]:
         lists = {name: getattr(self, name).tolist() for name in ("gain", "offset", "floor")}
-        return {**lists, "source": self.source, "differences": self.differences}
+        return {**lists, "differences": self.differences}
 
     @classmethod
     def from_json(cls, data: dict[str, Any]) -> Self:
@@ -148,8 +174,7 @@ class PoissonGaussian(NoiseModel):
             data["gain"],
             data["offset"],
             data["floor"],
-            str(data.get("source", "file")),
-            str(data.get("differences", "diagonal")),
+            differences=str(data.get("differences", "diagonal")),
         )
 
     def describe(self) -> str:

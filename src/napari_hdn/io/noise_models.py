@@ -1,0 +1,101 @@
+"""Noise models as files: where they are kept, and how they are written and read."""
+
+from __future__ import annotations
+
+import json
+import os
+import uuid
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from napari_hdn.core.errors import NoiseModelError, OutputError
+from napari_hdn.io.library import models_folder
+
+if TYPE_CHECKING:
+    from napari_hdn.core.noise.base import NoiseModel
+    from napari_hdn.core.noise.calibration import Calibration
+
+_FOLDER = "noise models"
+
+
+def noise_models_folder() -> Path:
+    """Where noise models are saved: beside the trained models."""
+    return models_folder() / _FOLDER
+
+
+def list_noise_models() -> list[Path]:
+    """All noise models in `noise_models_folder`, the one written last first.
+
+    Raises
+    ------
+    NoiseModelError
+        If the folder cannot be read.
+    """
+    try:
+        files = [p for p in noise_models_folder().glob("*.json") if p.is_file()]
+        return sorted(files, key=lambda p: p.stat().st_mtime, reverse=True)
+    except OSError as error:
+        raise NoiseModelError(
+            f"The noise models in {noise_models_folder()} cannot be listed: {error.strerror}."
+        ) from error
+
+
+def save_calibration(calibration: Calibration, path: Path) -> Path:
+    """Write the noise model with its calibration as JSON, or as ``.npz`` for other tools.
+
+    Parameters
+    ----------
+    calibration : Calibration
+    path : Path
+        Ends in ``.json``; or in ``.npz`` for a GMM in the format of the earlier tools, which keeps
+        the mixture only.
+
+    Returns
+    -------
+    Path
+        The file.
+
+    Raises
+    ------
+    OutputError
+        If the file exists already or cannot be written.
+    NoiseModelError
+        If the noise model is no GMM and the path ends in ``.npz``.
+    """
+    from napari_hdn.core.noise.base import noise_model_to_json
+
+    model = calibration.noise_model
+    model.calibration = calibration.record()
+    text = json.dumps(noise_model_to_json(model), indent=1, allow_nan=False)
+    if path.exists():
+        raise OutputError(f"{path} exists already and was left alone; choose another name.")
+    beside = path.with_name(f".{path.name}.{uuid.uuid4().hex[:12]}.part")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        beside.write_text(text, encoding="utf-8")
+        path.open("x").close()  # refuses to replace a file that appeared meanwhile
+        os.replace(beside, path)
+    except FileExistsError as error:
+        raise OutputError(f"{path} exists already and was left alone.") from error
+    except OSError as error:
+        raise OutputError(
+            f"The noise model could not be written to {path}: {error.strerror or error}."
+        ) from error
+    finally:
+        beside.unlink(missing_ok=True)
+    return path
+
+
+def load_calibration(path: Path) -> Calibration | NoiseModel:
+    """Read a noise model; with its calibration where the file has one.
+
+    Raises
+    ------
+    NoiseModelError
+        If the file cannot be read or is no noise model.
+    """
+    from napari_hdn.core.noise.base import load_noise_model
+    from napari_hdn.core.noise.calibration import Calibration
+
+    model = load_noise_model(path)
+    return Calibration.of(model) or model
