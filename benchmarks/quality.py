@@ -1,11 +1,15 @@
-"""Train on a benchmark task, restore its test images, print the score the task defines.
+r"""Train on a benchmark task, restore its test images, print the score the task defines.
 
     python benchmarks/quality.py --data ../shared/data --task fmd_bpae --preset fast --minutes 10
 
 Everything is estimated by the program itself; nothing of the truth is used but for the score. The
 tasks and their scores are those of ``bench/datasets.py`` beside the data folder, except that the
 loader is told where the data lies. ``--set`` changes any field of the training config, such as
-``--set network.dropout=0.1 batch_size=8``.
+``--set network.dropout=0.1 batch_size=8``. ``--calibrate`` makes the noise model from a source that the
+task has, such as repeats of one field, before training:
+
+    python benchmarks/quality.py --data ../shared/data --task fmd_bpae --steps 1500 \
+        --calibrate repeats --noise-model gmm
 """
 
 from __future__ import annotations
@@ -14,12 +18,14 @@ import argparse
 import importlib.util
 import json
 import sys
+import tempfile
 import time
 from pathlib import Path
 from types import ModuleType
 from typing import Any
 
 import numpy as np
+import tifffile
 
 import napari_hdn as hdn
 from napari_hdn import api
@@ -60,6 +66,33 @@ def with_settings(config: hdn.TrainingConfig, settings: list[str]) -> hdn.Traini
         except json.JSONDecodeError:
             place[last] = text
     return hdn.TrainingConfig.model_validate(values)
+
+
+def calibrate(task: Any, source: str, kind: str, curves: str, data: Path) -> Path:
+    """A noise model of the task's images, as a file.
+
+    ``repeats`` and ``pair`` use the repeats of one field where the task has them (the clean image is
+    then the mean of the others); else ``pair`` uses the means of 400 shots of W2S.
+    """
+    images, clean = task.train, None
+    if source in ("repeats", "pair"):
+        if task.repeats is not None:
+            images = task.repeats
+        if source == "pair" and task.repeats is not None:
+            images, clean = task.repeats[0], task.repeats[1:].mean(axis=0)
+        elif source == "pair":
+            files = [data / f"w2s_widefield/fov{i:03d}_ch0_gt.tif" for i in range(1, 13)]
+            clean = np.stack([tifffile.imread(f) for f in files])
+    axes = {2: "YX", 3: "TYX" if source == "repeats" else "SYX"}
+    stack = api.ImageStack(images, axes[images.ndim], name=task.name)
+    config = api.CalibrationConfig(source=source, model=kind, curves=curves)
+    clean_stack = None if clean is None else api.ImageStack(clean, axes[clean.ndim], name="clean")
+    *_, finished = api.calibrate([stack], config, clean=clean_stack)
+    print(f"# calibrated {source}: {finished.calibration.noise_model.describe()}", flush=True)
+    for check in finished.calibration.checks:
+        print(f"#   {check.verdict:8s} {check.name}: {check.text}")
+    path = Path(tempfile.mkdtemp()) / "noise.json"
+    return api.save_calibration(finished.calibration, path)
 
 
 def train(task: Any, config: hdn.TrainingConfig, report_s: float) -> hdn.HDN:
@@ -106,6 +139,9 @@ def main() -> None:
     budget.add_argument("--steps", type=int)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--set", nargs="*", default=[], metavar="FIELD=VALUE")
+    parser.add_argument("--calibrate", choices=("repeats", "pair", "series", "images"))
+    parser.add_argument("--noise-model", default="auto")
+    parser.add_argument("--curves", default="auto")
     parser.add_argument("--save", type=Path, help="keep the model in this folder")
     arguments = parser.parse_args()
 
@@ -119,6 +155,11 @@ def main() -> None:
     config = with_settings(config, arguments.set)
     if min(task.train.shape[-2:]) < config.patch_px:  # digits of 28 x 28
         config = with_settings(config, ["patch_px=16", "network.levels=3", "batch_size=128"])
+    if arguments.calibrate:
+        chosen = (arguments.calibrate, arguments.noise_model, arguments.curves)
+        noise = {"source": "file", "path": calibrate(task, *chosen, arguments.data)}
+        noise = {**config.noise.model_dump(), **noise}
+        config = hdn.TrainingConfig.model_validate({**config.model_dump(), "noise": noise})
     print(f"# {task.name}: noisy input {task.mean_score(task.test):.2f} dB")
     model = train(task, config, report_s=30.0)
     if arguments.save:

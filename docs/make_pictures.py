@@ -1,6 +1,7 @@
-"""Makes the pictures of the README by driving the real program as a user does.
+"""Makes the pictures of README and docs by driving the real program as a user does.
 
 Usage, on a virtual screen of 1600 x 1000: python docs/make_pictures.py [--minutes 5]
+[--only calibration]
 """
 
 from __future__ import annotations
@@ -31,12 +32,45 @@ def wait(seconds: float, until: Callable[[], bool] = lambda: False) -> None:
         time.sleep(0.02)
 
 
-def main() -> None:
-    """Open the striped sample, train, restore, take pictures."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--minutes", type=float, default=5.0)
-    minutes = parser.parse_args().minutes
-    IMAGES.mkdir(exist_ok=True)
+def picture(viewer: napari.Viewer, name: str) -> None:
+    """Take a picture of the whole window."""
+    wait(2)
+    viewer.screenshot(str(IMAGES / f"{name}.png"), canvas_only=False, flash=False)
+
+
+def calibration() -> None:
+    """Calibrate on repeats, and on stripes; show plots, checks and structure."""
+    for sample, name, sections in (
+        ("cells_with_pixel_noise", "calibrate", ("variance", "density")),
+        ("cells_with_pixel_noise", "calibrate-checks", ("checks",)),
+        ("cells_with_stripes", "calibrate-structure", ("structure",)),
+    ):
+        calibrate(sample, name, sections)
+
+
+def calibrate(sample: str, name: str, sections: tuple[str, ...]) -> None:
+    """Calibrate on a sample and take a picture with some sections open."""
+    viewer = napari.Viewer()
+    viewer.window._qt_window.resize(1560, 940)
+    session = session_of(viewer)
+    viewer.open_sample("napari-hdn", sample)
+    _, dock = viewer.window.add_plugin_dock_widget("napari-hdn", "Calibrate noise model")
+    wait(2)
+    dock.calibrate.click()
+    wait(120, lambda: session.calibration is not None and session.job is None)
+    wait(1)
+    for key, section in dock.view.sections.items():
+        (section.expand if key in sections else section.collapse)()
+    wait(1)
+    dock.scroll.verticalScrollBar().setValue(dock.view.y())
+    viewer.reset_view()
+    picture(viewer, name)
+    viewer.close()
+    wait(1)
+
+
+def training(minutes: float) -> None:
+    """Open the striped sample, train, restore."""
     viewer = napari.Viewer()
     viewer.window._qt_window.resize(1560, 940)
     session = session_of(viewer)
@@ -50,8 +84,7 @@ def main() -> None:
     train.train.click()
     wait(60 * minutes * 0.6)
     viewer.reset_view()
-    wait(2)
-    viewer.screenshot(str(IMAGES / "training.png"), canvas_only=False, flash=False)
+    picture(viewer, "training")
     wait(60 * minutes + 120, lambda: session.job is None)
     viewer.window.remove_dock_widget(dock)
     viewer.layers.remove("cells with stripes [HDN preview]")
@@ -70,9 +103,21 @@ def main() -> None:
     viewer.layers.remove("cells with stripes (truth)")
     wait(1)
     viewer.reset_view()
-    wait(2)
-    viewer.screenshot(str(IMAGES / "napari-hdn.png"), canvas_only=False, flash=False)
+    picture(viewer, "napari-hdn")
     viewer.close()
+
+
+def main() -> None:
+    """Make all pictures, or some."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--minutes", type=float, default=5.0)
+    parser.add_argument("--only", choices=("calibration", "training"))
+    arguments = parser.parse_args()
+    IMAGES.mkdir(exist_ok=True)
+    if arguments.only != "training":
+        calibration()
+    if arguments.only != "calibration":
+        training(arguments.minutes)
 
 
 if __name__ == "__main__":

@@ -26,6 +26,7 @@ from napari_hdn.core.events import (
     PlaneRestored,
     Preview,
     PreviewRequest,
+    ResidualsChecked,
     RestorationEvent,
     RestorationFinished,
     RestorationProgress,
@@ -47,7 +48,11 @@ from napari_hdn.io.library import (
     reserve_model_folder,
 )
 from napari_hdn.io.naming import free_path, split_suffix
-from napari_hdn.io.noise_models import list_noise_models, noise_models_folder
+from napari_hdn.io.noise_models import (
+    free_noise_model_path,
+    list_noise_models,
+    noise_models_folder,
+)
 from napari_hdn.io.ome_tiff import OmeTiffWriter, write_ome_tiff
 from napari_hdn.io.restorations import restoration_writers
 from napari_hdn.io.samples import Sample, cells_with_pixel_noise, cells_with_stripes
@@ -73,6 +78,7 @@ __all__ = [
     "PlaneRestored",
     "Preview",
     "PreviewRequest",
+    "ResidualsChecked",
     "RestorationConfig",
     "RestorationFinished",
     "RestorationProgress",
@@ -89,8 +95,10 @@ __all__ = [
     "calibrate",
     "cells_with_pixel_noise",
     "cells_with_stripes",
+    "covered_signal",
     "estimate_noise_model",
     "free_model_folder",
+    "free_noise_model_path",
     "free_path",
     "guess_axes",
     "list_models",
@@ -162,6 +170,15 @@ def load_calibration(path: Path | str) -> Calibration | NoiseModel:
     from napari_hdn.io.noise_models import load_calibration as _load
 
     return _load(Path(path))
+
+
+def covered_signal(calibration: Calibration) -> tuple[float, float] | None:
+    """Signals (counts) between which the noise was measured; None where a file does not tell."""
+    from napari_hdn.core.noise.judging import covered
+
+    if calibration.source == "file":
+        return calibration.noise_model.signal_range
+    return covered(calibration.measured)
 
 
 def restore(

@@ -50,6 +50,29 @@ MISTAKES = [
     ("train good.tif --out good.tif", "cannot be saved to good.tif"),
     ("train good.tif --config rgb.tif", "no config of a training"),
     ("train good.tif --device tpu", "tpu"),
+    ("calibrate", "No image was named"),
+    ("calibrate missing.tif --out n.json", "no file or folder missing.tif"),
+    ("calibrate nan.tif --out n.json", "NaN"),
+    ("calibrate constant.tif --out n.json", "constant"),
+    ("calibrate saturated.tif --out n.json", "saturated at 255"),
+    ("calibrate one.tif --source repeats --out n.json", "two frames or more along T or S; one.tif"),
+    ("calibrate one.tif --source series --out n.json", "two frames or more"),
+    ("calibrate moving.tif --source repeats --out n.json", "of 4 frames of moving.tif only 0"),
+    ("calibrate good.tif --source pair --out n.json", "Choose the clean image"),
+    ("calibrate one.tif --clean small.tif --out n.json", "20 x 20 pixels, one.tif 96 x 80"),
+    ("calibrate good.tif --clean empty --out n.json", "no TIFF images"),
+    ("calibrate one.tif --source images --model gmm --out n.json", "counts whose signal is known"),
+    ("calibrate good.tif --source file --out n.json", "Choose the noise model file"),
+    ("calibrate good.tif --file missing.json --out n.json", "missing.json cannot be read"),
+    ("calibrate good.tif --file rgb.tif --out n.json", "not a noise model"),
+    ("calibrate good.tif --file keys.npz --out n.json", "min_sigma"),
+    ("calibrate good.tif --file objects.npz --out n.json", "objects.npz"),
+    ("calibrate good.tif --background 1,2 --out n.json", "--background takes"),
+    ("calibrate good.tif --background 0:90,60:99 --out n.json", "outside the image"),
+    ("calibrate good.tif --out good.tif", "good.tif"),
+    ("calibrate one.tif --out n.npz", "GMM"),
+    ("train good.tif --noise keys.npz --out m", "min_sigma"),
+    ("train good.tif --noise objects.npz --out m", "objects.npz"),
     ("restore missing good.tif --out r", "no model folder missing"),
     ("restore empty good.tif --out r", "config.json is missing"),
     ("restore newer good.tif --out r", "written by a newer napari-hdn (9.9"),
@@ -86,6 +109,13 @@ def bad_input(tmp_path: Path, model: Path, monkeypatch: pytest.MonkeyPatch) -> P
         bad = good[0].astype(np.float32)
         bad[3, 4] = value
         tifffile.imwrite(f"{name}.tif", bad)
+    tifffile.imwrite("one.tif", good[0])
+    moving = np.random.default_rng(1).poisson(40, (4, 12, 10)).repeat(8, 1).repeat(8, 2)
+    tifffile.imwrite("moving.tif", (10 * moving).astype(np.uint16), photometric="minisblack")
+    saturated = np.minimum(good.astype(int) * 6, 255).astype(np.uint8)
+    tifffile.imwrite("saturated.tif", saturated, photometric="minisblack")
+    np.savez("keys.npz", trained_weight=np.zeros((9, 2)), min_signal=0, max_signal=9)
+    np.savez("objects.npz", trained_weight=np.array([{}, 1], dtype=object), min_signal=0)
     tifffile.imwrite("constant.tif", np.full((96, 96), 7, np.uint16))
     tifffile.imwrite("small.tif", good[0, :20, :20])
     tifffile.imwrite("damaged.tif", good, photometric="minisblack", compression="zlib")

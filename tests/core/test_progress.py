@@ -61,16 +61,3 @@ def test_long_histories_are_thinned_out_evenly():
     steps = [r.step for r in history.records]
     assert len(steps) <= MAX_RECORDS and steps == sorted(steps)
     assert steps[0] == 0 and steps[-1] == 3 * MAX_RECORDS - 1
-
-
-def test_a_bottom_level_that_learns_noise_is_told_once():
-    history = History()
-    for step in range(30):
-        history.keep(validation(step, 0.03))
-        assert history.bottom_level_remark() == ""
-    remarks = []
-    for step in range(30, 60):
-        history.keep(validation(step, 0.03 + 0.003 * (step - 30)))
-        remarks.append(history.bottom_level_remark())
-    assert sum(bool(r) for r in remarks) == 1
-    assert "rose from 0.030" in "".join(remarks)

@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 from superqt.utils import WorkerBase
 
+from calibrated import make_calibration
 from napari_hdn import api
 from napari_hdn.core import events as ev
 from napari_hdn.ui.session import session_of
@@ -55,6 +56,11 @@ def open_dock(viewer: Any) -> Callable[[str], Any]:
 @pytest.fixture
 def train_dock(open_dock: Callable[[str], Any]) -> Any:
     return open_dock("Train HDN")
+
+
+@pytest.fixture
+def calibrate_dock(open_dock: Callable[[str], Any]) -> Any:
+    return open_dock("Calibrate noise model")
 
 
 @pytest.fixture
@@ -168,6 +174,42 @@ def held_training(monkeypatch: pytest.MonkeyPatch) -> SimpleNamespace:
         yield ev.TrainingFinished(model, 7, stop.requested, folder)
 
     monkeypatch.setattr(api, "train", train)
+    return state
+
+
+@pytest.fixture
+def held_calibration(monkeypatch: pytest.MonkeyPatch) -> SimpleNamespace:
+    """Replaces `api.calibrate` by one that speaks once and then waits for Stop or for the test.
+
+    Attributes: ``go_on`` (an Event that lets it finish; set at first), ``calibration`` (what it
+    comes to), ``calls``, ``error`` (raised after the first event, if set).
+    """
+    state = SimpleNamespace(
+        go_on=threading.Event(), calibration=make_calibration(), calls=[], error=None
+    )
+    state.go_on.set()
+
+    def calibrate(
+        images: Any,
+        config: Any,
+        *,
+        dark: Any = None,
+        clean: Any = None,
+        meant_for: Any = None,
+        stop: ev.Stop | None = None,
+    ) -> Iterator[Any]:
+        call = SimpleNamespace(
+            images=images, config=config, dark=dark, clean=clean, meant_for=meant_for
+        )
+        state.calls.append(call)
+        yield ev.CalibrationProgress(0.25, "measuring the variance", 1.0, 75.0)
+        if state.error is not None:
+            raise state.error
+        while not state.go_on.wait(0.02):
+            ev.check_stop(stop)
+        yield ev.CalibrationFinished(state.calibration)
+
+    monkeypatch.setattr(api, "calibrate", calibrate)
     return state
 
 

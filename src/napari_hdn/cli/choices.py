@@ -13,7 +13,7 @@ from napari_hdn.core.errors import ConfigurationError, ModelFolderError
 
 
 def noise_config(text: str) -> NoiseConfig:
-    """``auto``, ``sigma=25`` or the path of a ``noise_model.json``.
+    """``auto``, ``sigma=25`` or the path of a noise model.
 
     Raises
     ------
@@ -38,8 +38,8 @@ def noise_config(text: str) -> NoiseConfig:
         path = path / "noise_model.json"
     if not path.is_file():
         raise ConfigurationError(
-            f"--noise takes auto, sigma=NUMBER (in counts) or a noise_model.json; there is no file "
-            f"{text}."
+            f"--noise takes auto, sigma=NUMBER (in counts) or a noise model (.json, .npz); there is no "
+            f"file {text}."
         )
     return NoiseConfig(source="file", path=path.resolve())
 

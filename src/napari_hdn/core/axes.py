@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import product
 from typing import Any, Self
@@ -164,3 +164,12 @@ class ImageStack:
     def plane(self, index: tuple[int, ...]) -> np.ndarray:
         """Read one plane as (Y, X) float32 counts."""
         return self.crop(index, slice(None), slice(None))
+
+
+def describe_data(stacks: Sequence[ImageStack]) -> tuple[str, ...]:
+    """Names, axes and shapes of images, for the record."""
+    return tuple(
+        f"{s.name} {s.axes} {' x '.join(map(str, np.shape(s.array)))} {np.dtype(s.array.dtype).name}"
+        + ("" if s.channel is None else f" channel {s.channel}")
+        for s in stacks
+    )

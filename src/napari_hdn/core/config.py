@@ -74,6 +74,8 @@ class NoiseConfig(Frozen):
     sigma: Annotated[float, Field(gt=0, allow_inf_nan=False)] | None = None
     path: Path | None = None
     curves: Literal["auto", "shared", "per_image"] = "auto"
+    refine: bool = True  # watch it during training, and mend its scale within bounds
+    bootstrap: bool = False  # refit its shape to posterior samples half-way through training
 
     @model_validator(mode="after")
     def _check_source(self) -> Self:
@@ -95,8 +97,8 @@ class CalibrationConfig(Frozen):
     ``pair``, a time ``series`` of slowly changing scenes, the noisy ``images`` alone, or a ``file``
     (``path``); ``auto`` takes the best that the images allow.
 
-    ``frames`` says what becomes of repeats that drifted or bleached: ``exclude`` leaves those out,
-    ``register`` fits shift and brightness of each frame, ``keep`` takes all as they are.
+    ``frames`` says what becomes of repeats that drifted or bleached: ``register`` fits shift and
+    brightness of each frame, ``exclude`` leaves those out, ``keep`` takes all as they are.
 
     ``background`` are regions (y0, y1, x0, x1) in pixels that hold nothing but noise.
     """
@@ -105,7 +107,7 @@ class CalibrationConfig(Frozen):
     source: CalibrationSource = "auto"
     model: NoiseModelKind = "auto"
     curves: Literal["auto", "shared", "per_image"] = "auto"
-    frames: Literal["exclude", "register", "keep"] = "exclude"
+    frames: Literal["register", "exclude", "keep"] = "register"
     components: Annotated[int, Field(ge=1, le=10)] = 3
     coefficients: Annotated[int, Field(ge=1, le=6)] = 3
     path: Path | None = None

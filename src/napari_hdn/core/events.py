@@ -16,6 +16,7 @@ from napari_hdn.core.errors import StoppedEarly
 if TYPE_CHECKING:
     from napari_hdn.core.hdn import HDN
     from napari_hdn.core.noise.calibration import Calibration
+    from napari_hdn.core.residuals import ResidualCheck
 
 EVENTS_PER_SECOND = 5.0
 
@@ -136,6 +137,14 @@ class Preview:
 
 
 @dataclass(frozen=True)
+class ResidualsChecked:
+    """How well the noise model holds for what the network takes away."""
+
+    step: int
+    check: ResidualCheck
+
+
+@dataclass(frozen=True)
 class Saved:
     """The model was written to its folder, ready to restore with and to continue from."""
 
@@ -198,7 +207,14 @@ class CalibrationFinished:
 
 
 TrainingEvent = (
-    Notice | TrainingStarted | TrainingStep | Validation | Preview | Saved | TrainingFinished
+    Notice
+    | TrainingStarted
+    | TrainingStep
+    | Validation
+    | Preview
+    | ResidualsChecked
+    | Saved
+    | TrainingFinished
 )
 RestorationEvent = Notice | RestorationProgress | PlaneRestored | RestorationFinished
 CalibrationEvent = Notice | CalibrationProgress | CalibrationFinished

@@ -6,13 +6,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
 from napari_hdn.core.axes import ImageStack, guess_axes
 from napari_hdn.core.config import Frozen, RestorationConfig, TrainingConfig
 from napari_hdn.core.model.ladder import Ladder
 from napari_hdn.core.noise.base import NoiseModel
 from napari_hdn.core.normalisation import Normalisation
+from napari_hdn.core.residuals import ResidualCheck
 
 if TYPE_CHECKING:
     from napari_hdn.core.restoration import Restored
@@ -41,6 +40,7 @@ class TrainingSummary(Frozen):
     data_low: float  # 0.1st percentile of the training images, counts
     data_high: float  # 99.9th percentile, counts
     history: tuple[LossRecord, ...] = ()
+    residuals: ResidualCheck | None = None  # how the noise model held, on held-out patches
 
 
 @dataclass
@@ -132,12 +132,3 @@ class HDN:
             image, axes or guess_axes(tuple(image.shape)), channel=choices.get("channel")
         )
         return restore_all(self, stack, RestorationConfig(**choices))
-
-
-def describe_data(stacks: list[ImageStack] | tuple[ImageStack, ...]) -> tuple[str, ...]:
-    """Names, axes and shapes of images, for the record."""
-    return tuple(
-        f"{s.name} {s.axes} {' x '.join(map(str, np.shape(s.array)))} {np.dtype(s.array.dtype).name}"
-        + ("" if s.channel is None else f" channel {s.channel}")
-        for s in stacks
-    )

@@ -83,3 +83,12 @@ class Objective(nn.Module):
             kl = torch.stack(decoded.kl) / pixels  # (levels, B)
             free = kl.clamp(min=self.free_bits_per_pixel).mean(dim=1).sum()
         return Losses(reconstruction + free, reconstruction.detach(), kl.detach().mean(dim=1))
+
+    def posterior_sample(self, counts: Tensor, image: Tensor, rng: torch.Generator) -> Tensor:
+        """One sample of the signal behind each patch, (B, 1, Y, X) counts; without dropout."""
+        curve = self.noise_model.curve(image)
+        features = self.network.encode(self.normalisation.apply(counts, curve))
+        choices = self.network.choices("sample", off="prior_sample")
+        decoded = self.network.decode(features, choices, generator_noise(rng))
+        with torch.autocast(counts.device.type, enabled=False):
+            return self.normalisation.invert(decoded.signal.float(), curve)

@@ -18,10 +18,6 @@ from napari_hdn.core.optimisation import learning_rate
 
 MAX_RECORDS = 2000
 
-# nats per pixel that the bottom level's KL may rise above its least before the user is told:
-# on images scaled apart it rose from 0.03 to 0.09 while the restoration lost 1 dB
-KL_RISE = 0.03
-
 E = TypeVar("E", TrainingStep, Validation)
 
 
@@ -122,11 +118,10 @@ class LossMeter:
 
 
 class History:
-    """Loss records, thinned out when there are many; and what is odd about them."""
+    """Loss records, thinned out when there are many."""
 
     def __init__(self, records: tuple[LossRecord, ...] = ()) -> None:
         self.records = list(records)
-        self._told = False
 
     def keep(self, event: E) -> E:
         """Record an event, if its losses are finite, and pass it on."""
@@ -150,19 +145,3 @@ class History:
             thinned.sort(key=lambda r: r.step)
             self.records = thinned + self.records[MAX_RECORDS // 2 :]
         return event
-
-    def bottom_level_remark(self) -> str:
-        """Says once when the bottom level begins to learn the noise."""
-        kl = [r.kl_per_level[0] for r in self.records if r.part == "validation"]
-        if self._told or len(kl) < 12:
-            return ""
-        # the first validations of a training are not settled
-        least, now = min(kl[4:-2]), sum(kl[-3:]) / 3
-        if now < 2 * least or now - least < KL_RISE:
-            return ""
-        self._told = True
-        return (
-            f"The bottom level's KL rose from {least:.3f} to {now:.3f} nats per pixel: the network "
-            "begins to copy noise. The noise model may be too small for some images; training longer "
-            "may make the result worse."
-        )

@@ -15,12 +15,12 @@ from torch import Tensor
 
 import napari_hdn
 from napari_hdn.core import checkpoint
-from napari_hdn.core.axes import ImageStack
+from napari_hdn.core.axes import ImageStack, describe_data
 from napari_hdn.core.config import TrainingConfig
 from napari_hdn.core.devices import Device
 from napari_hdn.core.errors import ModelFolderError
 from napari_hdn.core.events import Notice, Stop
-from napari_hdn.core.hdn import HDN, TrainingSummary, describe_data
+from napari_hdn.core.hdn import HDN, TrainingSummary
 from napari_hdn.core.model.ladder import Ladder
 from napari_hdn.core.noise.base import (
     NoiseModel,
@@ -41,12 +41,15 @@ from napari_hdn.core.optimisation import (
 )
 from napari_hdn.core.patches import Patches, Split, split_regions
 from napari_hdn.core.progress import Budget, History
+from napari_hdn.core.refinement import NoiseWatch
+from napari_hdn.core.residuals import ResidualCheck, check_residuals
 from napari_hdn.core.statistics import ImageStatistics, measure_images
 
 VALIDATION_PATCHES = 16
 BATCH_NORM_BATCHES = 24
 STABILISED_PLANES = 64
 STABILISED_PX = 1024  # of each, in the middle
+RESIDUAL_BATCHES = 6
 ELSEWHERE = 2**40  # step numbers for batches that are not training steps
 
 
@@ -67,6 +70,8 @@ class Run:
     step: int = 0
     guard: StepGuard = field(default_factory=StepGuard)
     history: History = field(default_factory=History)
+    watch: NoiseWatch = field(default_factory=NoiseWatch)
+    residuals: ResidualCheck | None = None
 
     def __post_init__(self) -> None:
         config, at = self.config, self.device.torch
@@ -82,6 +87,7 @@ class Run:
             self.averaged.network, self.noise_model, self.normalisation, config.free_bits_per_pixel
         )
         self.budget = Budget(config.minutes, config.steps)
+        self.at_least_kl: tuple[int, dict[str, Tensor]] | None = None  # averaged weights
         self.validation: tuple[Tensor, Tensor] | None = None
         if self.split.validation:
             held_out = Patches(self.split.validation, config, at)
@@ -91,6 +97,56 @@ class Run:
     def averaged_network(self) -> Ladder:
         """The network with averaged weights, in evaluation mode."""
         return self.averaged.network
+
+    @property
+    def planes(self) -> int:
+        """How many planes there are, to train on and held out."""
+        return 1 + max(r.plane for r in self.split.training + self.split.validation)
+
+    def change_noise_model(self, noise_model: NoiseModel) -> None:
+        """Go on with another noise model, in the same units of the network."""
+        self.noise_model = noise_model.to(self.device.torch)
+        self.objective.noise_model = self.noise_model
+        self.averaged_objective.noise_model = self.noise_model
+
+    def posterior_pairs(
+        self, batches: Sequence[tuple[Tensor, Tensor]], device: Device
+    ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Counts, a posterior sample of the signal and the noise model's variance there.
+
+        Parameters
+        ----------
+        batches : sequence of (counts, image)
+            As `Patches.batch` gives them.
+
+        Returns
+        -------
+        counts, signal, variance : ndarray
+            (B, Y, X) each, in counts and counts squared.
+        """
+        rng = torch.Generator(device=device.torch).manual_seed(self.config.seed)
+        found = []
+        for counts, image in batches:
+            with torch.no_grad(), self.autocast(device):
+                signal = self.averaged_objective.posterior_sample(counts, image, rng)
+            with torch.no_grad():
+                variance = self.noise_model.variance(signal, image)
+            found.append([v[:, 0].float().cpu().numpy() for v in (counts, signal, variance)])
+        columns = [np.concatenate(v) for v in zip(*found, strict=True)]
+        return columns[0], columns[1], columns[2]
+
+    def check_residuals(self, device: Device) -> ResidualCheck | None:
+        """How well the noise model holds, on what is held out, else on the training images."""
+        patches = self.patches
+        if self.split.validation:
+            patches = Patches(self.split.validation, self.config, self.device.torch)
+        batches = [patches.batch(ELSEWHERE - 1 - k, size=8) for k in range(RESIDUAL_BATCHES)]
+        counts, signal, variance = self.posterior_pairs(batches, device)
+        usable = None
+        if (clipping := self.noise_model.clipping) is not None:
+            usable = (counts > clipping.below) & (counts < clipping.above)
+        self.residuals = check_residuals(counts, signal, variance, usable)
+        return self.residuals
 
     def autocast(self, device: Device) -> AbstractContextManager[Any]:
         """Computing as precisely as the config says."""
@@ -132,6 +188,7 @@ class Run:
             data_low=self.statistics.low,
             data_high=self.statistics.high,
             history=tuple(self.history.records),
+            residuals=self.residuals,
         )
         noise_model = noise_model_from_json(noise_model_to_json(self.noise_model))
         return HDN(self.config, network.eval(), noise_model, self.normalisation, summary, folder)
@@ -144,6 +201,7 @@ class Run:
             "origin": budget.origin,
             "origin_step": budget.origin_step,
             "guard": self.guard.state(),
+            "watch": self.watch.state(),
             "network": self.network.state_dict(),
             "averaged": self.averaged.network.state_dict(),
             "noise_model": self.noise_model.state_dict(),
@@ -271,6 +329,7 @@ def prepare_resumed(
             run.noise_model.load_state_dict(state["noise_model"])
         run.optimizer.load_state_dict(state["optimizer"])
         run.guard.load(state["guard"])
+        run.watch.load(state["watch"])
         run.batch_norm.remember()
         run.step = int(state["step"])
         seconds, origin = float(state["seconds"]), float(state["origin"])

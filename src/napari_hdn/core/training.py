@@ -15,7 +15,7 @@ from pathlib import Path
 import torch
 from lightning_fabric import Fabric
 
-from napari_hdn.core import checkpoint
+from napari_hdn.core import checkpoint, watching
 from napari_hdn.core.axes import ImageStack
 from napari_hdn.core.config import TrainingConfig
 from napari_hdn.core.devices import Device, choose
@@ -31,6 +31,7 @@ from napari_hdn.core.events import (
     Preview,
     PreviewRequest,
     RateLimit,
+    ResidualsChecked,
     Saved,
     Stop,
     TrainingEvent,
@@ -43,6 +44,7 @@ from napari_hdn.core.hdn import HDN
 from napari_hdn.core.memory import kept_memory
 from napari_hdn.core.optimisation import together
 from napari_hdn.core.progress import Budget, History, LossMeter
+from napari_hdn.core.refinement import WATCH_EVERY
 from napari_hdn.core.restoration import preview_plane
 from napari_hdn.core.run import Run, prepare, prepare_resumed
 
@@ -175,7 +177,7 @@ class _Trainer:
             first_step=run.step,
             folder=self.folder,
         )
-        while not budget.used_up(run.step) and not self.stop.requested:
+        while not (budget.used_up(run.step) or self.stop.requested or run.watch.copies_noise):
             rate = budget.learning_rate(config, run.step, run.guard.rate_scale)
             for group in optimizer.param_groups:
                 group["lr"] = rate
@@ -212,6 +214,8 @@ class _Trainer:
             run.step += 1
             if may_speak.ready() and meter.count:
                 yield history.keep(meter.event(run.step, budget, rate))
+            if run.step % WATCH_EVERY == 0:
+                yield from watching.look(run, self.device, _step_seed(config.seed, 0))
             if may_validate.ready():
                 yield from self._validate(rng, history)
                 may_validate.rest()
@@ -222,11 +226,16 @@ class _Trainer:
                 yield from self._save(budget, stopped=True, final=False)
         if meter.count:
             yield history.keep(meter.event(run.step, budget, 0.0))
+        if run.watch.copies_noise:
+            yield watching.back_to_the_least(run)
         run.finish_weights()
         yield from self._validate(rng, history)
+        if (check := run.check_residuals(self.device)) is not None:
+            yield ResidualsChecked(run.step, check)
+            yield Notice(check.in_words(), "info" if check.verdict == "good" else "warning")
         if self.preview is not None:
             yield from self._preview()
-        stopped = not budget.used_up(run.step)
+        stopped = not (budget.used_up(run.step) or run.watch.copies_noise)
         yield from self._save(budget, stopped=stopped)
         model = self._model(budget, stopped)
         yield TrainingFinished(model, run.step, stopped, model.folder)
@@ -251,9 +260,6 @@ class _Trainer:
             tuple(losses.kl.tolist()),
         )
         yield history.keep(event)
-        remark = history.bottom_level_remark()
-        if remark:
-            yield Notice(remark, "warning")
 
     def _preview(self) -> Iterator[TrainingEvent]:
         assert self.preview is not None

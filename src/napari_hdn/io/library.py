@@ -11,6 +11,7 @@ from platformdirs import user_data_path
 from napari_hdn.core.errors import ConfigurationError, ModelFolderError, OutputError
 
 FOLDER_VARIABLE = "NAPARI_HDN_MODELS"
+NOISE_MODELS = "noise models"  # the folder beside the models
 # what Windows refuses in a name, so that a model can be carried there
 _FORBIDDEN = re.compile(r'[<>:"/\\|?*\x00-\x1f]')
 
@@ -31,7 +32,9 @@ def list_models() -> list[Path]:
         raise ModelFolderError(
             f"The models in {models_folder()} cannot be listed: {error}."
         ) from error
-    return sorted((c.parent for c in configs), key=_written, reverse=True)
+    # a noise model may be called "config", too
+    folders = (c.parent for c in configs if c.parent.name != NOISE_MODELS)
+    return sorted(folders, key=_written, reverse=True)
 
 
 def free_model_folder(name: str) -> Path:
@@ -42,7 +45,7 @@ def free_model_folder(name: str) -> Path:
     ConfigurationError
         If nothing of the name can be used as a folder's name.
     """
-    folder = models_folder() / _folder_name(name)
+    folder = models_folder() / usable_name(name)
     number = 2
     free = folder
     while free.exists():
@@ -98,7 +101,7 @@ def rename_model(folder: Path, new_name: str) -> Path:
     """
     if not folder.is_dir():
         raise ModelFolderError(f"There is no model folder {folder}; it may have been moved.")
-    target = folder.with_name(_folder_name(new_name))
+    target = folder.with_name(usable_name(new_name))
     if target == folder:
         return folder
     # on a file system that ignores case, "Cells" is the folder "cells" itself
@@ -110,7 +113,14 @@ def rename_model(folder: Path, new_name: str) -> Path:
         raise OutputError(f"{folder.name!r} could not be renamed: {error}.") from error
 
 
-def _folder_name(name: str) -> str:
+def usable_name(name: str) -> str:
+    """A user's name as a file or folder can have it on any system.
+
+    Raises
+    ------
+    ConfigurationError
+        If nothing is left of it.
+    """
     usable = _FORBIDDEN.sub("_", name).strip(" ._")
     if not usable:
         raise ConfigurationError(f"{name!r} cannot be the name of a model; use letters or digits.")

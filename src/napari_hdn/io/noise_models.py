@@ -9,18 +9,28 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from napari_hdn.core.errors import NoiseModelError, OutputError
-from napari_hdn.io.library import models_folder
+from napari_hdn.io.library import NOISE_MODELS, models_folder, usable_name
+from napari_hdn.io.naming import free_path
 
 if TYPE_CHECKING:
     from napari_hdn.core.noise.base import NoiseModel
     from napari_hdn.core.noise.calibration import Calibration
 
-_FOLDER = "noise models"
-
 
 def noise_models_folder() -> Path:
     """Where noise models are saved: beside the trained models."""
-    return models_folder() / _FOLDER
+    return models_folder() / NOISE_MODELS
+
+
+def free_noise_model_path(name: str) -> Path:
+    """A file in `noise_models_folder` that does not exist yet, ``name.json`` or ``name-2.json``, ...
+
+    Raises
+    ------
+    ConfigurationError
+        If nothing of the name can be used as a file's name.
+    """
+    return free_path(noise_models_folder() / f"{usable_name(name)}.json")
 
 
 def list_noise_models() -> list[Path]:

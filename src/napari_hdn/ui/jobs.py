@@ -22,6 +22,7 @@ from superqt.utils import create_worker
 
 from napari_hdn.api import HDNError, Notice, Stop
 from napari_hdn.core.errors import StoppedEarly
+from napari_hdn.ui.deletion import on_deleted
 from napari_hdn.ui.failures import in_words
 
 _folders: dict[Path, Job] = {}  # the model folders that jobs write to, whatever their viewer
@@ -231,7 +232,7 @@ def look_up(
     """
     gone = threading.Event()
     if owner is not None:
-        owner.destroyed.connect(lambda: gone.set())
+        on_deleted(owner, gone.set)
 
     def on_errored(error: Exception) -> None:
         text = in_words(error)

@@ -1,4 +1,4 @@
-"""What one viewer has in hand: the current model, the running job, what the last jobs told.
+"""What one viewer has in hand: noise model, network, the running job, what the last jobs told.
 
 Docks are views of it. They may be closed and opened again, or be there twice; the session stays
 as long as its viewer.
@@ -17,12 +17,14 @@ from psygnal import Signal
 
 from napari_hdn import api
 from napari_hdn.ui import jobs
+from napari_hdn.ui.calibration import Calibrated
 from napari_hdn.ui.jobs import BusyError, Job
 
 if TYPE_CHECKING:
     from napari.layers import Layer
 
     from napari_hdn.api import HDN
+    from napari_hdn.core.noise.calibration import Calibration
 
 _sessions: weakref.WeakKeyDictionary[Any, Session] = weakref.WeakKeyDictionary()
 
@@ -51,6 +53,7 @@ class Session:
     job_updated = Signal(object)  # a job told something: the Job
     model_changed = Signal()  # another current model, or something new is known of it
     models_changed = Signal()  # the models on disk: new, or renamed
+    calibration_changed = Signal()  # another calibration in hand, or another file of it
 
     def __init__(self, viewer: Any) -> None:
         self._viewer = weakref.ref(viewer)
@@ -60,6 +63,9 @@ class Session:
         self.model_folder: Path | None = None
         self.model_error: str | None = None
         self.unsaved: HDN | None = None  # a trained model that could not be saved yet
+        self.calibration: Calibration | None = None  # the last one made
+        self.calibration_path: Path | None = None
+        self.accepted_noise_models: set[Path] = set()  # with failed checks that the user knows of
         self._axes: weakref.WeakKeyDictionary[Layer, str] = weakref.WeakKeyDictionary()
         self._folder_axes: dict[Path, str] = {}
 
@@ -123,6 +129,8 @@ class Session:
                         self.unsaved = model
                     self.set_model(folder, model)
                     self.models_changed.emit()
+                case Calibrated(calibration=calibration, path=path):
+                    self.set_calibration(calibration, path)
                 case jobs.Failed(text=text):
                     self.report(text)
             self.job_updated.emit(job)
@@ -203,6 +211,29 @@ class Session:
         folder = api.rename_model(self.model_folder, name)
         self.models_changed.emit()
         self.choose_model(folder)
+
+    # noise models
+
+    def set_calibration(self, calibration: Calibration, path: Path | None) -> None:
+        """Take a calibration in hand, with the file that holds it."""
+        self.calibration, self.calibration_path = calibration, path
+        self.calibration_changed.emit()
+
+    def save_calibration(self, path: Path) -> None:
+        """Write the calibration in hand to a file of the user's choice.
+
+        Raises
+        ------
+        HDNError
+            If there is none, the file exists, cannot be written, or cannot hold such a model.
+        """
+        if self.calibration is None:
+            raise api.HDNError("There is no noise model to save yet; calibrate one.")
+        written = api.save_calibration(self.calibration, path)
+        if self.calibration_path is None and written.suffix == ".json":
+            self.set_calibration(self.calibration, written)
+        else:
+            self.models_changed.emit()  # perhaps in the folder of noise models
 
     # what the user said of images
 

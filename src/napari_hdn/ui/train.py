@@ -21,6 +21,7 @@ from napari_hdn.ui.parts.models import ModelChoice
 from napari_hdn.ui.parts.noise import NoiseChoice
 from napari_hdn.ui.parts.notices import Notices
 from napari_hdn.ui.parts.progress import Progress
+from napari_hdn.ui.parts.residual_view import ResidualView
 from napari_hdn.ui.parts.source import ImageSource
 from napari_hdn.ui.session import session_of
 from napari_hdn.ui.training import TrainingJob
@@ -43,7 +44,7 @@ class TrainDock(DockBody):
         super().__init__()
         self._session = session_of(napari_viewer)
         self.source = ImageSource(self._session)
-        self.noise = NoiseChoice()
+        self.noise = NoiseChoice(self._session)
         self.preset = Choice([(name.capitalize(), name) for name in api.PRESETS])
         self.duration = QDoubleSpinBox()
         self.unit = Choice([("minutes", "minutes"), ("steps", "steps")])
@@ -56,6 +57,7 @@ class TrainDock(DockBody):
         self.name.setToolTip(f"The model is saved by itself in {api.models_folder()}")
         self.models = ModelChoice(self._session, "Continue")
         self.plot = LossPlot()
+        self.residuals = ResidualView()
         self.notices = Notices()
         self.train = QPushButton("Train")
         self.stop = QPushButton("Stop")
@@ -89,6 +91,7 @@ class TrainDock(DockBody):
         self.body.addLayout(saving)
         self.body.addWidget(self.models)
         self.body.addWidget(self.plot)
+        self.body.addWidget(self.residuals)
         self.body.addWidget(self.notices)
         self.body.addStretch(1)
         self.footer.addWidget(row(self.train, self.stop, self.resume))
@@ -177,6 +180,9 @@ class TrainDock(DockBody):
             session.check_free()
             source = self.source.snapshot()
             config = self.config()
+            if not resume and not self.noise.agreed():
+                self.progress.line.say("Not begun: the noise model is yet to be made right.")
+                return
             folder = self._folder_to_continue() if resume else None
             with ExitStack() as if_refused:
                 if folder is None:
@@ -221,5 +227,6 @@ class TrainDock(DockBody):
         self.progress.show_job(job)
         self.plot.setVisible(isinstance(job, TrainingJob))
         self.notices.show_job(job)
+        self.residuals.show_check(job.residuals if isinstance(job, TrainingJob) else None)
         if isinstance(job, TrainingJob):
             self.plot.show_history(job.training_loss, job.validation_loss, now=not job.running)

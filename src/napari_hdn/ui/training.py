@@ -17,6 +17,7 @@ from napari_hdn.api import (
     Notice,
     Preview,
     PreviewRequest,
+    ResidualsChecked,
     Saved,
     TrainingConfig,
     TrainingFinished,
@@ -32,6 +33,7 @@ from napari_hdn.ui.sources import LayerSource, Source
 
 if TYPE_CHECKING:
     from napari_hdn.core.hdn import LossRecord, TrainingSummary
+    from napari_hdn.core.residuals import ResidualCheck
 
 
 @dataclass(frozen=True)
@@ -134,6 +136,7 @@ class TrainingJob(Job):
         self.validation_loss = LossHistory()
         self.step = 0
         self.last_step: TrainingStep | None = None
+        self.residuals: ResidualCheck | None = None
         self.began = datetime.now().isoformat(timespec="seconds")
         self._viewer = weakref.ref(viewer)
         self._stack: ImageStack | None = None
@@ -233,6 +236,8 @@ class TrainingJob(Job):
             case Preview(image=image, tag=Region() as region):
                 if self._preview is not None and self._stack is not None:
                     self._preview.show(self._stack, region, image)
+            case ResidualsChecked(check=check):
+                self.residuals = check
             case Saved(step=step):
                 self.step = step
             case TrainingFinished(step=step, stopped=stopped, folder=folder):

@@ -4,14 +4,16 @@ import numpy as np
 import pytest
 import torch
 
-from napari_hdn.core.axes import ImageStack
+from napari_hdn.core.axes import ImageStack, describe_data
 from napari_hdn.core.config import NoiseConfig
 from napari_hdn.core.errors import ImageError, NoiseModelError, StoppedEarly
 from napari_hdn.core.events import Stop
 from napari_hdn.core.noise.base import noise_model_to_json
 from napari_hdn.core.noise.choose import curve_of_plane, estimate, make_noise_model
 from napari_hdn.core.noise.gaussian import Gaussian
+from napari_hdn.core.noise.gmm import fit_gmm
 from napari_hdn.core.noise.poisson_gaussian import PoissonGaussian
+from napari_hdn.core.noise.refined import Refined
 from simulated import counts, scene, true_variance
 
 
@@ -117,3 +119,58 @@ def test_stop_is_heard_while_the_noise_is_measured():
     rng = np.random.default_rng(9)
     with pytest.raises(StoppedEarly):
         estimate([stack(counts(rng, scene(rng)))], stop=stop)
+
+
+def as_file(model, tmp_path):
+    path = tmp_path / "noise_model.json"
+    path.write_text(json.dumps(noise_model_to_json(model)))
+    return NoiseConfig(source="file", path=path)
+
+
+def test_curves_per_image_are_kept_for_the_images_that_they_were_measured_on(tmp_path):
+    rng = np.random.default_rng(8)
+    images = stack(np.concatenate([k * counts(rng, scene(rng)) for k in (1.0, 2.0)]))
+    calibrated = PoissonGaussian([2.02, 4.04], [-191.0, -764.0], [1.0, 1.0])
+    calibrated.calibration = {"data": list(describe_data([images]))}
+    model, remarks = make_noise_model([images], as_file(calibrated, tmp_path))
+    np.testing.assert_allclose(model.gain.numpy(), [2.02, 4.04])
+    assert remarks == []
+    other = ImageStack(images.array[::-1], "TYX", "others")
+    again, remarks = make_noise_model([other], as_file(calibrated, tmp_path))
+    np.testing.assert_allclose(again.gain.numpy(), [4, 2], rtol=0.25)
+    assert any("curves of their own" in r for r in remarks)
+
+
+def test_images_beyond_a_models_range_are_told(tmp_path):
+    rng = np.random.default_rng(9)
+    photons = scene(rng)
+    signal = 2 * photons.ravel() + 100
+    noisy = counts(rng, photons)[0].ravel()
+    model = fit_gmm(noisy, signal, components=1, coefficients=2, floor=4.0)
+    _, remarks = make_noise_model([stack(counts(rng, photons))], as_file(model, tmp_path))
+    assert remarks == []
+    _, remarks = make_noise_model([stack(counts(rng, 3 * photons))], as_file(model, tmp_path))
+    (remark,) = remarks
+    assert f"{model.signal_range[1]:.4g} counts" in remark and "% of the pixels" in remark
+
+
+def test_a_refined_model_is_used_for_other_images_as_far_as_it_holds(tmp_path):
+    rng = np.random.default_rng(10)
+    images = stack(np.concatenate([counts(rng, scene(rng)) for _ in range(2)]))
+    one = Refined(PoissonGaussian([2.0], [-191.0], [1.0]), [1.3])
+    kept, _ = make_noise_model([images], as_file(one, tmp_path))
+    assert isinstance(kept, Refined)
+    each = Refined(PoissonGaussian([2.0], [-191.0], [1.0]), [1.3, 0.8, 1.0])
+    plain, _ = make_noise_model([images], as_file(each, tmp_path))
+    assert isinstance(plain, PoissonGaussian), "scales of other images mean nothing here"
+    began = Refined(PoissonGaussian([9.0], [0.0], [1.0]), [1.0], units=one.inner)
+    assert float(curve_of_plane(began, images.plane((0,))).gain) == 2.0
+
+
+def test_saturation_is_known_to_the_likelihood():
+    rng = np.random.default_rng(11)
+    images = np.minimum(np.concatenate([counts(rng, scene(rng)) for _ in range(2)]).round(), 260)
+    model, _ = estimate([stack(images)])
+    assert model.clipping.high == 260 and model.clipping.step == 1
+    untouched, _ = estimate([stack(np.concatenate([counts(rng, scene(rng)) for _ in range(2)]))])
+    assert untouched.clipping is None

@@ -2,10 +2,9 @@ import numpy as np
 import pytest
 from scipy.ndimage import gaussian_filter, shift, uniform_filter1d
 
+from napari_hdn.core.noise.curves import fit_line, pool
 from napari_hdn.core.noise.estimation import (
-    fit_line,
     is_static_pair,
-    pool,
     quantisation_step,
     repeats_curve,
     single_image_curve,

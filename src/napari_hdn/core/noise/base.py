@@ -18,6 +18,9 @@ from napari_hdn.core.normalisation import NoiseCurve
 
 NOISE_SCHEMA_VERSION = 1
 
+_FAR = 1e4  # standard deviations from where on log-densities are straight
+_NEAR = 20.0  # standard deviations up to which torch's log_ndtr is exact
+
 
 @dataclass(frozen=True)
 class Clipping:
@@ -101,7 +104,7 @@ class NoiseModel(nn.Module, ABC):
 
     @abstractmethod
     def log_tails(
-        self, edge: float, signal: Tensor, image: Tensor | None = None
+        self, edge: float | Tensor, signal: Tensor, image: Tensor | None = None
     ) -> tuple[Tensor, Tensor]:
         """Log of the probability of counts below ``edge`` and of counts above it; finite."""
 
@@ -191,9 +194,16 @@ class NoiseModel(nn.Module, ABC):
 
 def _kinds() -> dict[str, type[NoiseModel]]:
     from napari_hdn.core.noise.gaussian import Gaussian, LearnedGaussian
+    from napari_hdn.core.noise.gmm import GaussianMixture
+    from napari_hdn.core.noise.histogram import Histogram
     from napari_hdn.core.noise.poisson_gaussian import PoissonGaussian
+    from napari_hdn.core.noise.refined import Refined
 
-    return {m.kind: m for m in (Gaussian, LearnedGaussian, PoissonGaussian)}
+    kinds: tuple[type[NoiseModel], ...] = (
+        *(Gaussian, LearnedGaussian, PoissonGaussian),
+        *(GaussianMixture, Histogram, Refined),
+    )
+    return {m.kind: m for m in kinds}
 
 
 def noise_model_from_json(data: dict[str, Any]) -> NoiseModel:
@@ -260,5 +270,19 @@ def load_noise_model(path: Path) -> NoiseModel:
 
 
 def gaussian_log_likelihood(residual: Tensor, variance: Tensor) -> Tensor:
-    """Log N(residual; 0, variance)."""
-    return -0.5 * (residual**2 / variance + torch.log(2 * torch.pi * variance))
+    """Log N(residual; 0, variance); beyond 10,000 sigma its tangent, whose gradient stays finite."""
+    z = residual / torch.sqrt(variance)
+    near = z.clamp(-_FAR, _FAR)
+    return near * (0.5 * near - z) - 0.5 * torch.log(2 * torch.pi * variance)
+
+
+def log_normal_cdf(z: Tensor) -> Tensor:
+    """Log of the standard normal distribution function, with a gradient that is right for any z.
+
+    torch's own `torch.special.log_ndtr` (tried, 2.13) has float32 gradients that are 2 % off at
+    z = -360, and infinite, 0 or NaN below -46,000; hence an asymptotic series, and its tangent
+    beyond 10,000.
+    """
+    far = z.clamp(-_FAR, -_NEAR)
+    series = far * (0.5 * far - z) - torch.log(-far) - 0.5 * math.log(2 * math.pi) - far**-2
+    return torch.where(z < -_NEAR, series, torch.special.log_ndtr(z.clamp(min=-_NEAR)))

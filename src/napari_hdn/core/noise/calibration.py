@@ -7,11 +7,11 @@ from typing import Any, Literal, Self
 
 import numpy as np
 
-from napari_hdn.core.artefacts import Structure
 from napari_hdn.core.config import CalibrationConfig
 from napari_hdn.core.errors import NoiseModelError
 from napari_hdn.core.noise.base import NoiseModel
-from napari_hdn.core.noise.estimation import MeasuredCurve
+from napari_hdn.core.noise.curves import MeasuredCurve
+from napari_hdn.core.structure import Structure
 
 Verdict = Literal["good", "doubtful", "bad"]
 
@@ -91,7 +91,7 @@ class Calibration:
     def verdict(self) -> Verdict:
         """The worst of the checks."""
         verdicts = {check.verdict for check in self.checks}
-        return next((v for v in ("bad", "doubtful") if v in verdicts), "good")  # type: ignore[return-value]
+        return next((v for v in ("bad", "doubtful") if v in verdicts), "good")
 
     @property
     def bad(self) -> tuple[Check, ...]:

@@ -1,47 +1,27 @@
-"""Noise curves from images alone: variance = gain * s + offset, from repeats or single images.
-
-A *curve* here is what was measured in bins of the signal; a *line* is the fit to it. All in counts.
-"""
+"""Noise curves from images alone: single ones, frames of a series, repeats of a field."""
 
 from __future__ import annotations
 
 import itertools
-from dataclasses import dataclass
+from collections.abc import Sequence
 
 import numpy as np
 from scipy.ndimage import gaussian_filter, uniform_filter
 
-BINS = 24
-MIN_PER_BIN = 60
-MAD_TO_SIGMA = 1.4826
-KEPT = 0.995  # share of the differences that moments are taken of, without the edges of structures
-KEPT_VARIANCE = 0.956  # of a normal distribution, within its central 99.5 %
+from napari_hdn.core.noise.base import Clipping
+from napari_hdn.core.noise.curves import (
+    BINS,
+    MIN_PER_BIN,
+    MeasuredCurve,
+    bin_variance,
+    curve_of_rows,
+    merged,
+)
+
 PILE_UP = 5.0  # times more pixels at the lowest grey level than one step above: black-clipped
+SATURATED_PILE_UP = 3.0  # the same at the highest, where the neighbours are few
+CENSORED = 1e-4  # share of pixels cut off from which on the likelihood is censored
 MOTION = 1.2  # variance of frames against that of their fine grain: the scene moves
-
-
-@dataclass(frozen=True)
-class MeasuredCurve:
-    """Noise variance measured in bins of the signal."""
-
-    signal: np.ndarray  # (bins,) counts
-    variance: np.ndarray  # (bins,) counts squared
-    number: np.ndarray  # (bins,) independent values in each bin
-    rounding: np.ndarray  # (bins,) of the variance, what rounding to grey levels may have added
-
-
-@dataclass(frozen=True)
-class NoiseLine:
-    """variance = gain * s + offset, at least ``floor``; ``error`` is the gain's standard error."""
-
-    gain: float
-    offset: float
-    floor: float
-    gain_error: float
-
-    def variance(self, signal: np.ndarray | float) -> np.ndarray:
-        """Variance in counts² at a signal."""
-        return np.maximum(self.gain * np.asarray(signal) + self.offset, self.floor)
 
 
 def quantisation_step(plane: np.ndarray) -> float:
@@ -52,104 +32,7 @@ def quantisation_step(plane: np.ndarray) -> float:
     return float(np.diff(values).min()) if len(values) < 4096 else 0.0
 
 
-def bin_variance(
-    signal: np.ndarray,
-    difference: np.ndarray,
-    step: float,
-    *,
-    flatness: np.ndarray | None = None,
-    independent: float = 1.0,
-) -> MeasuredCurve:
-    """Variance of noise differences in quantile bins of the signal.
-
-    Parameters
-    ----------
-    signal : ndarray
-        (n,) local mean in counts.
-    difference : ndarray
-        (n,) values with mean 0 and the noise's variance.
-    step : float
-        Grey-level step in counts. Where it is coarse against the noise, moments replace the median
-        of absolute deviations, which would jump between steps.
-    flatness : ndarray, optional
-        (n,) small where the image is flat; only the flatter half of each bin is used.
-    independent : float
-        Fraction of the values that are independent of each other.
-    """
-    needed = MIN_PER_BIN * (1 if flatness is None else 2)
-    bins = max(1, min(BINS, len(signal) // needed))
-    order = np.argsort(signal, kind="stable")
-    edges = np.linspace(0, len(order), bins + 1).astype(int)
-    rows = []
-    for start, stop in itertools.pairwise(edges):
-        members = order[start:stop]
-        if flatness is not None and len(members) > 1:
-            half = np.argpartition(flatness[members], len(members) // 2)[: len(members) // 2]
-            members = members[half]
-        if len(members) < MIN_PER_BIN:
-            continue
-        d = difference[members]
-        sigma = MAD_TO_SIGMA * float(np.median(np.abs(d)))
-        variance, rounding = sigma**2, 0.0
-        if step > 0.5 * sigma:
-            limit = np.quantile(np.abs(d), KEPT)
-            variance = float(np.mean(d[np.abs(d) <= limit] ** 2)) / KEPT_VARIANCE
-            rounding = step**2 / 12
-        rows.append(
-            (float(np.mean(signal[members])), variance, independent * len(members), rounding)
-        )
-    return _curve(rows)
-
-
-def _curve(rows: list[tuple[float, float, float, float]]) -> MeasuredCurve:
-    table = np.array(rows, dtype=np.float64).reshape(-1, 4)
-    return MeasuredCurve(*table.T)
-
-
-def fit_line(curve: MeasuredCurve, step: float) -> NoiseLine | None:
-    """Weighted fit of variance = gain * s + offset; None where there are too few bins.
-
-    The weights n / variance^2 follow from the error of a variance, iterated with the fit's own
-    variances. A negative gain is replaced by the constant that fits best. What rounding to grey
-    levels added (step^2 / 12) is taken off, but not where grey levels are photons: a variance that
-    is the signal itself, in steps, was not rounded.
-    """
-    if len(curve.signal) < 3 or not curve.variance.max() > 0:
-        return None
-    line = _fit(curve, curve.variance, step)
-    if line is None or not curve.rounding.any() or _counts_photons(line, step):
-        return line
-    least = np.maximum(curve.rounding, 1e-12)
-    return _fit(curve, np.maximum(curve.variance - curve.rounding, least), step)
-
-
-def _counts_photons(line: NoiseLine, step: float) -> bool:
-    return step > 0 and abs(line.gain / step - 1) < 0.25 and abs(line.offset) < 0.25 * step**2
-
-
-def _fit(curve: MeasuredCurve, v: np.ndarray, step: float) -> NoiseLine | None:
-    s, n = curve.signal, curve.number
-    floor = max(0.5 * float(np.min(v[v > 0])), step**2 / 12, 1e-8 * float(np.max(v)))
-    fitted = np.maximum(v, floor)
-    gain = offset = 0.0
-    error = np.inf
-    for _ in range(8):
-        weights = n / (2 * fitted**2)  # 1 / variance of a variance estimate
-        design = np.stack([s, np.ones_like(s)], axis=1)
-        normal = design.T @ (weights[:, None] * design)
-        if not np.isfinite(normal).all() or np.linalg.cond(normal) > 1e18:
-            return None
-        gain, offset = np.linalg.solve(normal, design.T @ (weights * v))
-        residual = (v - gain * s - offset) * np.sqrt(weights)
-        spread = max(1.0, float(residual @ residual) / max(1, len(s) - 2))
-        error = float(np.sqrt(np.linalg.inv(normal)[0, 0] * spread))
-        fitted = np.maximum(gain * s + offset, floor)
-    if gain < 0:
-        gain, offset = 0.0, float(np.average(v, weights=n))
-    return NoiseLine(float(gain), float(offset), floor, error)
-
-
-def _differences(plane: np.ndarray, kind: str) -> np.ndarray:
+def differences(plane: np.ndarray, kind: str) -> np.ndarray:
     """Noise with unit gain at every inner pixel, and little of a smooth signal.
 
     ``diagonal``: [1 -2 1] x [1 -2 1] / 6; ``y`` and ``x``: fourth differences / sqrt(70) along one
@@ -171,28 +54,67 @@ def single_image_curve(plane: np.ndarray, kind: str = "diagonal") -> MeasuredCur
     smooth = gaussian_filter(plane, 2.0)
     grad_y, grad_x = np.gradient(smooth)
     flatness = uniform_filter(np.hypot(grad_y, grad_x), 5)
-    d = _differences(plane, kind)
+    d = differences(plane, kind)
     inner = np.isfinite(d)
     # clipped pixels have lost their noise; keep pixels whose surroundings are free of them
-    inner &= uniform_filter(_clipped(plane, step).astype(np.float32), 5) < 0.02
+    inner &= uniform_filter(clipped(plane, step).astype(np.float32), 5) < 0.02
     if inner.sum() < 2 * BINS * MIN_PER_BIN:
         inner = np.isfinite(d)
     return bin_variance(smooth[inner], d[inner], step, flatness=flatness[inner], independent=0.3)
 
 
-def _clipped(plane: np.ndarray, step: float) -> np.ndarray:
+def clipped(plane: np.ndarray, step: float) -> np.ndarray:
     """Pixels at the ends of the range, where pixels pile up there.
 
     The lowest level of photon counts is no clipping: one photon is not much rarer than none.
     """
-    if step == 0:
-        return np.zeros(plane.shape, bool)
+    low, high = _piles(plane, step)
+    at_end = np.zeros(plane.shape, bool)
+    if low is not None:
+        at_end |= plane <= low
+    if high is not None:
+        at_end |= plane >= high
+    return at_end
+
+
+def _piles(plane: np.ndarray, step: float) -> tuple[float | None, float | None]:
+    """The grey levels at the ends of the range at which pixels pile up, or None."""
     low, high = float(plane.min()), float(plane.max())
-    at_low = plane <= low
-    next_to_low = np.count_nonzero((plane > low) & (plane <= low + 1.5 * step))
-    if np.count_nonzero(at_low) < PILE_UP * next_to_low:
-        at_low[:] = False
-    return at_low | (plane >= high)
+    if low == high:
+        return None, None
+    width = 1.5 * step if step > 0 else 0.01 * (high - low)
+    at_low, at_high = np.count_nonzero(plane <= low), np.count_nonzero(plane >= high)
+    next_to_low = np.count_nonzero((plane > low) & (plane <= low + width))
+    next_to_high = np.count_nonzero((plane < high) & (plane >= high - width))
+    # floats rarely meet: a hundred of the same value at an end of the range were put there
+    least = 2 if step > 0 else 100
+    is_low = at_low >= max(least, PILE_UP * next_to_low)
+    is_high = at_high >= max(least, SATURATED_PILE_UP * next_to_high)
+    return low if is_low else None, high if is_high else None
+
+
+def clipping_of(planes: Sequence[np.ndarray]) -> tuple[Clipping | None, float, float]:
+    """Where counts are cut off in all of these images, and how many pixels that concerns.
+
+    Returns
+    -------
+    clipping : Clipping or None
+        Levels at which so many pixels were cut off that a likelihood has to know.
+    low, high : float
+        Share of all pixels at these levels.
+    """
+    step = min(quantisation_step(p) for p in planes)
+    piles = [_piles(p, step) for p in planes]
+    lows = [low for low, _ in piles if low is not None]
+    highs = [high for _, high in piles if high is not None]
+    least, most = min(float(p.min()) for p in planes), max(float(p.max()) for p in planes)
+    low = min(lows) if lows and min(lows) == least else None
+    high = max(highs) if highs and max(highs) == most else None
+    share_low = 0.0 if low is None else float(np.mean([np.mean(p <= low) for p in planes]))
+    share_high = 0.0 if high is None else float(np.mean([np.mean(p >= high) for p in planes]))
+    if max(share_low, share_high) < CENSORED:
+        return None, share_low, share_high
+    return Clipping(low, high, step), share_low, share_high
 
 
 def repeats_curve(frames: np.ndarray, kind: str = "diagonal") -> tuple[MeasuredCurve, bool]:
@@ -216,7 +138,7 @@ def repeats_curve(frames: np.ndarray, kind: str = "diagonal") -> tuple[MeasuredC
     d = (frames - frames.mean(axis=0)) * np.sqrt(count / (count - 1))
     whole = (d**2).mean(axis=0)
     pairs = [(b - a) / np.sqrt(2.0) for a, b in itertools.pairwise(frames)]
-    grain = np.mean([_differences(pair, kind) ** 2 for pair in pairs], axis=0)
+    grain = np.mean([differences(pair, kind) ** 2 for pair in pairs], axis=0)
     inner = np.isfinite(grain)
     step = quantisation_step(frames[0])
     order = np.argsort(signal[inner], kind="stable")
@@ -240,7 +162,7 @@ def repeats_curve(frames: np.ndarray, kind: str = "diagonal") -> tuple[MeasuredC
         )
         > MOTION
     )
-    return _curve(fine if moves else rows), moves
+    return curve_of_rows(fine if moves else rows), moves
 
 
 def is_static_pair(a: np.ndarray, b: np.ndarray, block_px: int = 8) -> bool:
@@ -264,11 +186,30 @@ def is_static_pair(a: np.ndarray, b: np.ndarray, block_px: int = 8) -> bool:
     return scene > 2 * noise and left + difference.mean() ** 2 < 0.03 * scene
 
 
-def pool(curves: list[MeasuredCurve]) -> MeasuredCurve:
-    """Measured curves of images that share one noise curve, put together."""
-    return MeasuredCurve(
-        np.concatenate([c.signal for c in curves]),
-        np.concatenate([c.variance for c in curves]),
-        np.concatenate([c.number for c in curves]),
-        np.concatenate([c.rounding for c in curves]),
-    )
+def series_curve(frames: np.ndarray, kind: str = "diagonal") -> MeasuredCurve:
+    """Noise curve of (R, Y, X) frames of a slowly changing scene.
+
+    The scene is gone from the fine grain of neighbouring frames' differences but where edges moved;
+    the flatter half of the pixels and the median of absolute deviations leave those out.
+
+    Parameters
+    ----------
+    frames : ndarray
+        (R, Y, X) counts, in the order of time.
+    kind : str
+        Which differences see the whole noise; see `single_image_curve`.
+    """
+    step = quantisation_step(frames[0])
+    curves = []
+    for a, b in itertools.pairwise(frames):
+        smooth = gaussian_filter((a + b) / 2, 2.0)
+        grad_y, grad_x = np.gradient(smooth)
+        flatness = uniform_filter(np.hypot(grad_y, grad_x), 5)
+        d = differences((b - a) / np.sqrt(2.0), kind)
+        inner = np.isfinite(d)
+        cut = clipped(a, step) | clipped(b, step)
+        inner &= uniform_filter(cut.astype(np.float32), 5) < 0.02
+        curves.append(
+            bin_variance(smooth[inner], d[inner], step, flatness=flatness[inner], independent=0.3)
+        )
+    return merged(curves)

@@ -7,10 +7,9 @@ from typing import Any, ClassVar, Self
 
 import torch
 from torch import Tensor, nn
-from torch.special import log_ndtr
 
 from napari_hdn.core.errors import NoiseModelError
-from napari_hdn.core.noise.base import NoiseModel, gaussian_log_likelihood
+from napari_hdn.core.noise.base import NoiseModel, gaussian_log_likelihood, log_normal_cdf
 
 
 class Gaussian(NoiseModel):
@@ -38,10 +37,10 @@ class Gaussian(NoiseModel):
         return gaussian_log_likelihood(counts - signal, self.sigma**2)
 
     def log_tails(
-        self, edge: float, signal: Tensor, image: Tensor | None = None
+        self, edge: float | Tensor, signal: Tensor, image: Tensor | None = None
     ) -> tuple[Tensor, Tensor]:
         z = (edge - signal) / self.sigma
-        return log_ndtr(z), log_ndtr(-z)
+        return log_normal_cdf(z), log_normal_cdf(-z)
 
     def draw(self, signal: Tensor, rng: torch.Generator, image: Tensor | None = None) -> Tensor:
         e = torch.randn(signal.shape, generator=rng, device=signal.device)

@@ -17,13 +17,13 @@ from typing import Any, ClassVar, Self
 import numpy as np
 import torch
 from torch import Tensor
-from torch.special import log_ndtr
 
 from napari_hdn.core.errors import NoiseModelError
-from napari_hdn.core.noise.base import NoiseModel, gaussian_log_likelihood
+from napari_hdn.core.noise.base import NoiseModel, gaussian_log_likelihood, log_normal_cdf
 from napari_hdn.core.normalisation import NoiseCurve
 
 _NEAR = 0.01  # relative distance of counts and rate below which the deviance is a series
+_FAINT = -2.5  # a third of the log of rate over counts from where on log-tails follow a tangent
 
 
 def shifted_poisson_log_likelihood(
@@ -43,7 +43,9 @@ def shifted_poisson_log_likelihood(
     number = (gain * counts + offset).clamp(min=0) / gain**2
     inside = (variance >= floor) & (number > 0)
     distance = torch.where(  # the first form has no cancellation where photons are many
-        inside, gain * (counts - signal) / torch.maximum(variance, floor), (number - rate) / rate
+        inside,
+        gain * (counts - signal) / torch.maximum(variance, floor),
+        (torch.minimum(number, 2 * rate) - rate) / rate,  # what is far is cut off below
     )
     near = distance.clamp(-_NEAR, _NEAR)
     series = rate * near**2 * (0.5 - near / 6 + near**2 / 12)
@@ -53,7 +55,7 @@ def shifted_poisson_log_likelihood(
 
 
 def shifted_poisson_quantile(
-    edge: float, signal: Tensor, gain: Tensor, offset: Tensor, floor: Tensor
+    edge: float | Tensor, signal: Tensor, gain: Tensor, offset: Tensor, floor: Tensor
 ) -> Tensor:
     """The z of a normal distribution below which as much lies as counts below ``edge``.
 
@@ -65,7 +67,10 @@ def shifted_poisson_quantile(
     below = (variance - floor).clamp(max=0) / floor
     log_rate = torch.log(torch.maximum(variance, floor)) + below - 2 * torch.log(gain)
     shape = (gain * edge + offset).clamp(min=0) / gain**2 + 0.5
-    ratio = torch.exp((log_rate.clamp(min=-40) - torch.log(shape)) / 3)
+    excess = (log_rate - torch.log(shape)) / 3
+    near = excess.clamp(min=_FAINT)
+    # its tangent for fewer photons, or no gradient would lead to saturated pixels from far below
+    ratio = torch.exp(near) * (1 + (excess - near))
     return 3 * torch.sqrt(shape) * (1 - ratio - 1 / (9 * shape))
 
 
@@ -147,13 +152,13 @@ class PoissonGaussian(NoiseModel):
         return torch.where(curve.flat, normal, poisson)
 
     def log_tails(
-        self, edge: float, signal: Tensor, image: Tensor | None = None
+        self, edge: float | Tensor, signal: Tensor, image: Tensor | None = None
     ) -> tuple[Tensor, Tensor]:
         curve = self._curve(image, signal.ndim)
         z = (edge - signal) / torch.sqrt(curve.variance(signal))
         u = shifted_poisson_quantile(edge, signal, curve.safe_gain, curve.offset, curve.floor)
         z = torch.where(curve.flat, z, u)
-        return log_ndtr(z), log_ndtr(-z)
+        return log_normal_cdf(z), log_normal_cdf(-z)
 
     def draw(self, signal: Tensor, rng: torch.Generator, image: Tensor | None = None) -> Tensor:
         curve = self._curve(image, signal.ndim)

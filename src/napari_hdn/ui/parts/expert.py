@@ -7,11 +7,11 @@ from dataclasses import dataclass
 from typing import Any
 
 from qtpy.QtCore import Signal
-from qtpy.QtWidgets import QCheckBox, QDoubleSpinBox, QSpinBox, QVBoxLayout, QWidget
-from superqt import QCollapsible
+from qtpy.QtWidgets import QCheckBox, QDoubleSpinBox, QSpinBox, QWidget
 
 from napari_hdn.api import TrainingConfig
 from napari_hdn.ui.parts.forms import Choice, Form, Hint
+from napari_hdn.ui.parts.section import Section
 
 
 @dataclass(frozen=True)
@@ -116,16 +116,13 @@ _ROTATION_WORD = (
 )
 
 
-class ExpertSettings(QCollapsible):
+class ExpertSettings(Section):
     """All of a preset's numbers, folded away, and what the user changed of them."""
 
     changed = Signal()
 
     def __init__(self) -> None:
-        super().__init__("Expert settings", expandedIcon="▼", collapsedIcon="▶")
-        inside = QWidget()
-        layout = QVBoxLayout(inside)
-        layout.setContentsMargins(4, 0, 0, 4)
+        super().__init__("Expert settings")
         form = Form()
         self.fields: dict[str, QWidget] = {}
         self._shown: dict[str, Any] = {}
@@ -135,12 +132,8 @@ class ExpertSettings(QCollapsible):
             form.add(field.label, widget)
             form.labelForField(widget).setToolTip(field.tip)
             _signal(widget).connect(lambda *_: self.changed.emit())
-        layout.addLayout(form)
-        layout.addWidget(Hint(_ROTATION_WORD))
-        self.setContent(inside)
-        self.layout().setContentsMargins(0, 0, 0, 0)
-        self.setDuration(0)
-        self.collapse(animate=False)
+        self.inside.addLayout(form)
+        self.inside.addWidget(Hint(_ROTATION_WORD))
 
     def show_config(self, config: TrainingConfig) -> None:
         """Show a preset's numbers."""

@@ -19,8 +19,8 @@ from qtpy.QtWidgets import (
     QWidget,
 )
 
-WARNING_COLOUR = "#e3b617"  # of napari's dark theme; readable on light grey, too
-QUIET_COLOUR = "#9aa3ad"
+from napari_hdn.ui.deletion import on_deleted
+from napari_hdn.ui.parts.theme import quiet_colour, theme_changed, warning_colour
 
 
 def watch(widget: QWidget, signal: Any, slot: Callable[..., Any]) -> None:
@@ -28,17 +28,17 @@ def watch(widget: QWidget, signal: Any, slot: Callable[..., Any]) -> None:
     signal.connect(slot)
     method = weakref.WeakMethod(slot)
 
-    def forget(*_: Any) -> None:
+    def forget() -> None:
         if (alive := method()) is not None:
             signal.disconnect(alive)
 
-    widget.destroyed.connect(forget)
+    on_deleted(widget, forget)
 
 
 class Form(QFormLayout):
     """Labels on the left, in line with those of the other forms, and fields as wide as the dock."""
 
-    _LABEL_PX = 86
+    _LABEL_PX = 92
 
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
@@ -62,17 +62,21 @@ class Hint(QLabel):
         super().__init__()
         self.setWordWrap(True)
         self.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
-        self.setSizePolicy(QSizePolicy.Policy.Preferred, QSizePolicy.Policy.Minimum)
+        self.setSizePolicy(QSizePolicy.Policy.Preferred, QSizePolicy.Policy.Preferred)
         self.warns = False
         self.say(text)
+        watch(self, theme_changed(), self._colour)
 
     def say(self, text: str, *, warning: bool = False) -> None:
         """Show a text, or nothing."""
         self.warns = warning and bool(text)
-        colour = WARNING_COLOUR if warning else QUIET_COLOUR
-        self.setStyleSheet(f"color: {colour}; font-size: 8pt;")
+        self._colour()
         self.setText(text)
         self.setVisible(bool(text))
+
+    def _colour(self) -> None:
+        colour = warning_colour() if self.warns else quiet_colour()
+        self.setStyleSheet(f"color: {colour}; font-size: 8pt;")
 
 
 class Choice(QComboBox):

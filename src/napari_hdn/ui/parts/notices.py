@@ -7,7 +7,7 @@ import html
 from qtpy.QtWidgets import QSizePolicy, QTextEdit
 
 from napari_hdn.ui.jobs import Job
-from napari_hdn.ui.parts.forms import WARNING_COLOUR
+from napari_hdn.ui.parts.theme import warning_colour
 
 
 class Notices(QTextEdit):
@@ -27,7 +27,7 @@ class Notices(QTextEdit):
         for notice in job.notices if job is not None else []:
             text = html.escape(notice.text)
             if notice.severity == "warning":
-                text = f'<span style="color:{WARNING_COLOUR}">{text}</span>'
+                text = f'<span style="color:{warning_colour()}">{text}</span>'
             lines.append(text)
         if lines != self._lines:
             self._lines = lines

@@ -70,13 +70,21 @@ class LayerChoice(Choice):
 
 
 class ImageSource(QWidget):
-    """What to learn from, with an immediate word on whether it can be used."""
+    """The images to work on, with an immediate word on whether they can be used.
+
+    Parameters
+    ----------
+    session : Session
+    purpose : str
+        What becomes of them, as it stands below their size.
+    """
 
     changed = Signal()
 
-    def __init__(self, session: Session) -> None:
+    def __init__(self, session: Session, purpose: str = "to learn from") -> None:
         super().__init__()
         self._session = session
+        self._purpose = purpose
         self.images = LayerChoice(session)
         self.folder = ImageFolder("Folder with TIFF images")
         self.axes = QLineEdit()
@@ -177,7 +185,7 @@ class ImageSource(QWidget):
                 self.hint.say("" if self.folder.path is None else "Looking into the folder ...")
             else:
                 chosen = stack.of_channel(self.channel.value())
-                self.hint.say(f"{describe(chosen)} to learn from{self._others()}")
+                self.hint.say(f"{describe(chosen)} {self._purpose}{self._others()}")
             self.form.setRowVisible(self.channel, self.channel.count() > 0)
         except HDNError as error:
             self.form.setRowVisible(self.channel, False)

@@ -1,0 +1,9 @@
+"""What several commands share: exit codes and choices of options."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+OK, USER_ERROR, INTERRUPTED = 0, 2, 130
+
+Device = Literal["auto", "cpu", "cuda", "mps"]

@@ -1,0 +1,137 @@
+"""``napari-hdn train``."""
+
+from __future__ import annotations
+
+import shlex
+import subprocess
+import sys
+from collections.abc import Sequence
+from contextlib import nullcontext
+from pathlib import Path
+from typing import Annotated, Any
+
+from cyclopts import Parameter
+
+from napari_hdn import api
+from napari_hdn.cli import calibration, choices, jobs
+from napari_hdn.cli.commands.shared import INTERRUPTED, OK, Device
+from napari_hdn.cli.terminal import Progress, stop_on_interrupt
+from napari_hdn.core.errors import ConfigurationError
+
+
+def train(
+    *images: str,
+    noise: str | None = None,
+    preset: str | None = None,
+    minutes: float | None = None,
+    steps: int | None = None,
+    out: Path | None = None,
+    name: str | None = None,
+    resume: Annotated[bool, Parameter(negative="")] = False,
+    axes: str | None = None,
+    channel: int | None = None,
+    patch: int | None = None,
+    rotations: Annotated[bool, Parameter(negative="")] = False,
+    bootstrap: Annotated[bool, Parameter(negative="")] = False,
+    anyway: Annotated[bool, Parameter(negative="")] = False,
+    seed: int | None = None,
+    device: Device | None = None,
+    config: Path | None = None,
+) -> int:
+    """Train a model on noisy images.
+
+    Ctrl-C stops and keeps the model as it is then; --resume goes on with it.
+
+    Parameters
+    ----------
+    images
+        TIFF files, patterns such as 'day1/*.tif', or folders (of which restored images are left
+        out).
+    noise
+        auto (estimated from the images; the default), sigma=NUMBER in camera counts, or a noise
+        model: a .json that calibrate wrote, a model's noise_model.json, or an .npz of earlier tools.
+    preset
+        fast (the default), balanced or paper.
+    minutes
+        How long to train.
+    steps
+        How long to train, in steps.
+    out
+        Folder of the model; by default a new one among the saved models.
+    name
+        Name of a model among the saved models, instead of --out.
+    resume
+        Go on with the training of the model in --out or --name.
+    axes
+        One letter per image axis out of S T C Z Y X, such as TYX; by default from the files.
+    channel
+        Train on this channel only, counted from 0.
+    patch
+        Side of the training patches in pixels; smaller ones for small images or little memory.
+    rotations
+        Also train on images rotated by 90 degrees: only if the noise has no direction.
+    bootstrap
+        Refit the noise model's shape to posterior samples half-way through training.
+    anyway
+        Do not ask before training with a noise model that failed its checks.
+    seed
+        The same seed trains the same model on the CPU.
+    device
+        Where to compute; auto, the default, takes the fastest.
+    config
+        An earlier model or its config.json, to train with its settings instead of a preset.
+    """
+    if out is not None and name is not None:
+        raise ConfigurationError("Give the model's place as --out or as --name, not both.")
+    if minutes is not None and steps is not None:
+        raise ConfigurationError("Say how long to train: --minutes or --steps, not both.")
+    given = {
+        "minutes": minutes,
+        "steps": steps,
+        "channel": channel,
+        "device": device,
+    }
+    fixed = {"--noise": noise, "--preset": preset, "--config": config, "--patch": patch}
+    fixed |= {"--seed": seed, "--rotations": rotations or None, "--bootstrap": bootstrap or None}
+    changes: dict[str, Any] = {k: v for k, v in given.items() if v is not None}
+    progress = Progress()
+    stacks = api.open_images(images, axes=axes, channel=channel, tell=progress.notice)
+    if resume:
+        if out is None and name is None:
+            raise ConfigurationError("Say with --out or --name which model's training goes on.")
+        for option, value in fixed.items():
+            if value is not None:
+                raise ConfigurationError(
+                    f"A training goes on with the settings that it began with; leave out {option}, "
+                    "or train a new model."
+                )
+        out = choices.model_folder(out or api.models_folder() / str(name))
+        settings = choices.continued_training(out, changes)
+    else:
+        if noise is not None:
+            changes["noise"] = choices.noise_config(noise)
+            calibration.check_trusted(changes["noise"].path, progress, anyway=anyway)
+        if patch is not None:
+            changes["patch_px"] = patch
+        if seed is not None:
+            changes["seed"] = seed
+        if rotations:
+            changes["rotations"] = True
+        settings = choices.new_training(preset, config, changes)
+        if bootstrap:
+            noise_settings = settings.noise.model_copy(update={"bootstrap": True})
+            settings = settings.model_copy(update={"noise": noise_settings})
+    place = nullcontext(out) if out else jobs.new_model_folder(name or stacks[0].stem)
+    with progress, stop_on_interrupt(progress) as stop, place as folder:
+        finished = jobs.train(stacks, settings, folder, progress, stop, resume=resume)
+        if stop.requested and finished.stopped:
+            again = ["napari-hdn", "train", *images, "--resume", "--out", str(finished.folder)]
+            again += ["--axes", axes] if axes is not None else []
+            again += ["--channel", str(channel)] if channel is not None else []
+            progress.say(f"To go on: {_typed(again)}")
+    return INTERRUPTED if stop.requested else OK
+
+
+def _typed(command: Sequence[str]) -> str:
+    """A command as this system's shell takes it."""
+    return subprocess.list2cmdline(command) if sys.platform == "win32" else shlex.join(command)

@@ -1,0 +1,110 @@
+"""What training does about its noise model at every look: refine it, refit its shape, or stop."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Iterator
+
+import numpy as np
+import torch
+
+from napari_hdn.core.devices import Device
+from napari_hdn.core.events import Notice
+from napari_hdn.core.noise.base import NoiseModel
+from napari_hdn.core.noise.calibration import Calibration
+from napari_hdn.core.noise.estimation import quantisation_step
+from napari_hdn.core.noise.gaussian import LearnedGaussian
+from napari_hdn.core.noise.poisson_gaussian import PoissonGaussian
+from napari_hdn.core.noise.refined import Refined
+from napari_hdn.core.refinement import rescaled, reshaped
+from napari_hdn.core.run import ELSEWHERE, Run
+
+BOOTSTRAP_AT = 0.5  # of the budget
+BOOTSTRAP_BATCHES = 16
+
+
+def look(run: Run, device: Device, seed: int) -> Iterator[Notice]:
+    """Look at the bottom level's KL on held-out patches, and do what can be done if it rises."""
+    config, watch = run.config.noise, run.watch
+    is_half_way = run.budget.fraction(run.step) >= BOOTSTRAP_AT
+    if config.bootstrap and is_half_way and watch.bootstrapped_at is None:
+        watch.bootstrapped_at = run.step
+        yield Notice(f"Step {run.step}: {_bootstrap(run, device)}.")
+    if run.validation is None or isinstance(run.noise_model, LearnedGaussian):
+        return
+    rng = torch.Generator(device=device.torch).manual_seed(seed)
+    with torch.no_grad(), run.autocast(device):
+        losses = run.averaged_objective(*run.validation, rng, dropout=False)
+    watch.add(run.step, float(losses.kl[0]))
+    if watch.at_its_least:
+        run.at_least_kl = run.step, copy.deepcopy(run.averaged.network.state_dict())
+    rise = watch.rise()
+    if rise is None or watch.told_at is not None:
+        return
+    began = (
+        f"Step {run.step}: the bottom level's KL rose from {rise.least:.3f} to {rise.now:.3f} nats "
+        "per pixel: the network begins to copy noise"
+    )
+    if is_structured(run.noise_model):
+        watch.told_at = run.step
+        yield Notice(
+            f"{began}, which has a structure here. That is as it should be: switch the lowest levels "
+            "off when restoring, and the structure goes with them."
+        )
+        return
+    text = "the noise model was left as it is, as the settings say"
+    if config.refine and watch.rescaled_at is None:
+        watch.rescaled_at = run.step
+        refined, text = rescaled(
+            run.noise_model, run.split.training + run.split.validation, run.planes
+        )
+        if refined is not None:
+            run.change_noise_model(refined)
+            yield Notice(f"{began}, as the noise model does not fit: {text}.", "warning")
+            return
+    watch.told_at = run.step
+    watch.copies_noise = config.refine and run.at_least_kl is not None
+    yield Notice(f"{began}; {text}.", "warning")
+
+
+def back_to_the_least(run: Run) -> Notice:
+    """Take the averaged weights from before the network began to copy noise."""
+    assert run.at_least_kl is not None
+    step, weights = run.at_least_kl
+    run.averaged.network.load_state_dict(weights)
+    run.fall_back()
+    return Notice(
+        f"Training ended at step {run.step} by itself, since going on would make the result worse; "
+        f"the model is that of step {step}, before the rise. With a better noise model it could train "
+        "longer: calibrate from repeats or a flat field.",
+        "warning",
+    )
+
+
+def is_structured(model: NoiseModel) -> bool:
+    """Whether the noise is known to be correlated, so that the bottom level has something to learn."""
+    inner = model.inner if isinstance(model, Refined) else model
+    if isinstance(inner, PoissonGaussian) and inner.differences != "diagonal":
+        return True
+    calibration = Calibration.of(model)
+    structure = None if calibration is None else calibration.structure
+    return structure is not None and structure.verdict == "structured"
+
+
+def _bootstrap(run: Run, device: Device) -> str:
+    """Refit the shape of the noise model, and say what came of it."""
+    model = run.noise_model
+    if not isinstance(model, PoissonGaussian) or model.curves > 1:
+        return (
+            "the noise model's shape is refitted only where one Poisson-Gaussian curve serves all"
+        )
+    batches = [run.patches.batch(ELSEWHERE - 100 - k) for k in range(BOOTSTRAP_BATCHES)]
+    counts, signal, _ = run.posterior_pairs(batches, device)
+    usable = np.ones(counts.shape, bool)
+    if model.clipping is not None:
+        usable = (counts > model.clipping.below) & (counts < model.clipping.above)
+    new, text = reshaped(model, counts[usable], signal[usable], quantisation_step(counts[0]))
+    if new is not None:
+        new.clipping, new.calibration = model.clipping, model.calibration
+        run.change_noise_model(Refined(new, [1.0], units=model))
+    return f"the noise model is looked at again with the network's help: {text}"
