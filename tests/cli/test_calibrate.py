@@ -46,7 +46,7 @@ def test_without_out_it_is_named_after_the_image(repeats, capsys):
     for name in ("repeats.json", "repeats-2.json"):
         assert main(["calibrate", str(repeats), "--source", "images"]) == 0
         assert (api.noise_models_folder() / name).is_file()
-    assert [p.name for p in api.list_noise_models()][0] == "repeats-2.json"
+    assert next(p.name for p in api.list_noise_models()) == "repeats-2.json"
 
 
 def test_every_choice_arrives(repeats, tmp_path):
@@ -55,7 +55,12 @@ def test_every_choice_arrives(repeats, tmp_path):
     options += ["--frames", "exclude", "--seed", "3", "--background", "0:32,0:40"]
     assert main(["calibrate", str(repeats), *options, "--out", str(out)]) == 0
     config = api.load_calibration(out).config
-    assert (config.components, config.coefficients, config.frames, config.seed) == (2, 2, "exclude", 3)
+    assert (config.components, config.coefficients, config.frames, config.seed) == (
+        2,
+        2,
+        "exclude",
+        3,
+    )
     assert config.background == ((0, 32, 0, 40),)
     assert json.loads(out.read_text())["kind"] == "gmm"
 
@@ -65,9 +70,10 @@ def test_clean_dark_and_other_images(repeats, tmp_path, capsys):
     tifffile.imwrite(tmp_path / "noisy.tif", frames[0])
     tifffile.imwrite(tmp_path / "clean.tif", frames[1:].mean(axis=0))
     rng = np.random.default_rng(2)
-    tifffile.imwrite(tmp_path / "dark.tif", rng.normal(100, 3, (4, 128, 128)).astype(np.float32))
+    dark = rng.normal(100, 3, (4, 128, 128)).astype(np.float32)
+    tifffile.imwrite(tmp_path / "dark.tif", dark, photometric="minisblack")
     flat = counts(rng, 40 + np.linspace(0, 60, 128)[None] + np.zeros((128, 128)), frames=8)
-    tifffile.imwrite(tmp_path / "flat.tif", flat)
+    tifffile.imwrite(tmp_path / "flat.tif", flat, photometric="minisblack")
     noisy, clean = str(tmp_path / "noisy.tif"), str(tmp_path / "clean.tif")
     assert main(["calibrate", noisy, "--clean", clean, "--out", str(tmp_path / "a.json")]) == 0
     assert "Source: pair" in capsys.readouterr().out

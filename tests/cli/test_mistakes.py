@@ -112,7 +112,7 @@ def bad_input(tmp_path: Path, model: Path, monkeypatch: pytest.MonkeyPatch) -> P
     tifffile.imwrite("one.tif", good[0])
     moving = np.random.default_rng(1).poisson(40, (4, 12, 10)).repeat(8, 1).repeat(8, 2)
     tifffile.imwrite("moving.tif", (10 * moving).astype(np.uint16), photometric="minisblack")
-    saturated = np.minimum(good.astype(int) * 6, 255).astype(np.uint8)
+    saturated = np.minimum(good.astype(int) * 8, 255).astype(np.uint8)
     tifffile.imwrite("saturated.tif", saturated, photometric="minisblack")
     np.savez("keys.npz", trained_weight=np.zeros((9, 2)), min_signal=0, max_signal=9)
     np.savez("objects.npz", trained_weight=np.array([{}, 1], dtype=object), min_signal=0)

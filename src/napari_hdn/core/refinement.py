@@ -131,7 +131,7 @@ def rescaled(
     ----------
     model : NoiseModel
     regions : sequence of Region
-        Training images; with several of one plane any of them counts.
+        Training images; of several pieces of one plane the largest counts.
     planes : int
         Number of all planes.
 
@@ -142,7 +142,8 @@ def rescaled(
     text : str
         What was found, for the user.
     """
-    by_plane = {region.plane: region for region in regions}
+    by_size = sorted(regions, key=lambda r: r.height * r.width)
+    by_plane = {region.plane: region for region in by_size}  # the largest piece of each
     chosen = sorted(by_plane)
     if len(chosen) > MOST_PLANES:
         chosen = [chosen[k] for k in np.linspace(0, len(chosen) - 1, 64).astype(int)]

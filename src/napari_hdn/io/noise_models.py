@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
-import os
 import uuid
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from napari_hdn.core.errors import NoiseModelError, OutputError
 from napari_hdn.io.library import NOISE_MODELS, models_folder, usable_name
-from napari_hdn.io.naming import free_path
+from napari_hdn.io.naming import free_path, publish
 
 if TYPE_CHECKING:
     from napari_hdn.core.noise.base import NoiseModel
@@ -75,25 +75,41 @@ def save_calibration(calibration: Calibration, path: Path) -> Path:
     from napari_hdn.core.noise.base import noise_model_to_json
 
     model = calibration.noise_model
+    if path.suffix.lower() == ".npz":
+        return _write(path, _npz(model))
     model.calibration = calibration.record()
     text = json.dumps(noise_model_to_json(model), indent=1, allow_nan=False)
+    return _write(path, text.encode())
+
+
+def _npz(model: NoiseModel) -> bytes:
+    from napari_hdn.core.noise.gmm import GaussianMixture
+    from napari_hdn.core.noise.npz import npz_bytes
+
+    if not isinstance(model, GaussianMixture):
+        raise NoiseModelError(
+            f"An .npz for other tools holds a GMM, and this is {model.describe()}; save it as .json, or "
+            "calibrate with the model GMM."
+        )
+    return npz_bytes(model)
+
+
+def _write(path: Path, content: bytes) -> Path:
+    """Write a file that appears when it is whole, and never replaces another."""
     if path.exists():
         raise OutputError(f"{path} exists already and was left alone; choose another name.")
     beside = path.with_name(f".{path.name}.{uuid.uuid4().hex[:12]}.part")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        beside.write_text(text, encoding="utf-8")
-        path.open("x").close()  # refuses to replace a file that appeared meanwhile
-        os.replace(beside, path)
-    except FileExistsError as error:
-        raise OutputError(f"{path} exists already and was left alone.") from error
+        beside.write_bytes(content)
+        return publish(beside, path, numbered=False)
     except OSError as error:
         raise OutputError(
             f"The noise model could not be written to {path}: {error.strerror or error}."
         ) from error
     finally:
-        beside.unlink(missing_ok=True)
-    return path
+        with contextlib.suppress(OSError):
+            beside.unlink(missing_ok=True)
 
 
 def load_calibration(path: Path) -> Calibration | NoiseModel:

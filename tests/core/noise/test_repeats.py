@@ -133,6 +133,15 @@ def test_a_moving_scene_is_no_repeat():
         measured(frames)
 
 
+def test_a_scene_that_noise_hides_is_taken_as_the_user_says():
+    rng = np.random.default_rng(10)
+    photons = scene(rng) / 60 + 0.3
+    evidence, line = measured(counts(rng, photons, read=6.0, frames=20))
+    assert evidence.words == "from 1 static field with 20 repeats"
+    at = photons.mean()
+    assert line.variance(2 * at + 100) == pytest.approx(true_variance(at, read=6.0), rel=0.03)
+
+
 def test_the_same_seed_takes_the_same_pairs():
     rng = np.random.default_rng(9)
     frames = counts(rng, scene(rng), frames=10)

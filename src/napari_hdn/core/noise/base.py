@@ -253,13 +253,17 @@ def noise_model_to_json(model: NoiseModel) -> dict[str, Any]:
 
 
 def load_noise_model(path: Path) -> NoiseModel:
-    """Read a ``noise_model.json``.
+    """Read a ``noise_model.json``, or an ``.npz`` of the earlier tools.
 
     Raises
     ------
     NoiseModelError
         If the file is missing or is no noise model.
     """
+    if path.suffix.lower() == ".npz":
+        from napari_hdn.core.noise.npz import read_npz
+
+        return read_npz(path)
     try:
         data = json.loads(path.read_text(encoding="utf-8"))
     except OSError as error:

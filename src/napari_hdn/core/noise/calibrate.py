@@ -231,7 +231,7 @@ def _take_whole_variance(
     """
     if structure is None or structure.verdict != "structured":
         return
-    blurred = max(processing.lag_1(planes)) - processing.WHITE_LAG_1 > BLURRED
+    blurred = min(processing.lag_1(planes)) - processing.WHITE_LAG_1 > BLURRED
     if structure.source == "background" and not blurred:
         return
     share = structure.difference_gain

@@ -13,7 +13,6 @@ import numpy as np
 
 BINS = 24
 MIN_PER_BIN = 60
-MAD_TO_SIGMA = 1.4826
 KEPT = 0.995  # share of the differences that moments are taken of, without the edges of structures
 KEPT_VARIANCE = 0.956  # of a normal distribution, within its central 99.5 %
 TOP_SHARES = (0.99, 0.996, 0.9985, 0.9995, 1.0)  # the bright end, where few pixels are
@@ -59,51 +58,48 @@ class NoiseLine:
 
 
 def bin_variance(
-    signal: np.ndarray,
+    around: np.ndarray,
     difference: np.ndarray,
     step: float,
     *,
-    flatness: np.ndarray | None = None,
+    own: np.ndarray,
+    flatness: np.ndarray,
     independent: float = 1.0,
 ) -> MeasuredCurve:
     """Variance of noise differences in quantile bins of the signal.
 
     Parameters
     ----------
-    signal : ndarray
-        (n,) local mean in counts.
+    around : ndarray
+        (n,) brightness by which pixels are sorted into bins, counts.
     difference : ndarray
         (n,) values with mean 0 and the noise's variance.
     step : float
-        Grey-level step in counts. Where it is coarse against the noise, moments replace the median
-        of absolute deviations, which would jump between steps.
-    flatness : ndarray, optional
+        Grey-level step in counts.
+    own : ndarray
+        (n,) counts whose mean is the signal of a bin; their noise is not that of ``around``.
+    flatness : ndarray
         (n,) small where the image is flat; only the flatter half of each bin is used.
     independent : float
         Fraction of the values that are independent of each other.
     """
-    needed = MIN_PER_BIN * (1 if flatness is None else 2)
-    bins = max(1, min(BINS, len(signal) // needed))
-    order = np.argsort(signal, kind="stable")
+    bins = max(1, min(BINS, len(around) // (2 * MIN_PER_BIN)))
+    order = np.argsort(around, kind="stable")
     edges = np.linspace(0, len(order), bins + 1).astype(int)
     rows = []
     for start, stop in itertools.pairwise(edges):
         members = order[start:stop]
-        if flatness is not None and len(members) > 1:
-            half = np.argpartition(flatness[members], len(members) // 2)[: len(members) // 2]
-            members = members[half]
-        if len(members) < MIN_PER_BIN:
+        half = len(members) // 2
+        if half < MIN_PER_BIN:
             continue
-        d = difference[members]
-        sigma = MAD_TO_SIGMA * float(np.median(np.abs(d)))
-        variance, rounding = sigma**2, 0.0
-        if step > 0.5 * sigma:
-            limit = np.quantile(np.abs(d), KEPT)
-            variance = float(np.mean(d[np.abs(d) <= limit] ** 2)) / KEPT_VARIANCE
-            rounding = step**2 / 12
-        rows.append(
-            (float(np.mean(signal[members])), variance, independent * len(members), rounding)
-        )
+        members = members[np.argpartition(flatness[members], half)[:half]]
+        # moments, without the edges of structures: the median of absolute deviations (tried) misses
+        # the tail that noise has where photons are few, and jumps between grey levels
+        size = np.abs(difference[members])
+        kept = size[size <= np.quantile(size, KEPT)].astype(np.float64)
+        variance = float(np.mean(kept**2)) / KEPT_VARIANCE
+        number = independent * len(members)
+        rows.append((float(np.mean(own[members])), variance, number, step**2 / 12))
     return curve_of_rows(rows)
 
 
@@ -158,7 +154,12 @@ def _fit(curve: MeasuredCurve, v: np.ndarray, step: float) -> NoiseLine | None:
 
 
 def curve_of_moments(
-    signal: np.ndarray, squares: np.ndarray, number: int, step: float
+    signal: np.ndarray,
+    squares: np.ndarray,
+    number: int,
+    step: float,
+    *,
+    sort_by: np.ndarray | None = None,
 ) -> MeasuredCurve:
     """Noise curve of pixels whose own signal is known.
 
@@ -172,8 +173,10 @@ def curve_of_moments(
         Independent values behind each.
     step : float
         Grey-level step in counts.
+    sort_by : ndarray, optional
+        (n,) what pixels are put into bins by, if the signal is noisy itself.
     """
-    order = np.argsort(signal, kind="stable")
+    order = np.argsort(signal if sort_by is None else sort_by, kind="stable")
     shares = np.concatenate([np.linspace(0, 0.98, BINS), TOP_SHARES])
     edges = np.unique((shares * len(order)).astype(int))
     rows = []

@@ -6,7 +6,7 @@ import itertools
 from collections.abc import Sequence
 
 import numpy as np
-from scipy.ndimage import gaussian_filter, uniform_filter
+from scipy.ndimage import convolve, gaussian_filter, uniform_filter
 
 from napari_hdn.core.noise.base import Clipping
 from napari_hdn.core.noise.curves import (
@@ -18,6 +18,9 @@ from napari_hdn.core.noise.curves import (
     merged,
 )
 
+BLOCK_PX = 8
+CHANGED = 0.03  # share of the scene's variance
+AROUND_PX = 2.0  # what surrounds a pixel
 PILE_UP = 5.0  # times more pixels at the lowest grey level than one step above: black-clipped
 SATURATED_PILE_UP = 3.0  # the same at the highest, where the neighbours are few
 CENSORED = 1e-4  # share of pixels cut off from which on the likelihood is censored
@@ -49,18 +52,71 @@ def differences(plane: np.ndarray, kind: str) -> np.ndarray:
 
 
 def single_image_curve(plane: np.ndarray, kind: str = "diagonal") -> MeasuredCurve:
-    """Noise curve of one image: high-pass differences in the flatter half of each signal bin."""
+    """Noise curve of one image: high-pass differences in the flatter half of each signal bin.
+
+    Pixels are sorted by brightness and flatness of their *surroundings*, which share no pixel with the
+    difference: sorting by what holds the noise itself takes those for dark and flat whose noise
+    happens to be low (with few photons the variance of dark background came out as 0.3 to 0.7 of
+    what it is). The signal of a bin is then the mean of the pixels in the middle, whose noise was
+    not sorted by.
+    """
     step = quantisation_step(plane)
-    smooth = gaussian_filter(plane, 2.0)
-    grad_y, grad_x = np.gradient(smooth)
-    flatness = uniform_filter(np.hypot(grad_y, grad_x), 5)
-    d = differences(plane, kind)
-    inner = np.isfinite(d)
-    # clipped pixels have lost their noise; keep pixels whose surroundings are free of them
-    inner &= uniform_filter(clipped(plane, step).astype(np.float32), 5) < 0.02
-    if inner.sum() < 2 * BINS * MIN_PER_BIN:
-        inner = np.isfinite(d)
-    return bin_variance(smooth[inner], d[inner], step, flatness=flatness[inner], independent=0.3)
+    inner = _free_of_clipping(clipped(plane, step))
+    return _sorted_curve(plane, differences(plane, kind), inner, step, kind)
+
+
+def _sorted_curve(
+    plane: np.ndarray, d: np.ndarray, inner: np.ndarray, step: float, kind: str
+) -> MeasuredCurve:
+    around, flatness, own = surroundings(plane, kind)
+    usable = np.isfinite(d) & inner
+    if usable.sum() < 2 * BINS * MIN_PER_BIN:
+        usable = np.isfinite(d)
+    return bin_variance(
+        around[usable], d[usable], step, own=own[usable], flatness=flatness[usable], independent=0.3
+    )
+
+
+def _free_of_clipping(cut: np.ndarray) -> np.ndarray:
+    """Pixels whose surroundings are not cut off, which would have lost their noise."""
+    return np.asarray(uniform_filter(cut.astype(np.float32), 5) < 0.02)
+
+
+def surroundings(plane: np.ndarray, kind: str) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Brightness and gradient around each pixel, without those of its difference; and theirs.
+
+    Parameters
+    ----------
+    plane : ndarray
+        (Y, X) counts.
+    kind : str
+        As in `differences`. Where noise is correlated along an axis, whole rows are left out.
+
+    Returns
+    -------
+    around, gradient, own : ndarray
+        (Y, X) weighted mean of the surroundings in counts, the size of its gradient in counts per
+        pixel, and the mean of the pixels left out.
+    """
+    reach = int(4 * AROUND_PX + 0.5)
+    hole = {"diagonal": (1, 1), "y": (2, reach), "x": (reach, 2)}[kind]
+    middle = tuple(slice(reach - h, reach + h + 1) for h in hole)
+    around, rise_y, rise_x = (
+        _without_middle(plane, order, middle) for order in ((0, 0), (1, 0), (0, 1))
+    )
+    own = uniform_filter(plane, {"diagonal": 3, "y": (5, 1), "x": (1, 5)}[kind])
+    return around, np.hypot(rise_y, rise_x), own
+
+
+def _without_middle(
+    plane: np.ndarray, order: tuple[int, int], middle: tuple[slice, ...]
+) -> np.ndarray:
+    """A Gaussian filter, or its derivative, that leaves out the middle of its kernel."""
+    point = np.zeros((2 * int(4 * AROUND_PX + 0.5) + 1,) * 2)
+    point[point.shape[0] // 2, point.shape[1] // 2] = 1
+    kernel = gaussian_filter(point, AROUND_PX, order=order)[middle]
+    rest = gaussian_filter(plane, AROUND_PX, order=order) - convolve(plane, kernel)
+    return np.asarray(rest / (1 - kernel.sum()) if order == (0, 0) else rest)
 
 
 def clipped(plane: np.ndarray, step: float) -> np.ndarray:
@@ -165,25 +221,41 @@ def repeats_curve(frames: np.ndarray, kind: str = "diagonal") -> tuple[MeasuredC
     return curve_of_rows(fine if moves else rows), moves
 
 
-def is_static_pair(a: np.ndarray, b: np.ndarray, block_px: int = 8) -> bool:
-    """Whether two frames show the same scene, apart from noise.
-
-    Block means of the difference are compared with block means of the frames: noise averages out
-    in a block, a changed scene does not.
-    """
-    if a.shape != b.shape or min(a.shape) < 4 * block_px:
+def is_static_pair(a: np.ndarray, b: np.ndarray) -> bool:
+    """Whether two frames visibly show the same scene, apart from noise."""
+    if a.shape != b.shape or min(a.shape) < 4 * BLOCK_PX:
         return False
+    scene, noise, left, _ = _scene_and_change(a, b)
+    return scene > 2 * noise and left < CHANGED * scene
+
+
+def shows_change(a: np.ndarray, b: np.ndarray) -> bool:
+    """Whether two frames visibly show different scenes; not where noise hides what they show."""
+    if a.shape != b.shape:
+        return True
+    if min(a.shape) < 4 * BLOCK_PX:
+        return False
+    scene, noise, left, error = _scene_and_change(a, b)
+    return left > 5 * error and left > CHANGED * max(scene - noise / 2, 0.0)
+
+
+def _scene_and_change(a: np.ndarray, b: np.ndarray) -> tuple[float, float, float, float]:
+    """Variances of block means: of the common scene, of noise, of what changed, and its error.
+
+    Noise averages out in a block, a changed scene does not.
+    """
 
     def block_means(image: np.ndarray) -> np.ndarray:
-        h, w = (n // block_px * block_px for n in image.shape)
-        blocks = image[:h, :w].reshape(h // block_px, block_px, w // block_px, block_px)
+        h, w = (n // BLOCK_PX * BLOCK_PX for n in image.shape)
+        blocks = image[:h, :w].reshape(h // BLOCK_PX, BLOCK_PX, w // BLOCK_PX, BLOCK_PX)
         return np.asarray(blocks.mean(axis=(1, 3)))
 
     difference, common = block_means(a - b), block_means((a + b) / 2)
     scene = float(common.var())
-    noise = float((a - b).var()) / block_px**2  # what white noise leaves in a block mean
-    left = float(difference.var()) - noise
-    return scene > 2 * noise and left + difference.mean() ** 2 < 0.03 * scene
+    noise = float((a - b).var()) / BLOCK_PX**2  # what white noise leaves in a block mean
+    change = float(difference.var()) - noise
+    error = noise * float(np.sqrt(2 / difference.size))
+    return scene, noise, change + float(difference.mean()) ** 2, error
 
 
 def series_curve(frames: np.ndarray, kind: str = "diagonal") -> MeasuredCurve:
@@ -202,14 +274,7 @@ def series_curve(frames: np.ndarray, kind: str = "diagonal") -> MeasuredCurve:
     step = quantisation_step(frames[0])
     curves = []
     for a, b in itertools.pairwise(frames):
-        smooth = gaussian_filter((a + b) / 2, 2.0)
-        grad_y, grad_x = np.gradient(smooth)
-        flatness = uniform_filter(np.hypot(grad_y, grad_x), 5)
         d = differences((b - a) / np.sqrt(2.0), kind)
-        inner = np.isfinite(d)
-        cut = clipped(a, step) | clipped(b, step)
-        inner &= uniform_filter(cut.astype(np.float32), 5) < 0.02
-        curves.append(
-            bin_variance(smooth[inner], d[inner], step, flatness=flatness[inner], independent=0.3)
-        )
+        inner = _free_of_clipping(clipped(a, step) | clipped(b, step))
+        curves.append(_sorted_curve((a + b) / 2, d, inner, step, kind))
     return merged(curves)

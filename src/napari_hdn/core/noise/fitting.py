@@ -19,6 +19,7 @@ from napari_hdn.core.noise.curves import (
     NoiseLine,
     counts_photons,
     fit_line,
+    merged,
     pool,
 )
 from napari_hdn.core.noise.estimation import quantisation_step, single_image_curve
@@ -26,6 +27,7 @@ from napari_hdn.core.noise.evidence import Evidence, Pairs, joined
 from napari_hdn.core.noise.frames import read
 from napari_hdn.core.noise.gaussian import Gaussian
 from napari_hdn.core.noise.gmm import fit_gmm
+from napari_hdn.core.noise.histogram import fit_histogram
 from napari_hdn.core.noise.poisson_gaussian import PoissonGaussian
 from napari_hdn.core.noise.repeats import FEW
 from napari_hdn.core.noise.steps import Step, in_thread, part
@@ -200,7 +202,7 @@ def fit(
         shape = "gmm"
     if shape is not None:
         floor = max(0.25 * line.floor, step**2 / 12)
-        fitting = _fit_shape(shape, pairs[0], config, floor, step, stop)
+        fitting = _fit_shape(shape, pairs[0], merged(evidence.curves), config, floor, step, stop)
         shaped = yield from part(fitting, 0.1, 0.95)
         shaped.source = evidence.words
         better = judging.fit_to_pairs(shaped, pairs, step)
@@ -231,6 +233,7 @@ def _curves_per_image(
 def _fit_shape(
     kind: str,
     pairs: Pairs,
+    curve: MeasuredCurve,
     config: CalibrationConfig,
     floor: float,
     step: float,
@@ -238,8 +241,6 @@ def _fit_shape(
 ) -> Generator[Step, None, NoiseModel]:
     """Fit a GMM or a histogram, in a thread that tells how far it is."""
     if kind == "histogram":
-        from napari_hdn.core.noise.histogram import fit_histogram
-
         yield 0.0, "counting how counts spread around each signal"
         return fit_histogram(pairs.counts, pairs.signal, floor=floor, step=step, seed=config.seed)
     mixture = yield from in_thread(
@@ -251,6 +252,7 @@ def _fit_shape(
             floor=floor,
             step=step,
             seed=config.seed,
+            curve=curve,
             stop=stop,
             tell=tell,
         ),

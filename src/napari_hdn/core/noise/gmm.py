@@ -21,6 +21,7 @@ from torch import Tensor
 from napari_hdn.core.errors import NoiseModelError
 from napari_hdn.core.events import Stop, check_stop
 from napari_hdn.core.noise.base import NoiseModel, log_normal_cdf
+from napari_hdn.core.noise.curves import MeasuredCurve
 from napari_hdn.core.noise.mixture import (
     LARGEST_VARIANCE,
     Likelihood,
@@ -29,11 +30,7 @@ from napari_hdn.core.noise.mixture import (
     mixture_log_density,
     start,
 )
-from napari_hdn.core.noise.pairs import (
-    known_signal,
-    line_through,
-    spread_over_signal,
-)
+from napari_hdn.core.noise.pairs import known_signal, line_through
 from napari_hdn.core.normalisation import NoiseCurve
 
 MAX_COMPONENTS = 64
@@ -45,7 +42,7 @@ _LARGEST_WEIGHT = 1e12
 _STARTS = 3
 _START_PAIRS = 10_000
 _START_ITERATIONS = 40
-_ITERATIONS = 200
+_ITERATIONS = 300
 
 
 class GaussianMixture(NoiseModel):
@@ -228,14 +225,15 @@ def fit_gmm(
     floor: float,
     step: float = 0.0,
     seed: int = 0,
+    curve: MeasuredCurve | None = None,
     stop: Stop | None = None,
     tell: Callable[[float], None] | None = None,
 ) -> GaussianMixture:
     """Maximum likelihood of a mixture for counts whose signal is known.
 
-    Of more than `MAX_PAIRS` pairs a part is used, spread evenly over the signal, so that rare bright
-    signals count. L-BFGS starts from a line fit of the variance, a few times on few pairs, and goes
-    on from the best with all. No pixel is left out, however extreme.
+    Of more than `MAX_PAIRS` pairs a part is used, spread evenly over signals in units of their noise,
+    so that rare bright signals count. L-BFGS starts from a line fit of the variance, a few times on
+    few pairs, and goes on from the best with all. No pixel is left out, however extreme.
 
     Parameters
     ----------
@@ -250,6 +248,8 @@ def fit_gmm(
         variance (step² / 12) is taken off, but not where grey levels are photons.
     seed : int
         Same seed, same model.
+    curve : MeasuredCurve, optional
+        Variance measured on many more pixels than the pairs: that of the mixture is held to it.
     stop : Stop, optional
     tell : callable, optional
         Called with how much is done, 0..1.
@@ -263,9 +263,9 @@ def fit_gmm(
     """
     check_stop(stop)
     pairs = known_signal(counts, signal, floor=floor, step=step, seed=seed)
-    likelihood = Likelihood(pairs, components, floor, stop)
-    some = spread_over_signal(pairs.signal, _START_PAIRS, seed)
-    most = spread_over_signal(pairs.signal, MAX_PAIRS * 3 // max(components, 3), seed)
+    likelihood = Likelihood(pairs, components, floor, stop, curve)
+    some = pairs.spread(_START_PAIRS, seed)
+    most = pairs.spread(MAX_PAIRS * 3 // max(components, 3), seed)
     share = Share(tell, _STARTS * _START_ITERATIONS * len(some) + _ITERATIONS * len(most))
 
     rng = np.random.default_rng(seed)

@@ -326,9 +326,9 @@ def fit_histogram(
     place = np.interp(pairs.signal, rows, np.arange(len(rows)))
     number = deposit(place, len(rows))
     variance = row_variances(pairs, place, number, rows, floor)
-    check_stop(stop)
     if tell is not None:
         tell(0.5)
+    check_stop(stop)
     sigma = np.sqrt(np.interp(pairs.signal, rows, variance + pairs.coarseness))
     z = (pairs.counts - pairs.signal) / sigma
     low, high = reach(z)

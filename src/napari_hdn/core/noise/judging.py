@@ -204,12 +204,12 @@ def quantisation(
     if step == 0:
         return Check("quantisation", "good", 0.0, "The counts are not rounded to grey levels.")
     if photons:
-        text = f"Grey levels are photons, {step:.4g} counts each."
+        text = f"Grey levels are photons, {step:.4g} count{'s' * (step != 1)} each."
         return Check("quantisation", "good", ratio, text)
     verdict = graded(ratio, 1.0, 2.5)
     text = (
-        f"A grey level is {step:.4g} counts, {ratio:.2g} times the smallest noise (sigma "
-        f"{sigma:.3g})."
+        f"A grey level is {step:.4g} count{'s' * (step != 1)}, {ratio:.2g} times the smallest noise "
+        f"(sigma {sigma:.3g})."
     )
     advice = (
         ""
@@ -229,6 +229,9 @@ def drift_check(drift: Drift | None) -> Check | None:
     shift, bright = drift.whole_shift_px, drift.whole_brightness
     seen = f"The field moved by {shift:.2f} px and its brightness changed by {100 * bright:+.1f} %"
     over = f" over {drift.frames} frames" if drift.frames > 1 else ""
+    if not drift.left_out and shift < SHIFT_PX and abs(bright) < BRIGHTNESS / 2:
+        text = f"The field stayed in place{over} (within {max(shift, 0.05):.2f} px) and as bright."
+        return Check("drift", "good", shift, text)
     if drift.registered and shift <= 10 and abs(bright) <= 0.3:
         return Check("drift", "good", shift, f"{seen}{over}; both were taken out.")
     if drift.left_out:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
+import torch
 
 from napari_hdn.core.errors import NoiseModelError
 from napari_hdn.core.noise.curves import (
@@ -14,6 +15,7 @@ from napari_hdn.core.noise.curves import (
     curve_of_moments,
     fit_line,
 )
+from napari_hdn.core.normalisation import NoiseCurve
 
 LEAST_PAIRS = 500
 _STRATA = 64
@@ -34,17 +36,36 @@ class KnownSignal:
         First guess of the noise: variance against signal.
     coarseness : float
         Variance that rounding and dither have added to that of the noise, counts squared.
+    rounding : float
+        Of it, what rounding has added.
     """
 
     counts: np.ndarray
     signal: np.ndarray
     line: NoiseLine
     coarseness: float
+    rounding: float = 0.0
 
     @property
     def signal_range(self) -> tuple[float, float]:
         """Least and largest signal in counts."""
         return float(self.signal.min()), float(self.signal.max())
+
+    @property
+    def curve(self) -> NoiseCurve:
+        """The line, to measure signals in units of their noise with; float64."""
+        numbers = (self.line.gain, self.line.offset, self.line.floor)
+        return NoiseCurve(*(torch.tensor(v, dtype=torch.float64) for v in numbers))
+
+    def spread(self, most: int, seed: int) -> np.ndarray:
+        """Indices of at most ``most`` pairs, in order, spread evenly over signals in units of noise.
+
+        Even in counts, hardly any of the background would be left, which is most of an image; as they
+        come, hardly any of the bright signals.
+        """
+        return spread_evenly(
+            self.curve.stabilise(torch.from_numpy(self.signal)).numpy(), most, seed
+        )
 
 
 def known_signal(
@@ -85,21 +106,21 @@ def known_signal(
     rounding = 0.0 if counts_photons(line, step) else step**2 / 12
     if step > 0:
         x = x + step * np.random.default_rng(seed).uniform(-0.5, 0.5, len(x))
-    return KnownSignal(x, s, line, rounding + step**2 / 12)
+    return KnownSignal(x, s, line, rounding + step**2 / 12, rounding)
 
 
-def spread_over_signal(signal: np.ndarray, most: int, seed: int) -> np.ndarray:
+def spread_evenly(values: np.ndarray, most: int, seed: int) -> np.ndarray:
     """Indices of at most ``most`` values, in order, of which none are left out where they are rare.
 
-    The range of the signal is cut into strata of the same width; those that hold more than their
+    The range of the values is cut into strata of the same width; those that hold more than their
     share give a random part.
     """
-    if len(signal) <= most:
-        return np.arange(len(signal))
-    edges = np.linspace(signal.min(), signal.max(), _STRATA + 1)
-    stratum = np.digitize(signal, edges[1:-1])
+    if len(values) <= most:
+        return np.arange(len(values))
+    edges = np.linspace(values.min(), values.max(), _STRATA + 1)
+    stratum = np.digitize(values, edges[1:-1])
     share = _even_share(np.bincount(stratum, minlength=_STRATA), most)
-    order = np.random.default_rng(seed).permutation(len(signal))
+    order = np.random.default_rng(seed).permutation(len(values))
     order = order[np.argsort(stratum[order], kind="stable")]
     sizes = np.bincount(stratum, minlength=_STRATA)
     rank = np.arange(len(order)) - np.repeat(np.cumsum(sizes) - sizes, sizes)

@@ -169,6 +169,16 @@ class PoissonGaussian(NoiseModel):
         poisson = (torch.poisson(variance / gain**2, generator=rng) - curve.offset / gain**2) * gain
         return torch.where(curve.flat, normal, poisson)
 
+    def density_curve(self, counts: np.ndarray, signal: float, image: int = 0) -> np.ndarray:
+        """As for all models; 0 below the foot of the distribution, which the likelihood lifts."""
+        density = super().density_curve(counts, signal, image)
+        curve = self._curve(torch.tensor([image], device=self.gain.device), 2)
+        gain, offset = float(curve.gain), float(curve.offset)
+        if bool(curve.flat):
+            return density
+        # a number of photons stands for half a photon on either side
+        return np.where(gain * np.asarray(counts) + offset < -0.5 * gain**2, 0.0, density)
+
     def to_json(self) -> dict[str, Any]:
         lists = {name: getattr(self, name).tolist() for name in ("gain", "offset", "floor")}
         return {**lists, "differences": self.differences}

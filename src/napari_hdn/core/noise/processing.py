@@ -56,7 +56,7 @@ def processing(
         Whether the curves come from single images, whose structures may bend them a little.
     """
     y, x = lag_1(planes)
-    smoothed = max(y, x) - WHITE_LAG_1
+    smoothed = min(y, x) - WHITE_LAG_1  # along one axis only, it is structure
     bend, error = bending(measured)
     limit = 0.5 if single else 0.35
     bent = -bend > limit and -bend > 3 * error
@@ -64,7 +64,7 @@ def processing(
     if bent:
         verdict = "bad"
     text = (
-        f"Neighbouring pixels of the noise correlate with {max(y, x):.3f} after differences "
+        f"Neighbouring pixels of the noise correlate with {min(y, x):.3f} after differences "
         f"({WHITE_LAG_1:.3f} if nothing was done to the image)"
     )
     advice = ""

@@ -18,7 +18,7 @@ from napari_hdn.core.errors import NoiseModelError
 from napari_hdn.core.events import Stop, check_stop
 from napari_hdn.core.noise.curves import curve_of_moments
 from napari_hdn.core.noise.drift import BRIGHTNESS, SHIFT_PX, Drift, Track, Tracker
-from napari_hdn.core.noise.estimation import clipped, is_static_pair, quantisation_step
+from napari_hdn.core.noise.estimation import clipped, quantisation_step, shows_change
 from napari_hdn.core.noise.evidence import MAX_PAIRS, Evidence, Steps, sample_pairs
 from napari_hdn.core.noise.frames import Frame, read, series_of
 from napari_hdn.core.noise.steps import Step, part
@@ -28,6 +28,8 @@ MAX_FRAMES = 200  # of one field
 SIDE_PX = 1024
 FEW = 8  # with fewer repeats their mean is noisy: no shape of p(x | s), a smoothed signal
 FRAMES_WITH_PAIRS = 64
+OWN_NOISE = 0.005  # variance of the mean's noise against that of the scene
+NEIGHBOURS_PX = 1.2
 CUT_OFTEN = 0.005  # share of the frames
 
 Frames = Literal["exclude", "register", "keep"]
@@ -130,7 +132,7 @@ def _static(series: Sequence[Frame], stop: Stop | None) -> list[list[Frame]]:
     for stack, index in series:
         check_stop(stop)
         frame = read(stack, index, 512)
-        if last is not None and is_static_pair(last, frame):
+        if last is not None and not shows_change(last, frame):
             runs[-1].append((stack, index))
         else:
             runs.append([(stack, index)])
@@ -174,7 +176,7 @@ def _measure(
     mean /= len(chosen)
     squares = np.zeros_like(mean)
     scale = np.sqrt(len(chosen) / (len(chosen) - 1))
-    smooth = gaussian_filter(mean, 1.0) if len(chosen) < FEW else mean
+    smooth = _less_noisy(mean, get(int(chosen[0])), len(chosen))
     with_pairs = set(chosen[np.linspace(0, len(chosen) - 1, FRAMES_WITH_PAIRS).astype(int)])
     with_residual = set(chosen[np.linspace(0, len(chosen) - 1, 6).astype(int)])
     each = MAX_PAIRS // (fields * min(len(chosen), FRAMES_WITH_PAIRS))
@@ -199,10 +201,11 @@ def _measure(
     number = len(chosen) - 1
     evidence.curves.append(
         curve_of_moments(
-            smooth[inside][usable],
+            mean[inside][usable],
             squares[inside][usable] / len(chosen),
             number,
             float(np.median(steps)),
+            sort_by=smooth[inside][usable],
         )
     )
     evidence.pairs += pairs
@@ -232,6 +235,22 @@ def _track(
         yield 0.2 * k / len(field), "following the field through its frames"
     track = Track(np.array(shifts), np.array(means))
     return replace(track, shifts=track.quiet)
+
+
+def _less_noisy(mean: np.ndarray, frame: np.ndarray, count: int) -> np.ndarray:
+    """The mean as a signal to sort pixels by: of the neighbours, where its own noise would mislead.
+
+    A pixel whose few counts happened to be low has a low mean and, where noise is skewed, a low
+    variance, too; the curve gets too steep (7 % with 24 frames of multiplied electrons).
+    """
+    left = float(np.mean((frame - mean) ** 2)) / (count - 1)
+    spread = max(float(mean.var()) - left, 1e-30)
+    if left <= OWN_NOISE * spread:
+        return mean
+    point = np.zeros((9, 9))
+    point[4, 4] = 1
+    own = float(gaussian_filter(point, NEIGHBOURS_PX)[4, 4])
+    return np.asarray((gaussian_filter(mean, NEIGHBOURS_PX) - own * mean) / (1 - own))
 
 
 def _moved(image: np.ndarray, by: np.ndarray) -> np.ndarray:

@@ -12,7 +12,7 @@ from napari_hdn.core.errors import NoiseModelError
 from napari_hdn.core.events import Stop, check_stop
 from napari_hdn.core.noise.estimation import repeats_curve, series_curve, single_image_curve
 from napari_hdn.core.noise.evidence import Evidence, Steps
-from napari_hdn.core.noise.frames import read, series_of, static_runs, windows
+from napari_hdn.core.noise.frames import FRAMES_PER_RUN, read, series_of, static_runs, windows
 from napari_hdn.core.statistics import spread_planes
 
 LOOK_AT = 16
@@ -59,7 +59,8 @@ def propose(
         return Proposal(
             "series", "neighbouring frames show the same scene, which moves a little between them"
         )
-    return Proposal("repeats", f"the same scene repeats, unmoved, over {frames:.0f} frames or more")
+    more = " or more" if frames >= FRAMES_PER_RUN else ""
+    return Proposal("repeats", f"the same scene repeats, unmoved, over {frames:.0f} frames{more}")
 
 
 def is_moving(runs: Sequence[np.ndarray]) -> bool:

@@ -13,7 +13,6 @@ from scipy.ndimage import gaussian_filter1d
 
 from napari_hdn.core.errors import NoiseModelError
 from napari_hdn.core.noise.pairs import KnownSignal
-from napari_hdn.core.normalisation import NoiseCurve
 
 MAX_CELLS = 1_000_000
 MAX_REACH = 60.0  # sigmas; the tails' density there is still a float32
@@ -93,9 +92,7 @@ def rows_for(pairs: KnownSignal, signal_bins: int, step: float) -> np.ndarray:
 
     Rows between grey levels would hold what rounding does there.
     """
-    line = pairs.line
-    values = (torch.tensor(v, dtype=torch.float64) for v in (line.gain, line.offset, line.floor))
-    curve = NoiseCurve(*values)
+    curve = pairs.curve
     low, high = curve.stabilise(torch.tensor(pairs.signal_range, dtype=torch.float64)).tolist()
     rows = curve.unstabilise(torch.linspace(low, high, signal_bins, dtype=torch.float64)).numpy()
     rows[0], rows[-1] = pairs.signal_range

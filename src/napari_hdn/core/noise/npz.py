@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import io
 import lzma
-import uuid
 import zipfile
 import zlib
 from pathlib import Path
@@ -16,8 +15,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from napari_hdn.core.errors import NoiseModelError, OutputError
-from napari_hdn.io.naming import publish
+from napari_hdn.core.errors import NoiseModelError
 
 if TYPE_CHECKING:
     from napari_hdn.core.noise.gmm import GaussianMixture
@@ -118,21 +116,8 @@ def _number(path: Path, name: str, array: np.ndarray) -> float:
     return value
 
 
-def write_npz(model: GaussianMixture, path: Path) -> Path:
-    """Write a GMM noise model for the tools that read such ``.npz`` files.
-
-    Only the mixture is kept: no clipping, no calibration, no source.
-
-    Returns
-    -------
-    Path
-        The file.
-
-    Raises
-    ------
-    OutputError
-        If the file exists already or cannot be written.
-    """
+def npz_bytes(model: GaussianMixture) -> bytes:
+    """The ``.npz`` file of a GMM; of the mixture only: no clipping, no calibration, no source."""
     low, high = model.signal_range
     content = io.BytesIO()
     # shapes as earlier tools have them
@@ -143,16 +128,4 @@ def write_npz(model: GaussianMixture, path: Path) -> Path:
         max_signal=np.array([high], dtype=np.float32),
         min_sigma=np.array(float(model.min_sigma)),
     )
-    if path.exists():
-        raise OutputError(f"{path} exists already and was left alone; choose another name.")
-    beside = path.with_name(f".{path.name}.{uuid.uuid4().hex[:12]}.part")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        beside.write_bytes(content.getvalue())
-        return publish(beside, path, numbered=False)
-    except OSError as error:
-        raise OutputError(
-            f"The noise model could not be written to {path}: {error.strerror or error}."
-        ) from error
-    finally:
-        beside.unlink(missing_ok=True)
+    return content.getvalue()
