@@ -7,8 +7,8 @@ from dataclasses import replace
 import numpy as np
 
 from napari_hdn.core.artefacts import Structure
+from napari_hdn.core.calibration.record import Calibration, Check, SignalHistogram
 from napari_hdn.core.config import CalibrationConfig
-from napari_hdn.core.noise.calibration import Calibration, Check, SignalHistogram
 from napari_hdn.core.noise.curves import MeasuredCurve
 from napari_hdn.core.noise.poisson_gaussian import PoissonGaussian
 

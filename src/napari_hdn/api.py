@@ -58,10 +58,10 @@ from napari_hdn.io.restorations import restoration_writers
 from napari_hdn.io.samples import Sample, cells_with_pixel_noise, cells_with_stripes
 
 if TYPE_CHECKING:
+    from napari_hdn.core.calibration.record import Calibration
     from napari_hdn.core.devices import Device
     from napari_hdn.core.hdn import HDN
     from napari_hdn.core.noise.base import NoiseModel
-    from napari_hdn.core.noise.calibration import Calibration
 
 __all__ = [
     "HDN",
@@ -152,8 +152,8 @@ def calibrate(
     meant_for: Sequence[ImageStack] | None = None,
     stop: Stop | None = None,
 ) -> Iterator[CalibrationEvent]:
-    """Make a noise model and judge it; see `napari_hdn.core.noise.calibrate.calibrate`."""
-    from napari_hdn.core.noise.calibrate import calibrate as _calibrate
+    """Make a noise model and judge it; see `napari_hdn.core.calibration.calibrate.calibrate`."""
+    from napari_hdn.core.calibration.calibrate import calibrate as _calibrate
 
     return _calibrate(images, config, dark=dark, clean=clean, meant_for=meant_for, stop=stop)
 
@@ -174,7 +174,7 @@ def load_calibration(path: Path | str) -> Calibration | NoiseModel:
 
 def covered_signal(calibration: Calibration) -> tuple[float, float] | None:
     """Signals (counts) between which the noise was measured; None where a file does not tell."""
-    from napari_hdn.core.noise.judging import covered
+    from napari_hdn.core.calibration.judging import covered
 
     if calibration.source == "file":
         return calibration.noise_model.signal_range
@@ -198,8 +198,8 @@ def load_model(folder: Path | str) -> HDN:
 
 
 def estimate_noise_model(images: Sequence[ImageStack], config: NoiseConfig) -> NoiseModel:
-    """Make the noise model that a config asks for; see `napari_hdn.core.noise.choose`."""
-    from napari_hdn.core.noise.choose import make_noise_model
+    """Make the noise model that a config asks for; see `napari_hdn.core.calibration.choose`."""
+    from napari_hdn.core.calibration.choose import make_noise_model
 
     return make_noise_model(images, config)[0]
 

@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 
 from calibrated import make_calibration
+from napari_hdn.core.calibration.record import Calibration
 from napari_hdn.core.errors import NoiseModelError, OutputError
 from napari_hdn.core.noise.base import load_noise_model
-from napari_hdn.core.noise.calibration import Calibration
 from napari_hdn.core.noise.gmm import GaussianMixture
 from napari_hdn.io.library import list_models, models_folder
 from napari_hdn.io.noise_models import (

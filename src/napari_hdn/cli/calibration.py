@@ -23,7 +23,7 @@ from napari_hdn.cli.terminal import Progress
 from napari_hdn.core.errors import ConfigurationError, NoiseModelError
 
 if TYPE_CHECKING:
-    from napari_hdn.core.noise.calibration import Calibration
+    from napari_hdn.core.calibration.record import Calibration
 
 SIGNS = {"good": "✓", "doubtful": "!", "bad": "✗"}
 _WIDTH = 100

@@ -14,8 +14,8 @@ import numpy as np
 from napari_hdn.core.errors import StoppedEarly
 
 if TYPE_CHECKING:
+    from napari_hdn.core.calibration.record import Calibration
     from napari_hdn.core.hdn import HDN
-    from napari_hdn.core.noise.calibration import Calibration
     from napari_hdn.core.residuals import ResidualCheck
 
 EVENTS_PER_SECOND = 5.0

@@ -14,6 +14,8 @@ from typing import Any
 
 import numpy as np
 
+from napari_hdn.core.calibration.estimation import quantisation_step, single_image_curve
+from napari_hdn.core.calibration.frames import central
 from napari_hdn.core.noise.base import NoiseModel
 from napari_hdn.core.noise.curves import (
     MeasuredCurve,
@@ -21,8 +23,6 @@ from napari_hdn.core.noise.curves import (
     curve_of_moments,
     fit_line,
 )
-from napari_hdn.core.noise.estimation import quantisation_step, single_image_curve
-from napari_hdn.core.noise.frames import central
 from napari_hdn.core.noise.poisson_gaussian import PoissonGaussian
 from napari_hdn.core.noise.refined import Refined
 from napari_hdn.core.patches import Region

@@ -17,6 +17,7 @@ import torch
 from torch import Tensor
 
 from napari_hdn.core.axes import ImageStack
+from napari_hdn.core.calibration.choose import curve_of_plane
 from napari_hdn.core.config import RestorationConfig
 from napari_hdn.core.devices import Device, choose
 from napari_hdn.core.errors import ConfigurationError, MemoryShortError, is_memory_short
@@ -34,7 +35,6 @@ from napari_hdn.core.latent_noise import LatentNoise
 from napari_hdn.core.memory import kept_memory
 from napari_hdn.core.model.ladder import Choice, Ladder
 from napari_hdn.core.noise.base import NoiseModel
-from napari_hdn.core.noise.choose import curve_of_plane
 from napari_hdn.core.normalisation import NoiseCurve, Normalisation
 from napari_hdn.core.padding import reflect_pad
 from napari_hdn.core.statistics import check_finite

@@ -16,6 +16,7 @@ from torch import Tensor
 import napari_hdn
 from napari_hdn.core import checkpoint
 from napari_hdn.core.axes import ImageStack, describe_data
+from napari_hdn.core.calibration.choose import for_images, make_noise_model
 from napari_hdn.core.config import TrainingConfig
 from napari_hdn.core.devices import Device
 from napari_hdn.core.errors import ModelFolderError
@@ -27,7 +28,6 @@ from napari_hdn.core.noise.base import (
     noise_model_from_json,
     noise_model_to_json,
 )
-from napari_hdn.core.noise.choose import for_images, make_noise_model
 from napari_hdn.core.noise.gaussian import LearnedGaussian
 from napari_hdn.core.normalisation import Normalisation
 from napari_hdn.core.objective import Objective

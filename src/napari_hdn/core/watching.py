@@ -8,11 +8,11 @@ from collections.abc import Iterator
 import numpy as np
 import torch
 
+from napari_hdn.core.calibration.estimation import quantisation_step
+from napari_hdn.core.calibration.record import Calibration
 from napari_hdn.core.devices import Device
 from napari_hdn.core.events import Notice
 from napari_hdn.core.noise.base import NoiseModel
-from napari_hdn.core.noise.calibration import Calibration
-from napari_hdn.core.noise.estimation import quantisation_step
 from napari_hdn.core.noise.gaussian import LearnedGaussian
 from napari_hdn.core.noise.poisson_gaussian import PoissonGaussian
 from napari_hdn.core.noise.refined import Refined

@@ -13,8 +13,8 @@ from napari_hdn.io.library import NOISE_MODELS, models_folder, usable_name
 from napari_hdn.io.naming import free_path, publish
 
 if TYPE_CHECKING:
+    from napari_hdn.core.calibration.record import Calibration
     from napari_hdn.core.noise.base import NoiseModel
-    from napari_hdn.core.noise.calibration import Calibration
 
 
 def noise_models_folder() -> Path:
@@ -120,8 +120,8 @@ def load_calibration(path: Path) -> Calibration | NoiseModel:
     NoiseModelError
         If the file cannot be read or is no noise model.
     """
+    from napari_hdn.core.calibration.record import Calibration
     from napari_hdn.core.noise.base import load_noise_model
-    from napari_hdn.core.noise.calibration import Calibration
 
     model = load_noise_model(path)
     return Calibration.of(model) or model

@@ -19,7 +19,7 @@ from napari_hdn.ui.jobs import Job
 from napari_hdn.ui.sources import LayerSource, Source
 
 if TYPE_CHECKING:
-    from napari_hdn.core.noise.calibration import Calibration
+    from napari_hdn.core.calibration.record import Calibration
 
 
 @dataclass(frozen=True)

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from napari.layers import Layer
 
     from napari_hdn.api import HDN
-    from napari_hdn.core.noise.calibration import Calibration
+    from napari_hdn.core.calibration.record import Calibration
 
 _sessions: weakref.WeakKeyDictionary[Any, Session] = weakref.WeakKeyDictionary()
 

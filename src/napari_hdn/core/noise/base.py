@@ -81,7 +81,7 @@ class NoiseModel(nn.Module, ABC):
         How the model came about, in words.
     calibration : dict or None
         What the model was made from and how well it fits, as JSON; see
-        `napari_hdn.core.noise.calibration.Calibration`.
+        `napari_hdn.core.calibration.record.Calibration`.
     """
 
     kind: ClassVar[str]

@@ -19,7 +19,7 @@ from napari_hdn.ui.parts.variance_plot import VariancePlot
 from napari_hdn.ui.session import Session
 
 if TYPE_CHECKING:
-    from napari_hdn.core.noise.calibration import Calibration
+    from napari_hdn.core.calibration.record import Calibration
 
 _JSON, _NPZ = "Noise model (*.json)", "GMM for other tools (*.npz)"
 

@@ -9,7 +9,7 @@ from qtpy.QtCore import Qt
 from qtpy.QtWidgets import QGridLayout, QLabel, QSizePolicy, QWidget
 
 if TYPE_CHECKING:
-    from napari_hdn.core.noise.calibration import Calibration, Check
+    from napari_hdn.core.calibration.record import Calibration, Check
 
 _SIGNS = {  # verdict: sign, ground, ink
     "good": ("✓", "#2e8b3d", "#ffffff"),

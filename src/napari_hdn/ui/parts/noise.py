@@ -25,8 +25,8 @@ from napari_hdn.ui.parts.method import NOISE_FILES
 from napari_hdn.ui.session import Session
 
 if TYPE_CHECKING:
+    from napari_hdn.core.calibration.record import Calibration
     from napari_hdn.core.noise.base import NoiseModel
-    from napari_hdn.core.noise.calibration import Calibration
 
 CALIBRATED = "calibrated"
 _WORDS = {

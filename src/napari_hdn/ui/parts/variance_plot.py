@@ -14,7 +14,7 @@ from napari_hdn.ui.parts.forms import Hint
 from napari_hdn.ui.parts.plots import BLUE, GREEN, ORANGE, SHADE, Plot
 
 if TYPE_CHECKING:
-    from napari_hdn.core.noise.calibration import Calibration, SignalHistogram
+    from napari_hdn.core.calibration.record import Calibration, SignalHistogram
 
 _SEEN = 5e-4  # share of the pixels at either end of the histogram that need not be in the plot
 _DECADES = 4  # of the histogram's shares

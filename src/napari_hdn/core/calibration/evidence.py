@@ -7,10 +7,10 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from napari_hdn.core.artefacts.structure import StructureSource
+from napari_hdn.core.calibration.drift import Drift
+from napari_hdn.core.calibration.steps import Step
 from napari_hdn.core.noise.curves import MeasuredCurve
-from napari_hdn.core.noise.drift import Drift
-from napari_hdn.core.noise.steps import Step
-from napari_hdn.core.structure import StructureSource
 
 MAX_PAIRS = 400_000
 MAX_RESIDUALS = 16  # frames kept to judge the noise's structure by

@@ -2,13 +2,13 @@ import numpy as np
 import pytest
 from scipy.ndimage import gaussian_filter, shift, uniform_filter1d
 
-from napari_hdn.core.noise.curves import fit_line, pool
-from napari_hdn.core.noise.estimation import (
+from napari_hdn.core.calibration.estimation import (
     is_static_pair,
     quantisation_step,
     repeats_curve,
     single_image_curve,
 )
+from napari_hdn.core.noise.curves import fit_line, pool
 from simulated import counts, scene, true_variance
 
 

@@ -9,7 +9,30 @@ from pathlib import Path
 import numpy as np
 
 from napari_hdn.core.artefacts import structure_of_background, structure_of_residuals
+from napari_hdn.core.artefacts.structure import Structure
 from napari_hdn.core.axes import ImageStack, describe_data
+from napari_hdn.core.calibration import judging, processing
+from napari_hdn.core.calibration.estimation import clipping_of
+from napari_hdn.core.calibration.evidence import Evidence, Steps
+from napari_hdn.core.calibration.fitting import (
+    common_step,
+    fit,
+    fit_lines,
+    scaled_apart,
+    shared_line,
+)
+from napari_hdn.core.calibration.frames import sample_planes
+from napari_hdn.core.calibration.record import Calibration
+from napari_hdn.core.calibration.references import flat_field_evidence, pair_evidence
+from napari_hdn.core.calibration.repeats import repeats_evidence
+from napari_hdn.core.calibration.sources import (
+    Proposal,
+    direction,
+    images_evidence,
+    propose,
+    series_evidence,
+)
+from napari_hdn.core.calibration.steps import Step, finish, part
 from napari_hdn.core.config import CalibrationConfig
 from napari_hdn.core.errors import NoiseModelError
 from napari_hdn.core.events import (
@@ -20,26 +43,9 @@ from napari_hdn.core.events import (
     Stop,
     check_stop,
 )
-from napari_hdn.core.noise import judging, processing
 from napari_hdn.core.noise.base import Clipping, NoiseModel, load_noise_model
-from napari_hdn.core.noise.calibration import Calibration
 from napari_hdn.core.noise.curves import merged
-from napari_hdn.core.noise.estimation import clipping_of
-from napari_hdn.core.noise.evidence import Evidence, Steps
-from napari_hdn.core.noise.fitting import common_step, fit, fit_lines, scaled_apart, shared_line
-from napari_hdn.core.noise.frames import sample_planes
-from napari_hdn.core.noise.references import flat_field_evidence, pair_evidence
-from napari_hdn.core.noise.repeats import repeats_evidence
-from napari_hdn.core.noise.sources import (
-    Proposal,
-    direction,
-    images_evidence,
-    propose,
-    series_evidence,
-)
-from napari_hdn.core.noise.steps import Step, finish, part
 from napari_hdn.core.statistics import measure_images
-from napari_hdn.core.structure import Structure
 
 USELESS = 0.5  # share of saturated pixels above which nothing can be measured
 MOST_SCALED = 50.0

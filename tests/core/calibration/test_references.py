@@ -5,10 +5,10 @@ import pytest
 from scipy.ndimage import shift
 
 from napari_hdn.core.axes import ImageStack
+from napari_hdn.core.calibration.references import flat_field_evidence, pair_evidence, scaling
+from napari_hdn.core.calibration.steps import finish
 from napari_hdn.core.errors import NoiseModelError
 from napari_hdn.core.noise.curves import fit_line, pool
-from napari_hdn.core.noise.references import flat_field_evidence, pair_evidence, scaling
-from napari_hdn.core.noise.steps import finish
 from simulated import counts, scene, true_variance
 
 

@@ -8,12 +8,12 @@ import numpy as np
 import torch
 from scipy.ndimage import gaussian_filter
 
+from napari_hdn.core.artefacts.structure import Structure
+from napari_hdn.core.calibration.drift import BRIGHTNESS, SHIFT_PX, Drift
+from napari_hdn.core.calibration.evidence import Pairs
+from napari_hdn.core.calibration.record import Check, SignalHistogram, Verdict
 from napari_hdn.core.noise.base import Clipping, NoiseModel
-from napari_hdn.core.noise.calibration import Check, SignalHistogram, Verdict
 from napari_hdn.core.noise.curves import MeasuredCurve
-from napari_hdn.core.noise.drift import BRIGHTNESS, SHIFT_PX, Drift
-from napari_hdn.core.noise.evidence import Pairs
-from napari_hdn.core.structure import Structure
 
 HISTOGRAM_BINS = 96
 SMOOTH_PX = 2.0

@@ -3,12 +3,12 @@ import pytest
 from scipy.ndimage import gaussian_filter
 
 from napari_hdn.core.axes import ImageStack
+from napari_hdn.core.calibration.calibrate import calibrate
+from napari_hdn.core.calibration.record import Calibration
 from napari_hdn.core.config import CalibrationConfig
 from napari_hdn.core.errors import ImageError, NoiseModelError, StoppedEarly
 from napari_hdn.core.events import CalibrationFinished, CalibrationProgress, Stop
 from napari_hdn.core.noise.base import noise_model_from_json, noise_model_to_json
-from napari_hdn.core.noise.calibrate import calibrate
-from napari_hdn.core.noise.calibration import Calibration
 from simulated import counts, scene, true_variance
 
 

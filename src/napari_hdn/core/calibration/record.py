@@ -7,11 +7,11 @@ from typing import Any, Literal, Self
 
 import numpy as np
 
+from napari_hdn.core.artefacts.structure import Structure
 from napari_hdn.core.config import CalibrationConfig
 from napari_hdn.core.errors import NoiseModelError
 from napari_hdn.core.noise.base import NoiseModel
 from napari_hdn.core.noise.curves import MeasuredCurve
-from napari_hdn.core.structure import Structure
 
 Verdict = Literal["good", "doubtful", "bad"]
 

@@ -9,17 +9,13 @@ import torch
 from scipy.ndimage import gaussian_filter
 
 from napari_hdn.core.axes import ImageStack, describe_data
-from napari_hdn.core.config import NoiseConfig
-from napari_hdn.core.events import Stop, check_stop
-from napari_hdn.core.noise.base import NoiseModel, load_noise_model
-from napari_hdn.core.noise.curves import fit_line
-from napari_hdn.core.noise.estimation import (
+from napari_hdn.core.calibration.estimation import (
     clipping_of,
     quantisation_step,
     repeats_curve,
     single_image_curve,
 )
-from napari_hdn.core.noise.fitting import (
+from napari_hdn.core.calibration.fitting import (
     apart_remark,
     common_step,
     curve_per_plane,
@@ -29,11 +25,15 @@ from napari_hdn.core.noise.fitting import (
     scaled_apart,
     shared_line,
 )
-from napari_hdn.core.noise.frames import central, sample_planes, static_runs
+from napari_hdn.core.calibration.frames import central, sample_planes, static_runs
+from napari_hdn.core.calibration.sources import direction
+from napari_hdn.core.config import NoiseConfig
+from napari_hdn.core.events import Stop, check_stop
+from napari_hdn.core.noise.base import NoiseModel, load_noise_model
+from napari_hdn.core.noise.curves import fit_line
 from napari_hdn.core.noise.gaussian import Gaussian
 from napari_hdn.core.noise.poisson_gaussian import PoissonGaussian
 from napari_hdn.core.noise.refined import Refined
-from napari_hdn.core.noise.sources import direction
 from napari_hdn.core.normalisation import NoiseCurve
 
 SATURATED = 1e-3

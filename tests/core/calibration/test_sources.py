@@ -2,10 +2,10 @@ import numpy as np
 import pytest
 
 from napari_hdn.core.axes import ImageStack
+from napari_hdn.core.calibration.sources import direction, images_evidence, propose, series_evidence
+from napari_hdn.core.calibration.steps import finish
 from napari_hdn.core.errors import NoiseModelError
 from napari_hdn.core.noise.curves import fit_line, pool
-from napari_hdn.core.noise.sources import direction, images_evidence, propose, series_evidence
-from napari_hdn.core.noise.steps import finish
 from simulated import counts, scene, true_variance
 
 

@@ -2,7 +2,7 @@ import time
 
 import pytest
 
-from napari_hdn.core.noise.steps import finish, in_thread, part
+from napari_hdn.core.calibration.steps import finish, in_thread, part
 
 
 def test_steps_of_a_part_lie_within_it():

@@ -18,14 +18,14 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.ndimage import gaussian_filter, uniform_filter
 
-from napari_hdn.core.autocorrelation import (
+from napari_hdn.core.artefacts.autocorrelation import (
     NEGLIGIBLE,
     LagMap,
     autocorrelation,
     of_unit_size,
     white_bound,
 )
-from napari_hdn.core.background import CLIPPED, lost_pixels, without_holes
+from napari_hdn.core.artefacts.background import CLIPPED, lost_pixels, without_holes
 
 MAX_PLANES = 8
 LEAST_PIXELS = 4096  # in the flatter half of all planes together

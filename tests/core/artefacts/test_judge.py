@@ -12,7 +12,7 @@ from napari_hdn.core.artefacts import (
     structure_of_residuals,
     white_share,
 )
-from napari_hdn.core.autocorrelation import autocorrelation
+from napari_hdn.core.artefacts.autocorrelation import autocorrelation
 from napari_hdn.core.errors import NoiseModelError
 from simulated import counts, scene
 

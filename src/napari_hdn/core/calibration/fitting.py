@@ -8,12 +8,17 @@ from dataclasses import dataclass
 import numpy as np
 
 from napari_hdn.core.axes import ImageStack
+from napari_hdn.core.calibration import judging
+from napari_hdn.core.calibration.estimation import quantisation_step, single_image_curve
+from napari_hdn.core.calibration.evidence import Evidence, Pairs, joined
+from napari_hdn.core.calibration.frames import read
+from napari_hdn.core.calibration.record import Check
+from napari_hdn.core.calibration.repeats import FEW
+from napari_hdn.core.calibration.steps import Step, in_thread, part
 from napari_hdn.core.config import CalibrationConfig
 from napari_hdn.core.errors import NoiseModelError
 from napari_hdn.core.events import Stop, check_stop
-from napari_hdn.core.noise import judging
 from napari_hdn.core.noise.base import NoiseModel
-from napari_hdn.core.noise.calibration import Check
 from napari_hdn.core.noise.curves import (
     MeasuredCurve,
     NoiseLine,
@@ -22,15 +27,10 @@ from napari_hdn.core.noise.curves import (
     merged,
     pool,
 )
-from napari_hdn.core.noise.estimation import quantisation_step, single_image_curve
-from napari_hdn.core.noise.evidence import Evidence, Pairs, joined
-from napari_hdn.core.noise.frames import read
 from napari_hdn.core.noise.gaussian import Gaussian
 from napari_hdn.core.noise.gmm import fit_gmm
 from napari_hdn.core.noise.histogram import fit_histogram
 from napari_hdn.core.noise.poisson_gaussian import PoissonGaussian
-from napari_hdn.core.noise.repeats import FEW
-from napari_hdn.core.noise.steps import Step, in_thread, part
 
 MOST_SHOWN = 16  # curves of single images that are kept to be looked at
 _NAMES = {"gmm": "Gaussian mixture (GMM)", "histogram": "histogram"}

@@ -8,11 +8,11 @@ from dataclasses import dataclass
 import numpy as np
 
 from napari_hdn.core.axes import ImageStack
+from napari_hdn.core.calibration.estimation import repeats_curve, series_curve, single_image_curve
+from napari_hdn.core.calibration.evidence import Evidence, Steps
+from napari_hdn.core.calibration.frames import FRAMES_PER_RUN, read, series_of, static_runs, windows
 from napari_hdn.core.errors import NoiseModelError
 from napari_hdn.core.events import Stop, check_stop
-from napari_hdn.core.noise.estimation import repeats_curve, series_curve, single_image_curve
-from napari_hdn.core.noise.evidence import Evidence, Steps
-from napari_hdn.core.noise.frames import FRAMES_PER_RUN, read, series_of, static_runs, windows
 from napari_hdn.core.statistics import spread_planes
 
 LOOK_AT = 16

@@ -1,4 +1,4 @@
-"""Is the noise structured? Its autocorrelation, against what white noise would give."""
+"""Judging noise by its autocorrelation: of residuals, or of flat background."""
 
 from __future__ import annotations
 
@@ -6,30 +6,22 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from napari_hdn.core.autocorrelation import (
+from napari_hdn.core.artefacts.autocorrelation import (
     NEGLIGIBLE,
     LagMap,
     autocorrelation,
     of_unit_size,
     white_bound,
-    white_share,
     without_trend,
 )
-from napari_hdn.core.background import Box, Patch, drawn_patches, flat_patches
+from napari_hdn.core.artefacts.background import Box, Patch, drawn_patches, flat_patches
+from napari_hdn.core.artefacts.fine_grain import FineGrain, fine_grain
+from napari_hdn.core.artefacts.structure import (
+    REACHED,
+    Structure,
+    StructureSource,
+)
 from napari_hdn.core.errors import NoiseModelError
-from napari_hdn.core.fine_grain import FineGrain, fine_grain
-from napari_hdn.core.structure import REACHED, Structure, StructureSource, StructureVerdict
-
-__all__ = [
-    "MAX_LAG_PX",
-    "Box",
-    "Structure",
-    "StructureSource",
-    "StructureVerdict",
-    "structure_of_background",
-    "structure_of_residuals",
-    "white_share",
-]
 
 MAX_LAG_PX = 24
 

@@ -2,9 +2,9 @@ import numpy as np
 import pytest
 from scipy.ndimage import gaussian_filter, zoom
 
+from napari_hdn.core.calibration.estimation import single_image_curve
+from napari_hdn.core.calibration.processing import bending, lag_1, processing, slope
 from napari_hdn.core.noise.curves import MeasuredCurve
-from napari_hdn.core.noise.estimation import single_image_curve
-from napari_hdn.core.noise.processing import bending, lag_1, processing, slope
 from simulated import counts, scene
 
 

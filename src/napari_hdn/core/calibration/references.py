@@ -9,14 +9,14 @@ from scipy.ndimage import gaussian_filter
 from scipy.ndimage import shift as shifted
 
 from napari_hdn.core.axes import ImageStack
+from napari_hdn.core.calibration.drift import Drift, Tracker
+from napari_hdn.core.calibration.estimation import clipped, quantisation_step, single_image_curve
+from napari_hdn.core.calibration.evidence import MAX_PAIRS, Evidence, Steps, sample_pairs
+from napari_hdn.core.calibration.frames import read, sample_planes, series_of
+from napari_hdn.core.calibration.repeats import repeats_evidence
 from napari_hdn.core.errors import NoiseModelError
 from napari_hdn.core.events import Stop, check_stop
 from napari_hdn.core.noise.curves import MIN_PER_BIN, MeasuredCurve, curve_of_moments
-from napari_hdn.core.noise.drift import Drift, Tracker
-from napari_hdn.core.noise.estimation import clipped, quantisation_step, single_image_curve
-from napari_hdn.core.noise.evidence import MAX_PAIRS, Evidence, Steps, sample_pairs
-from napari_hdn.core.noise.frames import read, sample_planes, series_of
-from napari_hdn.core.noise.repeats import repeats_evidence
 from napari_hdn.core.statistics import spread_planes
 
 MAX_PLANES = 64

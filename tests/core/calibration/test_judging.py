@@ -1,15 +1,15 @@
 import numpy as np
 import pytest
 
-from napari_hdn.core.noise import judging
+from napari_hdn.core.artefacts.structure import Structure
+from napari_hdn.core.calibration import judging
+from napari_hdn.core.calibration.drift import Drift
+from napari_hdn.core.calibration.evidence import Pairs
+from napari_hdn.core.calibration.record import SignalHistogram
 from napari_hdn.core.noise.base import Clipping
-from napari_hdn.core.noise.calibration import SignalHistogram
 from napari_hdn.core.noise.curves import MeasuredCurve
-from napari_hdn.core.noise.drift import Drift
-from napari_hdn.core.noise.evidence import Pairs
 from napari_hdn.core.noise.gaussian import Gaussian
 from napari_hdn.core.noise.poisson_gaussian import PoissonGaussian
-from napari_hdn.core.structure import Structure
 
 
 def curve(signal, variance, number=10_000):

@@ -14,14 +14,14 @@ from scipy.ndimage import gaussian_filter, uniform_filter
 from scipy.ndimage import shift as shifted
 
 from napari_hdn.core.axes import ImageStack
+from napari_hdn.core.calibration.drift import BRIGHTNESS, SHIFT_PX, Drift, Track, Tracker
+from napari_hdn.core.calibration.estimation import clipped, quantisation_step, shows_change
+from napari_hdn.core.calibration.evidence import MAX_PAIRS, Evidence, Steps, sample_pairs
+from napari_hdn.core.calibration.frames import Frame, read, series_of
+from napari_hdn.core.calibration.steps import Step, part
 from napari_hdn.core.errors import NoiseModelError
 from napari_hdn.core.events import Stop, check_stop
 from napari_hdn.core.noise.curves import curve_of_moments
-from napari_hdn.core.noise.drift import BRIGHTNESS, SHIFT_PX, Drift, Track, Tracker
-from napari_hdn.core.noise.estimation import clipped, quantisation_step, shows_change
-from napari_hdn.core.noise.evidence import MAX_PAIRS, Evidence, Steps, sample_pairs
-from napari_hdn.core.noise.frames import Frame, read, series_of
-from napari_hdn.core.noise.steps import Step, part
 
 MAX_FIELDS = 8
 MAX_FRAMES = 200  # of one field

@@ -7,7 +7,7 @@ from typing import Any, Literal, Self, get_args
 
 import numpy as np
 
-from napari_hdn.core.autocorrelation import NEGLIGIBLE, white_share
+from napari_hdn.core.artefacts.autocorrelation import NEGLIGIBLE, white_share
 
 StructureSource = Literal["background", "region", "repeats", "differences"]
 StructureVerdict = Literal["white", "weak", "structured"]

@@ -13,8 +13,8 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.ndimage import gaussian_filter
 
+from napari_hdn.core.calibration.estimation import quantisation_step
 from napari_hdn.core.errors import NoiseModelError
-from napari_hdn.core.noise.estimation import quantisation_step
 
 Box = tuple[int, int, int, int]  # y0, y1, x0, x1 in pixels
 

@@ -5,11 +5,11 @@ import pytest
 import torch
 
 from napari_hdn.core.axes import ImageStack, describe_data
+from napari_hdn.core.calibration.choose import curve_of_plane, estimate, make_noise_model
 from napari_hdn.core.config import NoiseConfig
 from napari_hdn.core.errors import ImageError, NoiseModelError, StoppedEarly
 from napari_hdn.core.events import Stop
 from napari_hdn.core.noise.base import noise_model_to_json
-from napari_hdn.core.noise.choose import curve_of_plane, estimate, make_noise_model
 from napari_hdn.core.noise.gaussian import Gaussian
 from napari_hdn.core.noise.gmm import fit_gmm
 from napari_hdn.core.noise.poisson_gaussian import PoissonGaussian

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 from scipy.ndimage import shift
 
-from napari_hdn.core.noise.drift import Track, Tracker
+from napari_hdn.core.calibration.drift import Track, Tracker
 from simulated import counts, scene
 
 

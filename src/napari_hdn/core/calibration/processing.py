@@ -7,10 +7,10 @@ from collections.abc import Sequence
 import numpy as np
 from scipy.ndimage import gaussian_filter, uniform_filter
 
-from napari_hdn.core.noise.calibration import Check, Verdict
+from napari_hdn.core.calibration.estimation import clipped, differences, quantisation_step
+from napari_hdn.core.calibration.judging import SMOOTH_PX, graded
+from napari_hdn.core.calibration.record import Check, Verdict
 from napari_hdn.core.noise.curves import MeasuredCurve
-from napari_hdn.core.noise.estimation import clipped, differences, quantisation_step
-from napari_hdn.core.noise.judging import SMOOTH_PX, graded
 
 WHITE_LAG_1 = -2 / 3  # of white noise through [1 -2 1]
 MAX_PLANES = 8

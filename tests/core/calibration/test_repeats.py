@@ -3,10 +3,10 @@ import pytest
 from scipy.ndimage import gaussian_filter, shift
 
 from napari_hdn.core.axes import ImageStack
+from napari_hdn.core.calibration.repeats import repeats_evidence
+from napari_hdn.core.calibration.steps import finish
 from napari_hdn.core.errors import NoiseModelError
 from napari_hdn.core.noise.curves import fit_line
-from napari_hdn.core.noise.repeats import repeats_evidence
-from napari_hdn.core.noise.steps import finish
 from simulated import counts, scene, true_variance
 
 
