@@ -64,7 +64,7 @@ def test_the_watch_goes_on_where_it_stopped():
 
 
 @pytest.mark.parametrize(
-    ("wrong", "expected"), [(0.6, 1 / 0.6), (1.5, 1 / 1.5), (0.1, MOST_SCALED)]
+    ("wrong", "expected"), [(0.6, 1 / 0.6), (0.8, 1 / 0.8), (0.1, MOST_SCALED)]
 )
 def test_a_wrong_scale_is_mended_within_bounds(wrong, expected):
     rng = np.random.default_rng(0)
@@ -93,7 +93,9 @@ def test_a_right_model_stays():
     rng = np.random.default_rng(2)
     images = np.concatenate([counts(rng, scene(rng)) for _ in range(3)])
     refined, text = rescaled(PoissonGaussian([2.0], [-191.0], [4.0]), regions(images), 3)
-    assert refined is None and "agrees" in text
+    assert refined is None and "not larger" in text
+    large, _ = rescaled(PoissonGaussian([3.0], [-286.0], [6.0]), regions(images), 3)
+    assert large is None, "too large a variance makes no network copy noise"
 
 
 def test_refining_twice_multiplies():
@@ -103,6 +105,16 @@ def test_refining_twice_multiplies():
     refined, _ = rescaled(model, regions(images), 2)
     assert isinstance(refined.inner, PoissonGaussian)
     assert float(refined.scale[0]) == pytest.approx(2.5, rel=0.08)
+
+
+def test_the_networks_units_stay_when_both_shape_and_scale_were_mended():
+    rng = np.random.default_rng(5)
+    images = np.concatenate([counts(rng, scene(rng)) for _ in range(2)])
+    began = PoissonGaussian([1.1], [-110.0], [2.0])
+    model = Refined(PoissonGaussian([1.0], [-95.5], [2.0]), [1.0], units=began)
+    refined, _ = rescaled(model, regions(images), 2)
+    assert float(refined.scale[0]) == pytest.approx(2.0, rel=0.08)
+    assert float(refined.curve().gain) == pytest.approx(1.1)
 
 
 def test_bootstrap_tilts_the_line_and_keeps_the_scale():

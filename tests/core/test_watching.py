@@ -1,6 +1,7 @@
 import numpy as np
 import pytest
 import torch
+from scipy.ndimage import gaussian_filter
 
 from napari_hdn.core.axes import ImageStack
 from napari_hdn.core.config import NoiseConfig
@@ -65,7 +66,7 @@ def test_where_nothing_helps_training_ends_with_the_model_of_before(
     config = tiny_config.model_copy(update={"steps": 12, "batch_size": 4})
     end, events = run_to_end([images], config, folder=tmp_path / "m")
     (text,) = warnings_of(events)
-    assert "agrees" in text
+    assert "not larger" in text
     assert end.step == 4 and not end.stopped
     notices = [e.text for e in events if isinstance(e, Notice)]
     assert any("ended at step 4" in t and "that of step 3" in t for t in notices)
@@ -75,6 +76,39 @@ def test_where_nothing_helps_training_ends_with_the_model_of_before(
         if isinstance(event, TrainingStep):
             seen[event.step] = event
     assert max(seen) == 4
+
+
+def test_a_resumed_training_still_knows_the_weights_of_before(
+    images, tiny_config, monkeypatch, tmp_path
+):
+    monkeypatch.setattr("napari_hdn.core.training.WATCH_EVERY", 1)
+    monkeypatch.setattr(
+        NoiseWatch, "rise", lambda self: Rise(0.01, 0.07) if self.steps[-1] >= 7 else None
+    )
+    monkeypatch.setattr(NoiseWatch, "at_its_least", property(lambda self: self.steps[-1] == 3))
+    config = tiny_config.model_copy(update={"steps": 5, "batch_size": 4})
+    run_to_end([images], config, folder=tmp_path / "m")
+    again = config.model_copy(update={"steps": 20})
+    end, events = run_to_end([images], again, folder=tmp_path / "m", resume=True)
+    notices = [e.text for e in events if isinstance(e, Notice)]
+    assert end.step == 7 and any("that of step 3" in t for t in notices)
+
+
+def test_without_held_out_images_the_training_images_are_watched(images, tiny_config, rising):
+    config = tiny_config.model_copy(update={"steps": 12, "validation_fraction": 0.0})
+    _, events = run_to_end([images], config)
+    assert len(warnings_of(events)) == 1
+
+
+def test_blurred_noise_of_a_given_model_is_no_reason_to_end(tiny_config, rising):
+    rng = np.random.default_rng(4)
+    noise = gaussian_filter(rng.normal(size=(3, 128, 128)), (0, 0.8, 0.8))
+    noisy = (100 + 20 * noise / noise.std()).astype(np.float32)
+    config = with_sigma(tiny_config, 20.0)
+    end, events = run_to_end([ImageStack(noisy, "SYX", "blurred")], config)
+    (text,) = warnings_of(events)
+    assert "as it should be" in text and end.step == 8
+    assert not isinstance(end.model.noise_model, Refined)
 
 
 def test_the_user_may_forbid_it(images, tiny_config, rising):

@@ -20,7 +20,7 @@ from napari_hdn.api import (
     Stop,
 )
 from napari_hdn.cli.terminal import Progress
-from napari_hdn.core.errors import ConfigurationError, NoiseModelError
+from napari_hdn.core.errors import ConfigurationError, NoiseModelError, OutputError
 
 if TYPE_CHECKING:
     from napari_hdn.core.calibration.record import Calibration
@@ -59,6 +59,25 @@ def calibrate(
     path = api.save_calibration(finished.calibration, out)
     progress.say(f"Wrote {path}")
     return path
+
+
+def check_place(out: Path, model: str) -> None:
+    """Find out before measuring whether the result could be written.
+
+    Raises
+    ------
+    ConfigurationError, OutputError
+        If not.
+    """
+    suffix = out.suffix.lower()
+    if suffix not in (".json", ".npz"):
+        raise ConfigurationError(
+            f"--out takes a .json, or an .npz for a GMM; {out.name} ends in neither."
+        )
+    if suffix == ".npz" and model != "gmm":
+        raise ConfigurationError("An .npz holds a GMM; add --model gmm, or write a .json.")
+    if out.exists():
+        raise OutputError(f"{out} exists already and was left alone; choose another name.")
 
 
 def report(calibration: Calibration) -> list[str]:

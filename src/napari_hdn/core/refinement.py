@@ -16,6 +16,7 @@ import numpy as np
 
 from napari_hdn.core.calibration.estimation import quantisation_step, single_image_curve
 from napari_hdn.core.calibration.frames import central
+from napari_hdn.core.events import Stop
 from napari_hdn.core.noise.base import NoiseModel
 from napari_hdn.core.noise.curves import (
     MeasuredCurve,
@@ -36,6 +37,7 @@ KL_RISE = 0.03
 MOST_SCALED = 2.0  # a variance is refined by this factor at most
 WORTH_IT = 0.1  # relative difference of variances that is
 SHAPE_BOUND = 1.25
+FEW_PLANES = 64  # tell whether images differ
 MOST_PLANES = 2048
 
 
@@ -123,9 +125,16 @@ def variance_ratio(model: NoiseModel, curve: MeasuredCurve, image: int, step: fl
 
 
 def rescaled(
-    model: NoiseModel, regions: Sequence[Region], planes: int, kind: str = "diagonal"
+    model: NoiseModel,
+    regions: Sequence[Region],
+    planes: int,
+    kind: str = "diagonal",
+    stop: Stop | None = None,
 ) -> tuple[Refined | None, str]:
-    """The model with each image's variance scaled to what its own noise says, if that differs.
+    """The model with each image's variance scaled to what its own noise says, if that is more.
+
+    Too large a variance makes no network copy noise; it is scaled down only for single images of
+    which others need more.
 
     Parameters
     ----------
@@ -144,23 +153,36 @@ def rescaled(
     """
     by_size = sorted(regions, key=lambda r: r.height * r.width)
     by_plane = {region.plane: region for region in by_size}  # the largest piece of each
-    chosen = sorted(by_plane)
-    if len(chosen) > MOST_PLANES:
-        chosen = [chosen[k] for k in np.linspace(0, len(chosen) - 1, 64).astype(int)]
-    found = {k: own_scale(model, by_plane[k], kind) for k in chosen}
-    ratios = {k: v for k, v in found.items() if v is not None}
+    every = sorted(by_plane)
+    some = [
+        every[k] for k in np.linspace(0, len(every) - 1, min(len(every), FEW_PLANES)).astype(int)
+    ]
+
+    def ratios_of(chosen: Sequence[int]) -> dict[int, float]:
+        found: dict[int, float] = {}
+        for k in chosen:
+            if stop is not None and stop.requested:
+                break
+            ratio = own_scale(model, by_plane[k], kind)
+            if ratio is not None:
+                found[k] = ratio
+        return found
+
+    ratios = ratios_of(some)
     if not ratios:
         return None, "the images are too uniform to measure their own noise"
     middle = float(np.median(list(ratios.values())))
     spread = float(np.std(np.log(list(ratios.values())))) if len(ratios) > 1 else 0.0
+    apart = spread > WORTH_IT and len(every) <= MOST_PLANES
+    if apart and len(every) > len(some):
+        ratios |= ratios_of([k for k in every if k not in ratios])
     low, high = min(ratios.values()), max(ratios.values())
-    if abs(middle - 1) <= WORTH_IT and spread <= WORTH_IT:
+    if middle - 1 <= WORTH_IT and not apart:
         return (
             None,
-            f"the images' own noise agrees with the noise model (x {low:.2f} to {high:.2f})",
+            f"the images' own noise is not larger than its (x {low:.2f} to {high:.2f})",
         )
     bound = (1 / MOST_SCALED, MOST_SCALED)
-    apart = spread > WORTH_IT and len(chosen) == len(by_plane)
     scale = [float(np.clip(middle, *bound))]
     if apart:
         scale = [float(np.clip(ratios.get(k, middle), *bound)) for k in range(planes)]
@@ -175,11 +197,12 @@ def rescaled(
             f"{scale[0]:.2f}"
         )
     previous = np.ones(1)
-    inner = model
+    inner, units = model, None
     if isinstance(model, Refined):
-        inner, previous = model.inner, model.scale.cpu().numpy()
+        inner, units, previous = model.inner, model.units, model.scale.cpu().numpy()
         inner.clipping, inner.calibration = model.clipping, model.calibration
-    return Refined(inner, (np.asarray(scale) * previous).tolist()), text
+        inner.structured = model.structured
+    return Refined(inner, (np.asarray(scale) * previous).tolist(), units), text
 
 
 def reshaped(

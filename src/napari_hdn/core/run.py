@@ -92,6 +92,7 @@ class Run:
         if self.split.validation:
             held_out = Patches(self.split.validation, config, at)
             self.validation = held_out.batch(ELSEWHERE, size=VALIDATION_PATCHES)
+        self.watched = self.validation or self.patches.batch(ELSEWHERE, size=VALIDATION_PATCHES)
 
     @property
     def averaged_network(self) -> Ladder:
@@ -202,6 +203,7 @@ class Run:
             "origin_step": budget.origin_step,
             "guard": self.guard.state(),
             "watch": self.watch.state(),
+            "at_least_kl": self.at_least_kl,
             "network": self.network.state_dict(),
             "averaged": self.averaged.network.state_dict(),
             "noise_model": self.noise_model.state_dict(),
@@ -330,6 +332,9 @@ def prepare_resumed(
         run.optimizer.load_state_dict(state["optimizer"])
         run.guard.load(state["guard"])
         run.watch.load(state["watch"])
+        if state["at_least_kl"] is not None:
+            step, weights = state["at_least_kl"]
+            run.at_least_kl = int(step), dict(weights)
         run.batch_norm.remember()
         run.step = int(state["step"])
         seconds, origin = float(state["seconds"]), float(state["origin"])

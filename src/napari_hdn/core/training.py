@@ -215,7 +215,7 @@ class _Trainer:
             if may_speak.ready() and meter.count:
                 yield history.keep(meter.event(run.step, budget, rate))
             if run.step % WATCH_EVERY == 0:
-                yield from watching.look(run, self.device, _step_seed(config.seed, 0))
+                yield from watching.look(run, self.device, _step_seed(config.seed, 0), self.stop)
             if may_validate.ready():
                 yield from self._validate(rng, history)
                 may_validate.rest()

@@ -8,10 +8,11 @@ from collections.abc import Iterator
 import numpy as np
 import torch
 
+from napari_hdn.core.artefacts import structure_of_background
 from napari_hdn.core.calibration.estimation import quantisation_step
-from napari_hdn.core.calibration.record import Calibration
+from napari_hdn.core.calibration.frames import central
 from napari_hdn.core.devices import Device
-from napari_hdn.core.events import Notice
+from napari_hdn.core.events import Notice, Stop
 from napari_hdn.core.noise.base import NoiseModel
 from napari_hdn.core.noise.gaussian import LearnedGaussian
 from napari_hdn.core.noise.poisson_gaussian import PoissonGaussian
@@ -21,20 +22,21 @@ from napari_hdn.core.run import ELSEWHERE, Run
 
 BOOTSTRAP_AT = 0.5  # of the budget
 BOOTSTRAP_BATCHES = 16
+FEW_REGIONS = 8
 
 
-def look(run: Run, device: Device, seed: int) -> Iterator[Notice]:
+def look(run: Run, device: Device, seed: int, stop: Stop) -> Iterator[Notice]:
     """Look at the bottom level's KL on held-out patches, and do what can be done if it rises."""
     config, watch = run.config.noise, run.watch
     is_half_way = run.budget.fraction(run.step) >= BOOTSTRAP_AT
     if config.bootstrap and is_half_way and watch.bootstrapped_at is None:
         watch.bootstrapped_at = run.step
         yield Notice(f"Step {run.step}: {_bootstrap(run, device)}.")
-    if run.validation is None or isinstance(run.noise_model, LearnedGaussian):
+    if isinstance(run.noise_model, LearnedGaussian):
         return
     rng = torch.Generator(device=device.torch).manual_seed(seed)
     with torch.no_grad(), run.autocast(device):
-        losses = run.averaged_objective(*run.validation, rng, dropout=False)
+        losses = run.averaged_objective(*run.watched, rng, dropout=False)
     watch.add(run.step, float(losses.kl[0]))
     if watch.at_its_least:
         run.at_least_kl = run.step, copy.deepcopy(run.averaged.network.state_dict())
@@ -45,7 +47,7 @@ def look(run: Run, device: Device, seed: int) -> Iterator[Notice]:
         f"Step {run.step}: the bottom level's KL rose from {rise.least:.3f} to {rise.now:.3f} nats "
         "per pixel: the network begins to copy noise"
     )
-    if is_structured(run.noise_model):
+    if is_structured(run.noise_model) or _looks_structured(run):
         watch.told_at = run.step
         yield Notice(
             f"{began}, which has a structure here. That is as it should be: switch the lowest levels "
@@ -55,9 +57,8 @@ def look(run: Run, device: Device, seed: int) -> Iterator[Notice]:
     text = "the noise model was left as it is, as the settings say"
     if config.refine and watch.rescaled_at is None:
         watch.rescaled_at = run.step
-        refined, text = rescaled(
-            run.noise_model, run.split.training + run.split.validation, run.planes
-        )
+        regions = run.split.training + run.split.validation
+        refined, text = rescaled(run.noise_model, regions, run.planes, stop=stop)
         if refined is not None:
             run.change_noise_model(refined)
             yield Notice(f"{began}, as the noise model does not fit: {text}.", "warning")
@@ -86,8 +87,19 @@ def is_structured(model: NoiseModel) -> bool:
     inner = model.inner if isinstance(model, Refined) else model
     if isinstance(inner, PoissonGaussian) and inner.differences != "diagonal":
         return True
-    calibration = Calibration.of(model)
-    structure = None if calibration is None else calibration.structure
+    return model.structured
+
+
+def _looks_structured(run: Run) -> bool:
+    """Whether the images' background shows correlated noise, which a given model cannot tell."""
+    regions = run.split.training
+    chosen = np.linspace(0, len(regions) - 1, min(len(regions), FEW_REGIONS)).astype(int)
+    planes = []
+    for k in chosen:
+        ys, xs = central(regions[k].height, regions[k].width)
+        size = ys.stop - ys.start, xs.stop - xs.start
+        planes.append(regions[k].read(ys.start, xs.start, *size))
+    structure = structure_of_background(planes)
     return structure is not None and structure.verdict == "structured"
 
 
@@ -106,5 +118,6 @@ def _bootstrap(run: Run, device: Device) -> str:
     new, text = reshaped(model, counts[usable], signal[usable], quantisation_step(counts[0]))
     if new is not None:
         new.clipping, new.calibration = model.clipping, model.calibration
+        new.structured = model.structured
         run.change_noise_model(Refined(new, [1.0], units=model))
     return f"the noise model is looked at again with the network's help: {text}"

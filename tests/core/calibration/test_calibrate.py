@@ -212,6 +212,65 @@ def test_a_calibration_is_kept_in_the_noise_model_and_read_back():
         Calibration.of(noise_model_from_json(damaged))
 
 
+def test_a_drawn_region_is_read_where_it_was_drawn():
+    rng = np.random.default_rng(16)
+    image = rng.normal(100, 5, (1000, 1000)) + 300 * (scene(rng, 1000) > 50)
+    image[:128, :128] = rng.normal(100, 5, (128, 128))
+    image[900:, 20:120] = np.repeat(rng.normal(100, 5, (100, 10)), 10, axis=1)
+    image = image.astype(np.float32)
+    white = calibrated(image, "images", background=((0, 128, 0, 128),)).structure
+    assert white.verdict == "white" and white.signal == pytest.approx(100, abs=1)
+    striped = calibrated(image, "images", background=((900, 1000, 20, 120),)).structure
+    assert striped.verdict == "structured" and striped.reach_x >= 7
+    with pytest.raises(NoiseModelError, match="outside the image of 1000 x 1000"):
+        calibrated(image, "images", background=((900, 1100, 0, 50),))
+
+
+def test_small_images_are_enough_together():
+    rng = np.random.default_rng(17)
+    images = np.concatenate([counts(rng, scene(rng, 20)) for _ in range(60)])
+    stacked = [ImageStack(images, "SYX", "digits")]
+    *_, last = calibrate(stacked, CalibrationConfig(source="images"))
+    assert float(last.calibration.noise_model.gain[0]) == pytest.approx(2, rel=0.3)
+
+
+def test_clipped_pixels_do_not_enter_small_images():
+    rng = np.random.default_rng(18)
+    images = np.maximum(rng.normal(10, 20, (16, 48, 48)).round(), 0)
+    images[:, 10:38, 10:38] += 100 + 20 * rng.normal(size=(16, 28, 28)).round()
+    stacked = [ImageStack(images.astype(np.uint16), "SYX", "digits")]
+    *_, last = calibrate(stacked, CalibrationConfig(source="images", curves="shared"))
+    found = float(last.calibration.noise_model.variance_curve(np.array([120.0]))[0])
+    assert found < 1200
+
+
+def test_a_file_with_curves_of_other_images_gets_curves_of_these(tmp_path):
+    from napari_hdn.io.noise_models import save_calibration
+
+    rng = np.random.default_rng(19)
+    two = np.concatenate([k * counts(rng, scene(rng)) for k in (1.0, 4.0)])
+    made = calibrated(two, "images", curves="per_image")
+    path = save_calibration(made, tmp_path / "n.json")
+    three = np.concatenate([k * counts(rng, scene(rng)) for k in (2.0, 2.0, 8.0)])
+    judged = calibrated(three, "file", path=path)
+    assert judged.noise_model.curves == 3 and len(judged.measured) == 3
+    np.testing.assert_allclose(judged.noise_model.gain.numpy(), [4, 4, 16], rtol=0.2)
+    assert any("curves of their own" in r for r in judged.remarks)
+
+
+def test_a_channel_is_taken_of_clean_images_too():
+    rng = np.random.default_rng(20)
+    photons = scene(rng)
+    noisy = np.stack([counts(rng, photons)[0], counts(rng, 3 * photons)[0]])
+    clean = np.stack([photons, 3 * photons]).astype(np.float32)
+    pair = [ImageStack(noisy, "CYX", "noisy")]
+    *_, last = calibrate(
+        pair, CalibrationConfig(channel=1), clean=ImageStack(clean, "CYX", "clean")
+    )
+    assert last.calibration.source == "pair"
+    assert float(last.calibration.noise_model.gain[0]) == pytest.approx(2, rel=0.08)
+
+
 def test_the_same_seed_gives_the_same_model():
     rng = np.random.default_rng(12)
     frames = counts(rng, scene(rng, 128), frames=10)

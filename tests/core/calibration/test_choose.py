@@ -3,13 +3,14 @@ import json
 import numpy as np
 import pytest
 import torch
+from scipy.ndimage import gaussian_filter
 
 from napari_hdn.core.axes import ImageStack, describe_data
 from napari_hdn.core.calibration.choose import curve_of_plane, estimate, make_noise_model
 from napari_hdn.core.config import NoiseConfig
 from napari_hdn.core.errors import ImageError, NoiseModelError, StoppedEarly
 from napari_hdn.core.events import Stop
-from napari_hdn.core.noise.base import noise_model_to_json
+from napari_hdn.core.noise.base import Clipping, noise_model_to_json
 from napari_hdn.core.noise.gaussian import Gaussian
 from napari_hdn.core.noise.gmm import fit_gmm
 from napari_hdn.core.noise.poisson_gaussian import PoissonGaussian
@@ -161,8 +162,10 @@ def test_a_refined_model_is_used_for_other_images_as_far_as_it_holds(tmp_path):
     kept, _ = make_noise_model([images], as_file(one, tmp_path))
     assert isinstance(kept, Refined)
     each = Refined(PoissonGaussian([2.0], [-191.0], [1.0]), [1.3, 0.8, 1.0])
-    plain, _ = make_noise_model([images], as_file(each, tmp_path))
-    assert isinstance(plain, PoissonGaussian), "scales of other images mean nothing here"
+    each.clipping = Clipping(high=4095.0)
+    median, remarks = make_noise_model([images], as_file(each, tmp_path))
+    assert median.scale.tolist() == [1.0] and median.clipping == each.clipping
+    assert any("1.00, the median" in r for r in remarks)
     began = Refined(PoissonGaussian([9.0], [0.0], [1.0]), [1.0], units=one.inner)
     assert float(curve_of_plane(began, images.plane((0,))).gain) == 2.0
 
@@ -174,3 +177,33 @@ def test_saturation_is_known_to_the_likelihood():
     assert model.clipping.high == 260 and model.clipping.step == 1
     untouched, _ = estimate([stack(np.concatenate([counts(rng, scene(rng)) for _ in range(2)]))])
     assert untouched.clipping is None
+
+
+def test_training_takes_the_whole_variance_of_blurred_noise_too():
+    rng = np.random.default_rng(12)
+    noise = gaussian_filter(rng.normal(size=(3, 256, 256)), (0, 0.8, 0.8))
+    images = (100 + 20 * noise / noise.std()).astype(np.float32)
+    model, remarks = estimate([ImageStack(images, "SYX", "blurred")])
+    assert model.structured and any("times as large" in r for r in remarks)
+    assert float(model.variance(torch.tensor(100.0))) == pytest.approx(400, rel=0.2)
+    assert model.factor > 5
+    white, _ = estimate([stack(counts(rng, scene(rng), frames=1))])
+    assert not white.structured and white.factor == 1
+
+
+def test_blurred_images_scaled_apart_get_their_whole_variance_each():
+    rng = np.random.default_rng(13)
+    images = []
+    for k in range(18):
+        photons = scene(rng, 128)
+        noise = gaussian_filter(rng.normal(size=photons.shape), 0.8)
+        noise *= np.sqrt(4 * photons) / noise.std()
+        images.append((1 + 3 * (k % 2)) * (2 * photons + noise))
+    model, _ = estimate([ImageStack(np.stack(images).astype(np.float32), "SYX", "blurred")])
+    assert model.curves == 18
+    for k, scale in ((0, 1), (1, 4)):
+        at = float(np.median(images[k]))
+        found = float(model.variance_curve(np.array([at]), k)[0])
+        assert found == pytest.approx(2 * scale * at, rel=0.4)
+    unseen = curve_of_plane(model, images[1].astype(np.float32))
+    assert float(unseen.gain) == pytest.approx(float(model.gain[1]), rel=0.01)

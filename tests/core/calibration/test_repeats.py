@@ -2,6 +2,7 @@ import numpy as np
 import pytest
 from scipy.ndimage import gaussian_filter, shift
 
+from napari_hdn.core.artefacts import structure_of_residuals
 from napari_hdn.core.axes import ImageStack
 from napari_hdn.core.calibration.repeats import repeats_evidence
 from napari_hdn.core.calibration.steps import finish
@@ -140,6 +141,41 @@ def test_a_scene_that_noise_hides_is_taken_as_the_user_says():
     assert evidence.words == "from 1 static field with 20 repeats"
     at = photons.mean()
     assert line.variance(2 * at + 100) == pytest.approx(true_variance(at, read=6.0), rel=0.03)
+
+
+def test_many_repeats_are_no_reason_to_refuse_them(monkeypatch):
+    monkeypatch.setattr("napari_hdn.core.calibration.repeats.MAX_FRAMES", 10)
+    rng = np.random.default_rng(11)
+    frames = counts(rng, scene(rng, 64), frames=30)
+    assert measured(frames)[0].words == "from 1 static field with 10 repeats"
+    assert "10 repeats" in measured(frames, flat=True)[0].words
+
+
+def test_a_masked_border_is_no_structure():
+    rng = np.random.default_rng(12)
+    frames = counts(rng, scene(rng), frames=20).round()
+    frames[:, :40] = frames[:, -40:] = frames[:, :, :40] = 0
+    evidence, _ = measured(frames)
+    assert structure_of_residuals(evidence.residuals, 200.0, "repeats").verdict == "white"
+
+
+@pytest.mark.parametrize("drift", [4, 8])
+def test_a_long_drift_does_not_flatten_the_curve(drift):
+    rng = np.random.default_rng(13)
+    photons = scene(rng)
+    frames = np.concatenate(
+        [counts(rng, shift(photons, (k * drift / 19, 0), mode="reflect")) for k in range(20)]
+    )
+    _, line = measured(frames)
+    s = np.linspace(*np.percentile(photons, [1, 99]), 10)
+    np.testing.assert_allclose(line.variance(2 * s + 100), true_variance(s), rtol=0.04)
+
+
+def test_a_small_field_seen_often_is_enough():
+    rng = np.random.default_rng(14)
+    photons = np.linspace(10, 100, 400).reshape(20, 20)
+    _, line = measured(counts(rng, photons, frames=60), flat=True)
+    assert line.gain == pytest.approx(2, rel=0.1)
 
 
 def test_the_same_seed_takes_the_same_pairs():

@@ -87,6 +87,8 @@ def calibrate(
         background=tuple(calibration.box(text) for text in background),
         seed=seed,
     )
+    if out is not None:
+        calibration.check_place(out, model)
     progress = Progress()
     stacks = api.open_images(images, axes=axes, channel=channel, tell=progress.notice)
     others = (
@@ -101,8 +103,8 @@ def calibrate(
             out,
             progress,
             stop,
-            dark=calibration.one_stack(dark, None, progress),
-            clean=calibration.one_stack(clean, None, progress),
+            dark=calibration.one_stack(dark, axes, progress),
+            clean=calibration.one_stack(clean, axes, progress),
             meant_for=others,
         )
     return OK

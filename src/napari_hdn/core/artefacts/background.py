@@ -172,7 +172,7 @@ def drawn_patches(plane: np.ndarray, boxes: Sequence[Box]) -> list[Patch]:
     patches: list[Patch] = []
     for box in boxes:
         y0, y1, x0, x1 = box
-        _check_box(box, plane.shape)
+        check_box(box, plane.shape)
         found = len(patches)
         for rows, columns in itertools.product(_cut(y0, y1), _cut(x0, x1)):
             block = plane[rows, columns]
@@ -192,7 +192,14 @@ def drawn_patches(plane: np.ndarray, boxes: Sequence[Box]) -> list[Patch]:
     return patches
 
 
-def _check_box(box: Box, shape: tuple[int, ...]) -> None:
+def check_box(box: Box, shape: tuple[int, ...]) -> None:
+    """Whether a region lies in the image and is large enough.
+
+    Raises
+    ------
+    NoiseModelError
+        If not.
+    """
     y0, y1, x0, x1 = box
     height, width = shape
     if y0 < 0 or x0 < 0 or y1 > height or x1 > width:

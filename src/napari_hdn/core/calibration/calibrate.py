@@ -12,14 +12,16 @@ from napari_hdn.core.artefacts import structure_of_background, structure_of_resi
 from napari_hdn.core.artefacts.structure import Structure
 from napari_hdn.core.axes import ImageStack, describe_data
 from napari_hdn.core.calibration import judging, processing
+from napari_hdn.core.calibration.choose import for_images
 from napari_hdn.core.calibration.estimation import clipping_of
 from napari_hdn.core.calibration.evidence import Evidence, Steps
 from napari_hdn.core.calibration.fitting import (
+    MOST_SHOWN,
     common_step,
+    curve_per_plane,
     fit,
     fit_lines,
     scaled_apart,
-    shared_line,
 )
 from napari_hdn.core.calibration.frames import sample_planes
 from napari_hdn.core.calibration.record import Calibration
@@ -33,8 +35,9 @@ from napari_hdn.core.calibration.sources import (
     series_evidence,
 )
 from napari_hdn.core.calibration.steps import Step, finish, part
+from napari_hdn.core.calibration.whole import structure_of_regions, whole_variance
 from napari_hdn.core.config import CalibrationConfig
-from napari_hdn.core.errors import NoiseModelError
+from napari_hdn.core.errors import ImageError, NoiseModelError
 from napari_hdn.core.events import (
     CalibrationEvent,
     CalibrationFinished,
@@ -44,12 +47,10 @@ from napari_hdn.core.events import (
     check_stop,
 )
 from napari_hdn.core.noise.base import Clipping, NoiseModel, load_noise_model
-from napari_hdn.core.noise.curves import merged
-from napari_hdn.core.statistics import measure_images
+from napari_hdn.core.noise.curves import MeasuredCurve, merged
 
 USELESS = 0.5  # share of saturated pixels above which nothing can be measured
-MOST_SCALED = 50.0
-BLURRED = 0.03  # lag 1 of the differences above that of white noise
+LEAST_SIDE_PX = 12
 
 
 def calibrate(
@@ -93,6 +94,8 @@ def calibrate(
     """
     stop = stop or Stop()
     images = [s.of_channel(config.channel) for s in images]
+    dark = None if dark is None else dark.of_channel(config.channel)
+    clean = None if clean is None else clean.of_channel(config.channel)
     targets = [s.of_channel(config.channel) for s in meant_for] if meant_for else images
     began, speak = time.monotonic(), RateLimit()
     steps = _calibrate(images, config, dark, clean, targets, stop)
@@ -118,10 +121,8 @@ def _calibrate(
     stop: Stop,
 ) -> Generator[Step, None, Calibration]:
     yield 0.0, "looking at the images"
-    measure_images(images, stop)
-    if targets is not images:
-        measure_images(targets, stop)
     planes = sample_planes(images)
+    _check_varied(planes, images)
     clipping, low, high = clipping_of(planes)
     _check_usable(high, clipping, images)
     proposal = Proposal(config.source, "as you chose")
@@ -135,13 +136,14 @@ def _calibrate(
     gathering = _evidence(source, images, dark, clean, kind, config, stop)
     evidence = yield from part(gathering, 0.05, 0.6)
     yield 0.6, "looking for structure in the noise"
-    structure = _structure(evidence, planes, config)
+    structure = _structure(evidence, images, planes, config)
     step = common_step(planes)
     if source in ("images", "series") and kind == "diagonal":
-        _take_whole_variance(evidence, structure, planes, step)
+        _take_whole(evidence, structure, planes, step)
     fitted = yield from part(fit(evidence, images, config, kind, step, stop), 0.65, 0.95)
     model = fitted.model
     model.clipping = clipping
+    model.structured = structure is not None and structure.verdict == "structured"
     measured = tuple(fitted.curves) if model.curves > 1 else (merged(evidence.curves),)
     yield 0.95, "judging the noise model"
     target_planes = sample_planes(targets)
@@ -203,6 +205,29 @@ def _evidence(
     return images_evidence(images, kind, stop=stop)
 
 
+def _take_whole(
+    evidence: Evidence, structure: Structure | None, planes: Sequence[np.ndarray], step: float
+) -> None:
+    factor, remark = whole_variance(evidence.curves, structure, planes, step)
+    if remark:
+        evidence.scale(factor)
+        evidence.remarks.append(remark)
+
+
+def _check_varied(planes: Sequence[np.ndarray], images: Sequence[ImageStack]) -> None:
+    if all(plane.min() == plane.max() for plane in planes):
+        raise ImageError(
+            f"{images[0].name} is constant: every pixel is {planes[0].flat[0]:g}; there is no noise in "
+            "it to measure."
+        )
+    least = min(min(plane.shape) for plane in planes)
+    if least < LEAST_SIDE_PX:
+        raise ImageError(
+            f"{images[0].name} is {' x '.join(map(str, planes[0].shape))} pixels; noise is measured on "
+            f"images of {LEAST_SIDE_PX} x {LEAST_SIDE_PX} or more."
+        )
+
+
 def _check_usable(saturated: float, clipping: Clipping | None, images: list[ImageStack]) -> None:
     if saturated > USELESS and clipping is not None:
         raise NoiseModelError(
@@ -213,46 +238,20 @@ def _check_usable(saturated: float, clipping: Clipping | None, images: list[Imag
 
 
 def _structure(
-    evidence: Evidence, planes: Sequence[np.ndarray], config: CalibrationConfig
+    evidence: Evidence,
+    images: Sequence[ImageStack],
+    planes: Sequence[np.ndarray],
+    config: CalibrationConfig,
 ) -> Structure | None:
     """From the region that the user drew, else residuals, else background found in the images."""
     if config.background:
-        return structure_of_background(planes, config.background)
+        return structure_of_regions(images, config.background)
     if evidence.residuals and evidence.residuals_are == "repeats":
         return structure_of_residuals(evidence.residuals, evidence.signal, "repeats")
     found = structure_of_background(planes)
     if found is None and evidence.residuals:
         return structure_of_residuals(evidence.residuals, evidence.signal, evidence.residuals_are)
     return found
-
-
-def _take_whole_variance(
-    evidence: Evidence, structure: Structure | None, planes: Sequence[np.ndarray], step: float
-) -> None:
-    """Where noise is blurred, its fine grain is only a part of it: scale that up to lag 0.
-
-    What the likelihood does not count as noise is kept as signal. Fine texture all over an image
-    looks like blurred noise in its autocorrelation, but leaves the differences of neighbours white;
-    without a region that the user drew both have to agree.
-    """
-    if structure is None or structure.verdict != "structured":
-        return
-    blurred = min(processing.lag_1(planes)) - processing.WHITE_LAG_1 > BLURRED
-    if structure.source == "background" and not blurred:
-        return
-    share = structure.difference_gain
-    if not structure.fine_grain and structure.source in ("background", "region"):
-        grain = float(shared_line(evidence.curves, step).variance(structure.signal))
-        share = grain / max(structure.variance, 1e-30)
-    share = float(np.clip(share, 1 / MOST_SCALED, 1.0))
-    if share > 0.95:
-        return
-    evidence.curves = [c.scaled(1 / share) for c in evidence.curves]
-    evidence.remarks.append(
-        f"The fine grain holds {100 * share:.2g} % of the noise's variance only, since neighbouring "
-        f"pixels agree; all variances were taken {1 / share:.2g} times as large, so that the "
-        "likelihood gets the whole variance."
-    )
 
 
 def _judged_file(
@@ -264,14 +263,17 @@ def _judged_file(
     stop: Stop,
 ) -> Calibration:
     """A loaded noise model beside these images' own noise, as each image alone shows it."""
-    model = loaded if isinstance(loaded, NoiseModel) else loaded.noise_model
+    made = loaded if isinstance(loaded, NoiseModel) else loaded.noise_model
+    model, remarks = for_images(made, images, stop)
     kind, _ = direction(planes)
     own = finish(images_evidence(images, kind, stop=stop))
-    structure = _structure(own, planes, config)
+    structure = _structure(own, images, planes, config)
     step = common_step(planes)
     if kind == "diagonal":
-        _take_whole_variance(own, structure, planes, step)
-    measured = (merged(own.curves),)
+        _take_whole(own, structure, planes, step)
+    measured: tuple[MeasuredCurve, ...] = (merged(own.curves),)
+    if model.curves > 1:
+        measured = tuple(curve_per_plane(images, kind, stop, own.factor)[:MOST_SHOWN])
     clipping, low, high = clipping_of(planes)
     lines = fit_lines(own.curves, step)
     histogram = judging.signal_histogram(sample_planes(targets))
@@ -304,7 +306,11 @@ def _judged_file(
             histogram,
             tuple(check for check in checks if check is not None),
             structure,
-            (*own.remarks, "The points in the plot are the noise of these images themselves."),
+            (
+                *remarks,
+                *own.remarks,
+                "The points in the plot are the noise of these images themselves.",
+            ),
             describe_data(images),
         )
     )

@@ -8,6 +8,7 @@ import numpy as np
 import torch
 from scipy.ndimage import gaussian_filter
 
+from napari_hdn.core.artefacts import structure_of_background
 from napari_hdn.core.axes import ImageStack, describe_data
 from napari_hdn.core.calibration.estimation import (
     clipping_of,
@@ -27,6 +28,7 @@ from napari_hdn.core.calibration.fitting import (
 )
 from napari_hdn.core.calibration.frames import central, sample_planes, static_runs
 from napari_hdn.core.calibration.sources import direction
+from napari_hdn.core.calibration.whole import whole_variance
 from napari_hdn.core.config import NoiseConfig
 from napari_hdn.core.events import Stop, check_stop
 from napari_hdn.core.noise.base import NoiseModel, load_noise_model
@@ -92,6 +94,13 @@ def estimate(
             measured.append(single_image_curve(plane, kind))
         source = "from the noisy images alone"
     step = common_step(planes)
+    structure = structure_of_background(planes)
+    factor = 1.0
+    if kind == "diagonal" and (not runs or "differences" in source):
+        factor, remark = whole_variance(measured, structure, planes, step)
+        if remark:
+            remarks.append(remark)
+            measured = [curve.scaled(factor) for curve in measured]
     lines = fit_lines(measured, step)
     clipping, _, saturated = clipping_of(planes)
     if clipping is not None and clipping.high is not None and saturated > SATURATED:
@@ -103,11 +112,12 @@ def estimate(
     if curves == "per_image" or (curves == "auto" and apart):
         if apart:
             remarks.append(apart_remark(lines))
-        every = line_per_curve(curve_per_plane(images, kind, stop), step)
-        model = model_of_lines(every, f"{source}, a curve per image", kind)
+        every = line_per_curve(curve_per_plane(images, kind, stop, factor), step)
+        model = model_of_lines(every, f"{source}, a curve per image", kind, factor)
     else:
-        model = model_of_lines([shared_line(measured, step)], source, kind)
+        model = model_of_lines([shared_line(measured, step)], source, kind, factor)
     model.clipping = clipping
+    model.structured = structure is not None and structure.verdict == "structured"
     return model, remarks
 
 
@@ -126,17 +136,27 @@ def for_images(
     ):
         return model, remarks
     if not isinstance(inner, PoissonGaussian) or inner.curves == 1:
-        return inner, remarks  # scales of single images mean nothing for others
-    model = inner
+        assert isinstance(model, Refined)  # scales of single images mean nothing for others
+        middle = float(np.median(model.scale.cpu().numpy()))
+        remark = (
+            f"The noise model was scaled for each of {model.curves} other images; here it is scaled by "
+            f"{middle:.2f}, the median."
+        )
+        kept = Refined(inner, [middle], model.units)
+        kept.clipping, kept.calibration = model.clipping, model.calibration
+        kept.structured = model.structured
+        return kept, [*remarks, remark]
     step = common_step(sample_planes(images))
-    lines = line_per_curve(curve_per_plane(images, model.differences, stop), step)
+    curves = curve_per_plane(images, inner.differences, stop, inner.factor)
+    lines = line_per_curve(curves, step)
     remark = (
         f"The noise model holds a curve for each of {model.curves} images that were scaled apart; "
         f"the {len(lines)} images here get curves of their own, estimated from themselves."
     )
     source = "from the noisy images alone, a curve per image"
-    own = model_of_lines(lines, source, model.differences)
+    own = model_of_lines(lines, source, inner.differences, inner.factor)
     own.clipping, own.calibration = model.clipping, model.calibration
+    own.structured = model.structured
     return own, [remark]
 
 
@@ -166,7 +186,8 @@ def curve_of_plane(model: NoiseModel, plane: np.ndarray) -> NoiseCurve | None:
     if not isinstance(model, PoissonGaussian) or model.curves == 1:
         return model.curve()
     part = plane[central(*plane.shape)]
-    line = fit_line(single_image_curve(part, model.differences), quantisation_step(part))
+    curve = single_image_curve(part, model.differences).scaled(model.factor)
+    line = fit_line(curve, quantisation_step(part))
     if line is None:
         middle = torch.argsort(model.gain)[model.curves // 2]
         return model.curve(middle[None])

@@ -70,8 +70,6 @@ def _sorted_curve(
 ) -> MeasuredCurve:
     around, flatness, own = surroundings(plane, kind)
     usable = np.isfinite(d) & inner
-    if usable.sum() < 2 * BINS * MIN_PER_BIN:
-        usable = np.isfinite(d)
     return bin_variance(
         around[usable], d[usable], step, own=own[usable], flatness=flatness[usable], independent=0.3
     )

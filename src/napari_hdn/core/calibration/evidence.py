@@ -53,6 +53,12 @@ class Evidence:
     drift: Drift | None = None
     dark: float | None = None
     remarks: list[str] = field(default_factory=list)
+    factor: float = 1.0  # by which curves were scaled, as their differences see a part of the noise
+
+    def scale(self, factor: float) -> None:
+        """Take all variances so many times as large."""
+        self.curves = [curve.scaled(factor) for curve in self.curves]
+        self.factor *= factor
 
     def keep_residual(self, residual: np.ndarray) -> None:
         """Keep the noise of a frame, as long as there are few."""

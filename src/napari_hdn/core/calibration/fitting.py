@@ -52,15 +52,17 @@ def scaled_apart(lines: Sequence[NoiseLine]) -> bool:
 
 
 def fit_lines(curves: Sequence[MeasuredCurve], step: float) -> list[NoiseLine]:
-    """A line for each curve that allows one.
+    """A line for each curve that allows one; of small images one for all together.
 
     Raises
     ------
     NoiseModelError
-        If none does.
+        If they allow none.
     """
     lines = [fit_line(curve, step) for curve in curves]
     good = [line for line in lines if line is not None]
+    if not good and len(curves) > 1:
+        good = [line for line in [fit_line(pool(curves), step)] if line is not None]
     if not good:
         raise NoiseModelError(
             "The noise could not be estimated from these images: they are too small or too uniform. "
@@ -82,14 +84,14 @@ def shared_line(curves: Sequence[MeasuredCurve], step: float) -> NoiseLine:
 
 
 def curve_per_plane(
-    images: Sequence[ImageStack], kind: str, stop: Stop | None
+    images: Sequence[ImageStack], kind: str, stop: Stop | None, factor: float = 1.0
 ) -> list[MeasuredCurve]:
-    """The noise curve of every plane, as each alone shows it."""
+    """The noise curve of every plane, as each alone shows it, times a factor."""
     curves = []
     for stack in images:
         for index in stack.indices():
             check_stop(stop)
-            curves.append(single_image_curve(read(stack, index), kind))
+            curves.append(single_image_curve(read(stack, index), kind).scaled(factor))
     return curves
 
 
@@ -118,10 +120,17 @@ def apart_remark(lines: Sequence[NoiseLine]) -> str:
     )
 
 
-def model_of_lines(lines: Sequence[NoiseLine], source: str, kind: str) -> PoissonGaussian:
+def model_of_lines(
+    lines: Sequence[NoiseLine], source: str, kind: str, factor: float = 1.0
+) -> PoissonGaussian:
     """A Poisson-Gaussian model with one curve, or one per image."""
     return PoissonGaussian(
-        [x.gain for x in lines], [x.offset for x in lines], [x.floor for x in lines], source, kind
+        [x.gain for x in lines],
+        [x.offset for x in lines],
+        [x.floor for x in lines],
+        source,
+        kind,
+        factor,
     )
 
 
@@ -185,8 +194,14 @@ def fit(
         curves, every = yield from _curves_per_image(evidence, images, kind, step, stop)
         if apart:
             remarks.append(apart_remark(lines))
-        model: NoiseModel = model_of_lines(every, f"{evidence.words}, a curve per image", kind)
+        words = f"{evidence.words}, a curve per image"
+        model: NoiseModel = model_of_lines(every, words, kind, evidence.factor)
         return Fitted(model, curves[:MOST_SHOWN], gains, apart, False, None, remarks)
+    if per_image:
+        remarks.append(
+            f"A {_NAMES.get(wanted, 'Gaussian')} model holds one curve for all images; only "
+            "Poisson-Gaussian models hold one for each."
+        )
     line = shared_line(evidence.curves, step)
     if wanted == "gaussian":
         whole = pool(evidence.curves)
@@ -194,7 +209,7 @@ def fit(
         variance = float(np.average(np.maximum(whole.variance - rounding, 0), weights=whole.number))
         model = Gaussian(max(variance, line.floor) ** 0.5)
     else:
-        model = model_of_lines([line], evidence.words, kind)
+        model = model_of_lines([line], evidence.words, kind, evidence.factor)
     pairs = [joined(evidence.pairs)] if evidence.pairs else []
     check = judging.fit_to_pairs(model, pairs, step)
     shape = wanted if wanted in ("gmm", "histogram") else None
@@ -226,7 +241,7 @@ def _curves_per_image(
     curves = evidence.curves
     if len(curves) != sum(len(stack) for stack in images):
         yield 0.1, "measuring the noise of each image"
-        curves = curve_per_plane(images, kind, stop)
+        curves = curve_per_plane(images, kind, stop, evidence.factor)
     return curves, line_per_curve(curves, step)
 
 
@@ -262,5 +277,5 @@ def _fit_shape(
 
 
 def common_step(planes: Sequence[np.ndarray]) -> float:
-    """The finest grey-level step of the images."""
-    return min(quantisation_step(p) for p in planes)
+    """The finest grey-level step of the images; 0 where none has one. A blank image has none."""
+    return min((s for p in planes if (s := quantisation_step(p)) > 0), default=0.0)

@@ -16,10 +16,11 @@ WHITE_LAG_1 = -2 / 3  # of white noise through [1 -2 1]
 MAX_PLANES = 8
 
 
-def lag_1(planes: Sequence[np.ndarray]) -> tuple[float, float]:
+def lag_1(planes: Sequence[np.ndarray]) -> tuple[float, float] | None:
     """Correlation of neighbours along y and x of [1 -2 1] x [1 -2 1] differences; -2/3 if white.
 
-    In the flatter half of the pixels, each measured in units of the local noise.
+    In the flatter half of the pixels, each measured in units of the local noise. None where the
+    images are too small.
     """
     along_y, along_x = [], []
     for plane in planes[:MAX_PLANES]:
@@ -39,7 +40,7 @@ def lag_1(planes: Sequence[np.ndarray]) -> tuple[float, float]:
         along_y.append(np.mean((d[:-1] * d[1:])[both_y]) / power)
         along_x.append(np.mean((d[:, :-1] * d[:, 1:])[both_x]) / power)
     if not along_y:
-        return WHITE_LAG_1, WHITE_LAG_1
+        return None
     return float(np.median(along_y)), float(np.median(along_x))
 
 
@@ -55,7 +56,15 @@ def processing(
     single : bool
         Whether the curves come from single images, whose structures may bend them a little.
     """
-    y, x = lag_1(planes)
+    lags = lag_1(planes)
+    if lags is None:
+        return Check(
+            "processing",
+            "doubtful",
+            0.0,
+            "The images are too small to see whether they were smoothed.",
+        )
+    y, x = lags
     smoothed = min(y, x) - WHITE_LAG_1  # along one axis only, it is structure
     bend, error = bending(measured)
     limit = 0.5 if single else 0.35

@@ -93,7 +93,7 @@ def pair_evidence(
         evidence.pairs.append(
             sample_pairs(frame[inside], signal[inside], MAX_PAIRS // len(planes), rng)
         )
-        evidence.keep_residual(residual)
+        evidence.keep_residual(np.where(usable, residual, np.nan))
         signals.append(float(signal.mean()))
         gains.append(gain)
         offsets.append(offset)

@@ -107,14 +107,14 @@ def fields_of(
             f"{images[0].axes if images else ''}. Choose another source, or correct the axes."
         )
     fields: list[list[Frame]] = []
-    seen = 0
+    seen = inside = 0
     for series in every:
         for run in [series] if flat else _static(series[: 4 * MAX_FRAMES], stop):
             seen += len(run)
             if len(run) >= 2:
+                inside += len(run)
                 fields.append(run[:MAX_FRAMES])
-    inside = sum(len(run) for run in fields)
-    if not fields or inside < 0.5 * min(seen, inside + seen):
+    if not fields or inside < 0.5 * seen:
         first = images[0]
         raise NoiseModelError(
             f"These are no repeats of a static field: of {seen} frames of {first.name} only {inside} "
@@ -192,12 +192,13 @@ def _measure(
         if frames == "register":
             signal = _as_bright(signal, frame)
         residual = (frame - signal) * scale
-        squares += residual**2
+        # back to where the pixels lie in the mean, by which they are sorted
+        squares += _moved(residual**2, -shifts[k], order=1)
         if k in with_pairs:
             at = np.where(usable, _moved(around if noisy else mean, shifts[k])[inside], np.nan)
             pairs.append(sample_pairs(at + residual[inside], at, each, rng))
         if k in with_residual:
-            evidence.keep_residual(residual[inside])
+            evidence.keep_residual(np.where(usable, residual[inside], np.nan))
         yield 0.5 + 0.5 * n / len(chosen), "measuring the noise of the repeats"
     number = len(chosen) - 1
     evidence.curves.append(
@@ -257,8 +258,8 @@ def _is_noisy(mean: np.ndarray, frame: np.ndarray, count: int) -> bool:
     return left > OWN_NOISE * max(float(mean.var()) - left, 1e-30)
 
 
-def _moved(image: np.ndarray, by: np.ndarray) -> np.ndarray:
-    return image if not by.any() else shifted(image, by, order=3, mode="nearest")
+def _moved(image: np.ndarray, by: np.ndarray, order: int = 3) -> np.ndarray:
+    return image if not by.any() else shifted(image, by, order=order, mode="nearest")
 
 
 def _as_bright(signal: np.ndarray, frame: np.ndarray, block_px: int = 8) -> np.ndarray:

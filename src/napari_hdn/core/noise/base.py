@@ -79,6 +79,9 @@ class NoiseModel(nn.Module, ABC):
         all counts that would have been cut off to that level.
     source : str
         How the model came about, in words.
+    structured : bool
+        Whether the noise is known to be correlated between pixels, so that a network's lowest levels
+        have something to learn of it.
     calibration : dict or None
         What the model was made from and how well it fits, as JSON; see
         `napari_hdn.core.calibration.record.Calibration`.
@@ -90,6 +93,7 @@ class NoiseModel(nn.Module, ABC):
         super().__init__()
         self.source = source
         self.clipping: Clipping | None = None
+        self.structured = False
         self.calibration: dict[str, Any] | None = None
 
     # what a model is made of
@@ -228,6 +232,7 @@ def noise_model_from_json(data: dict[str, Any]) -> NoiseModel:
     try:
         model = kinds[data["kind"]].from_json(data)
         model.source = str(data.get("source", "given"))
+        model.structured = bool(data.get("structured", False))
         if data.get("clipping") is not None:
             levels = {k: None if v is None else float(v) for k, v in data["clipping"].items()}
             model.clipping = Clipping(**levels)  # type: ignore[arg-type]
@@ -246,6 +251,7 @@ def noise_model_to_json(model: NoiseModel) -> dict[str, Any]:
         "schema_version": NOISE_SCHEMA_VERSION,
         "kind": model.kind,
         "source": model.source,
+        "structured": model.structured,
         "clipping": None if model.clipping is None else asdict(model.clipping),
     }
     calibration = {} if model.calibration is None else {"calibration": model.calibration}

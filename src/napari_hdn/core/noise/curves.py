@@ -13,6 +13,7 @@ import numpy as np
 
 BINS = 24
 MIN_PER_BIN = 60
+MIN_PIXELS = 8  # in a bin of pixels that were seen many times
 KEPT = 0.995  # share of the differences that moments are taken of, without the edges of structures
 KEPT_VARIANCE = 0.956  # of a normal distribution, within its central 99.5 %
 TOP_SHARES = (0.99, 0.996, 0.9985, 0.9995, 1.0)  # the bright end, where few pixels are
@@ -177,12 +178,14 @@ def curve_of_moments(
         (n,) what pixels are put into bins by, if the signal is noisy itself.
     """
     order = np.argsort(signal if sort_by is None else sort_by, kind="stable")
-    shares = np.concatenate([np.linspace(0, 0.98, BINS), TOP_SHARES])
+    least = max(MIN_PIXELS, MIN_PER_BIN // number)
+    bins = min(BINS, len(order) // least)
+    shares = np.concatenate([np.linspace(0, 0.98, max(2, bins)), TOP_SHARES])
     edges = np.unique((shares * len(order)).astype(int))
     rows = []
     for start, stop in itertools.pairwise(edges):
         members = order[start:stop]
-        if len(members) >= MIN_PER_BIN:
+        if len(members) >= least:
             at, variance = float(signal[members].mean()), float(squares[members].mean())
             rows.append((at, variance, float(len(members) * number), step**2 / 12))
     return curve_of_rows(rows)

@@ -94,6 +94,8 @@ class PoissonGaussian(NoiseModel):
     differences : str
         Which differences of pixels see the whole noise (`estimation.single_image_curve`), for the
         curve of an image that was not trained on.
+    factor : float
+        How many times larger the variance is than that of such differences, where noise is blurred.
 
     Raises
     ------
@@ -110,6 +112,7 @@ class PoissonGaussian(NoiseModel):
         floor: Sequence[float],
         source: str = "given",
         differences: str = "diagonal",
+        factor: float = 1.0,
     ) -> None:
         super().__init__(source)
         table = [np.asarray(v, dtype=np.float64).reshape(-1) for v in (gain, offset, floor)]
@@ -121,6 +124,7 @@ class PoissonGaussian(NoiseModel):
                 f"got gain {table[0]}, offset {table[1]}, least variance {table[2]}."
             )
         self.differences = differences
+        self.factor = factor
         self.gain: Tensor
         self.offset: Tensor
         self.floor: Tensor
@@ -181,7 +185,7 @@ class PoissonGaussian(NoiseModel):
 
     def to_json(self) -> dict[str, Any]:
         lists = {name: getattr(self, name).tolist() for name in ("gain", "offset", "floor")}
-        return {**lists, "differences": self.differences}
+        return {**lists, "differences": self.differences, "factor": self.factor}
 
     @classmethod
     def from_json(cls, data: dict[str, Any]) -> Self:
@@ -190,6 +194,7 @@ class PoissonGaussian(NoiseModel):
             data["offset"],
             data["floor"],
             differences=str(data.get("differences", "diagonal")),
+            factor=float(data.get("factor", 1.0)),
         )
 
     def describe(self) -> str:

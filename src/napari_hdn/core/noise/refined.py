@@ -48,6 +48,7 @@ class Refined(NoiseModel):
         self.units = units
         self.clipping, inner.clipping = inner.clipping, None
         self.calibration, inner.calibration = inner.calibration, None
+        self.structured = inner.structured
         self.scale: Tensor
         self.register_buffer("scale", torch.as_tensor(table, dtype=torch.float32))
 
