@@ -173,3 +173,12 @@ def test_files_of_both_kinds_are_browsed_for(train_dock, monkeypatch, tmp_path):
     train_dock.noise.browse.click()
     assert "*.json *.npz" in asked[0][-1]
     assert train_dock.config().noise.path == tmp_path / "gmm.npz"
+
+
+def test_its_shape_may_be_refitted_during_training(train_dock):
+    choice = train_dock.noise
+    assert not choice.config().bootstrap and not choice.bootstrap.isHidden()
+    choice.bootstrap.click()
+    assert choice.config().bootstrap
+    choice.source.choose("gaussian")
+    assert choice.bootstrap.isHidden() and not choice.config().bootstrap

@@ -45,8 +45,17 @@ def test_coverage_counts_the_pixels_outside(high, line, verdict, share):
         assert "brighter" in check.advice
 
 
-def test_the_covered_range_reaches_half_a_bin_beyond():
-    assert judging.covered([curve([10, 20, 40], [1, 1, 1])]) == (0, 60)
+def test_the_covered_range_reaches_half_a_bin_and_the_noise_of_local_means_beyond():
+    left = 3 / np.sqrt(16 * np.pi)
+    low, high = judging.covered([curve([10, 20, 40], [1, 1, 4])])
+    assert low == pytest.approx(0 - left) and high == pytest.approx(60 + 2 * left)
+
+
+def test_a_flat_background_is_covered_by_its_own_noise():
+    rng = np.random.default_rng(5)
+    planes = [rng.normal(100, 10, (128, 128)) for _ in range(2)]
+    known = judging.covered([curve([99.9, 100, 100.1, 300], [100, 100, 100, 300])])
+    assert judging.coverage(known, judging.signal_histogram(planes), line=False).verdict == "good"
 
 
 def test_counts_of_the_model_itself_fit_and_others_do_not():

@@ -37,13 +37,22 @@ def graded(value: float, good: float, doubtful: float) -> Verdict:
 
 
 def covered(measured: Sequence[MeasuredCurve]) -> tuple[float, float]:
-    """Signals between which the noise was measured: the bins with half a bin on either side."""
-    s = np.sort(np.concatenate([c.signal for c in measured]))
-    if len(s) < 2:
-        return (float(s[0]), float(s[0])) if len(s) else (0.0, 0.0)
-    ends = [np.sort(c.signal) for c in measured if len(c.signal) >= 2]
-    below = min(float(e[0] - (e[1] - e[0])) for e in ends)
-    above = max(float(e[-1] + (e[-1] - e[-2])) for e in ends)
+    """Signals between which the noise was measured.
+
+    The bins with half a bin on either side, and with what noise is left in the images' local means,
+    by which `signal_histogram` tells their signals.
+    """
+    ends = [
+        (np.sort(c.signal), np.sqrt(c.variance[[np.argmin(c.signal), np.argmax(c.signal)]]))
+        for c in measured
+        if len(c.signal) >= 2
+    ]
+    if not ends:
+        s = np.concatenate([c.signal for c in measured])
+        return (float(s.min()), float(s.max())) if len(s) else (0.0, 0.0)
+    left = 3 / np.sqrt(4 * np.pi * SMOOTH_PX**2)  # three sigma of a local mean, in sigma of a pixel
+    below = min(float(s[0] - (s[1] - s[0]) - left * sigma[0]) for s, sigma in ends)
+    above = max(float(s[-1] + (s[-1] - s[-2]) + left * sigma[1]) for s, sigma in ends)
     return below, above
 
 

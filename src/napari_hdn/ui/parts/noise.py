@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from qtpy.QtWidgets import (
+    QCheckBox,
     QDoubleSpinBox,
     QFileDialog,
     QLineEdit,
@@ -71,6 +72,11 @@ class NoiseChoice(QWidget):
         self.browse = QPushButton("Browse")
         self._file = row(self.path, self.browse, stretch=0)
         self.hint = Hint()
+        self.bootstrap = QCheckBox("refit its shape during training")
+        self.bootstrap.setToolTip(
+            "Half-way through training the shape of the noise curve is refitted to posterior samples "
+            "of the network (bootstrap): within 25 %, its scale stays"
+        )
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
         form = self._form = Form()
@@ -79,6 +85,7 @@ class NoiseChoice(QWidget):
         form.add("Sigma", self.sigma)
         form.add("File", self._file)
         form.addRow(self.hint)
+        form.add("", self.bootstrap)
         layout.addLayout(form)
         self.source.currentIndexChanged.connect(self._on_source)
         self.calibrated.currentIndexChanged.connect(self._explain)
@@ -112,6 +119,7 @@ class NoiseChoice(QWidget):
             source="file" if source == CALIBRATED else source,
             sigma=self.sigma.value() if source == "gaussian" else None,
             path=self.file,
+            bootstrap=self.bootstrap.isChecked() and source != "gaussian",
         )
 
     def agreed(self) -> bool:
@@ -175,6 +183,7 @@ class NoiseChoice(QWidget):
         self._form.setRowVisible(self.calibrated, source == CALIBRATED)
         self._form.setRowVisible(self.sigma, source == "gaussian")
         self._form.setRowVisible(self._file, source == "file")
+        self._form.setRowVisible(self.bootstrap, source != "gaussian")
         self._explain()
 
     def _explain(self) -> None:

@@ -54,4 +54,5 @@ class ResidualView(Section):
         self.variance.setData(check.signal, check.variance_at)
         self.kurtosis.setData(check.signal, check.kurtosis_at)
         values = (*check.variance_at, *check.kurtosis_at)
-        self.plot.setYRange(min(-0.3, *values), max(1.6, *values), padding=0.08)
+        low, high = min(-0.3, *values), max(1.6, *values)
+        self.plot.setYRange(low, high + 0.4 * (high - low), padding=0.08)  # room for the legend
