@@ -56,6 +56,7 @@ MISTAKES = [
     ("calibrate constant.tif --out n.json", "constant"),
     ("calibrate saturated.tif --out n.json", "saturated at 255"),
     ("calibrate one.tif --source repeats --out n.json", "two frames or more along T or S; one.tif"),
+    ("calibrate one.tif small.tif --source repeats --out n.json", "must have the same shape"),
     ("calibrate one.tif --source series --out n.json", "two frames or more"),
     ("calibrate moving.tif --source repeats --out n.json", "of 4 frames of moving.tif only 0"),
     ("calibrate good.tif --source pair --out n.json", "Choose the clean image"),

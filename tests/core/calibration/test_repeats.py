@@ -127,6 +127,17 @@ def test_without_repeats_the_user_is_told(frames, axes, words):
         finish(repeats_evidence(images))
 
 
+def test_repeats_may_lie_in_files_of_their_own():
+    rng = np.random.default_rng(15)
+    frames = counts(rng, scene(rng), frames=12)
+    files = [ImageStack(frame, "YX", f"{k}.tif") for k, frame in enumerate(frames)]
+    evidence = finish(repeats_evidence(files))
+    assert evidence.words == "from 1 static field with 12 repeats"
+    files[3] = ImageStack(frames[3, :100], "YX", "3.tif")
+    with pytest.raises(NoiseModelError, match=r"0.tif is 256 x 256 pixels, 3.tif 100 x 256"):
+        finish(repeats_evidence(files))
+
+
 def test_a_moving_scene_is_no_repeat():
     rng = np.random.default_rng(8)
     frames = np.concatenate([counts(rng, scene(rng)) for _ in range(5)])

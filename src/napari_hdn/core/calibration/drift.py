@@ -13,7 +13,6 @@ BRIGHTNESS = 0.02
 UPSAMPLE = 20  # shifts are found to 1/20 pixel
 SIDE_PX = 512
 SMOOTH_PX = 1.5
-REFERENCE_FRAMES = 8
 
 
 @dataclass(frozen=True)

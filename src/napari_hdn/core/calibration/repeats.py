@@ -97,7 +97,7 @@ def fields_of(
     NoiseModelError
         If nothing repeats, or the scene changes from frame to frame.
     """
-    every = series_of(images)
+    every = _joined(images) or series_of(images)
     longest = max(every, key=len, default=[])
     if len(longest) < 2:
         shape = " x ".join(map(str, np.shape(images[0].array))) if images else "none"
@@ -123,6 +123,27 @@ def fields_of(
         )
     keep = np.linspace(0, len(fields) - 1, min(MAX_FIELDS, len(fields))).round().astype(int)
     return [fields[k] for k in keep]
+
+
+def _joined(images: Sequence[ImageStack]) -> list[list[Frame]]:
+    """Single frames in files of their own as one series, in the order of the files.
+
+    Raises
+    ------
+    NoiseModelError
+        If they differ in shape.
+    """
+    if len(images) < 2 or any(len(stack) != 1 for stack in images):
+        return []
+    first = images[0]
+    for other in images[1:]:
+        if other.plane_shape != first.plane_shape:
+            sizes = [" x ".join(map(str, stack.plane_shape)) for stack in (first, other)]
+            raise NoiseModelError(
+                f"Repeats must have the same shape: {first.name} is {sizes[0]} pixels, {other.name} "
+                f"{sizes[1]}. Leave out what does not belong to the series."
+            )
+    return [[(stack, index) for stack in images for index in stack.indices()]]
 
 
 def _static(series: Sequence[Frame], stop: Stop | None) -> list[list[Frame]]:
