@@ -25,6 +25,11 @@ class NetworkConfig(Frozen):
     ``trunk="half"`` runs the whole network at half size: pixel-unshuffle before the first
     convolution, pixel-shuffle after the last; level 1 then has no down- and upsampling of its
     own, so every latent level keeps its size and place.
+
+    ``deactivated_levels`` are trained without the image's features, so that they cannot hold
+    anything of it (HDN3-n: 1 and 2). ``deactivation`` says what such a level takes instead: its
+    ``prior``, which costs no KL, or as published the ``posterior``'s convolution of the features
+    from above alone, whose KL is still paid.
     """
 
     levels: Annotated[int, Field(ge=1, le=8)] = 4
@@ -41,6 +46,7 @@ class NetworkConfig(Frozen):
     top_prior: Literal["learned", "standard"] = "learned"
     likelihood: Literal["noise_model", "gaussian"] = "noise_model"
     deactivated_levels: tuple[int, ...] = ()
+    deactivation: Literal["prior", "posterior"] = "prior"
 
     @property
     def multiple(self) -> int:

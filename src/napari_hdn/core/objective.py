@@ -71,7 +71,7 @@ class Objective(nn.Module):
         features = self.network.encode(self.normalisation.apply(counts, curve), dropout_rng)
         decoded = self.network.decode(
             features,
-            self.network.choices("sample", off="prior_sample"),
+            self.network.choices("sample", sampled_off=True),
             generator_noise(rng),
             rng=dropout_rng,
             with_kl=True,
@@ -88,7 +88,7 @@ class Objective(nn.Module):
         """One sample of the signal behind each patch, (B, 1, Y, X) counts; without dropout."""
         curve = self.noise_model.curve(image)
         features = self.network.encode(self.normalisation.apply(counts, curve))
-        choices = self.network.choices("sample", off="prior_sample")
+        choices = self.network.choices("sample", sampled_off=True)
         decoded = self.network.decode(features, choices, generator_noise(rng))
         with torch.autocast(counts.device.type, enabled=False):
             return self.normalisation.invert(decoded.signal.float(), curve)

@@ -188,7 +188,7 @@ def recompute_batch_norm(
         m.train()
     for normalised in batches:
         features = network.encode(normalised)
-        choices = network.choices("sample", off="prior_sample")
+        choices = network.choices("sample", sampled_off=True)
         network.decode(features, choices, generator_noise(rng))
     for m, momentum in zip(norms, momenta, strict=True):
         m.momentum = momentum

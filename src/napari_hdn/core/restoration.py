@@ -126,7 +126,7 @@ class Restorer:
     def choices(self) -> tuple[Choice, ...]:
         """Mean or sample at every level, the prior's mean where levels are switched off."""
         choice: Choice = "mean" if self.draws[0].sign == 0 else "sample"
-        return tuple("prior_mean" if level in self.off else choice for level in self.network.levels)
+        return self.network.choices(choice, self.off)
 
     def tiles(self, shape: tuple[int, int]) -> list[Tile]:
         """The plan for a padded plane: whole where it fits in memory."""

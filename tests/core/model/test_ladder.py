@@ -98,6 +98,35 @@ def test_deactivated_level_does_not_look_at_its_features():
     assert float(a.kl[0]) == 0 and float(a.kl[1]) > 0
 
 
+@pytest.mark.parametrize("rule", ["prior", "posterior"])
+def test_what_a_level_that_is_off_takes_is_written_out(rule):
+    ladder = network(TINY.model_copy(update={"deactivated_levels": (1,), "deactivation": rule}))
+    level, top = ladder.top_down[0], ladder.top_down[1]
+    with torch.no_grad():
+        features = ladder.encode(torch.randn(2, 1, 16, 16))
+        decoded = ladder.decode(features, ladder.choices("mean"), noise(), with_kl=True)
+        above = top.blocks(top.stochastic.out(decoded.latents[1]), None)
+        q = Normal.from_parameters(level.stochastic.posterior(above))
+        p = level.stochastic.prior_given(above)
+    taken, paid = (q.mean, kl_divergence(q, p)) if rule == "posterior" else (p.mean, None)
+    torch.testing.assert_close(decoded.latents[0], taken)
+    expected = torch.zeros(2) if paid is None else paid.sum((1, 2, 3))
+    torch.testing.assert_close(decoded.kl[0], expected)
+
+
+def test_choices_of_levels_that_are_off():
+    off = {"deactivated_levels": (1,), "deactivation": "posterior"}
+    ladder = network(NetworkConfig(levels=4, channels=8, latent_channels=2, **off))
+    assert ladder.choices("mean", (2,)) == ("unmerged_mean", "prior_mean", "mean", "mean")
+    drawn = ladder.choices("sample", (2, 1), sampled_off=True)
+    assert drawn == ("unmerged_sample", "prior_sample", "sample", "sample")
+
+
+def test_the_top_cannot_be_blind():
+    with pytest.raises(ValueError, match="top level"):
+        network().decode(None, ["mean", "unmerged_mean"], noise(), top_size=(1, 4, 4))
+
+
 def test_kl_of_a_level_is_written_out():
     """Top level of a network with a standard prior, as in DivNoising: KL against N(0, 1)."""
     config = NetworkConfig(levels=1, blocks=1, channels=8, latent_channels=4, top_prior="standard")

@@ -18,9 +18,22 @@ from torch.nn import functional
 from napari_hdn.core.config import NetworkConfig
 from napari_hdn.core.model.blocks import Blocks, Merge, ResidualBlock, Rng, soft_clamp
 
-Choice = Literal["sample", "antithetic", "mean", "prior_sample", "prior_mean"] | Tensor
+Choice = (
+    Literal[
+        "sample",
+        "antithetic",
+        "mean",
+        "prior_sample",
+        "prior_mean",
+        "unmerged_sample",
+        "unmerged_mean",
+    ]
+    | Tensor
+)
 """What a level's latent is: drawn from the posterior, its antithetic partner (the same noise with
-the other sign), the posterior mean, drawn from the prior, the prior mean, or a given value."""
+the other sign), the posterior mean, drawn from the prior, the prior mean; from the posterior's
+convolution of the top-down features alone, blind to the image (how the published code switches a
+level off); or a given value."""
 
 Noise = Callable[[int, torch.Size], Tensor]
 """Standard normal noise for (level, shape)."""
@@ -138,10 +151,31 @@ class Ladder(nn.Module):
         """1 (bottom) to n (top)."""
         return range(1, self.config.levels + 1)
 
-    def choices(self, choice: Choice = "sample", off: Choice = "prior_mean") -> tuple[Choice, ...]:
-        """The same choice at every level, but ``off`` at the deactivated ones."""
-        deactivated = self.config.deactivated_levels
-        return tuple(off if level in deactivated else choice for level in self.levels)
+    def choices(
+        self, choice: Choice = "sample", off: Sequence[int] = (), *, sampled_off: bool = False
+    ) -> tuple[Choice, ...]:
+        """The same choice at every level that is on, and none of the image's at those that are off.
+
+        Parameters
+        ----------
+        choice : Choice
+            At the levels that are on.
+        off : sequence of int
+            Levels to switch off besides those that the network was trained without. Such a level
+            takes its prior, since no other part of it ever saw features without the image.
+        sampled_off : bool
+            Draw the latents of levels that are off, as in training; else their means.
+        """
+        untrained = self.config.deactivated_levels
+        how = "sample" if sampled_off else "mean"
+        rule = "unmerged" if self.config.deactivation == "posterior" else "prior"
+        chosen: list[Choice] = []
+        for level in self.levels:
+            if level in untrained:
+                chosen.append(f"{rule}_{how}")  # type: ignore[arg-type]
+            else:
+                chosen.append(f"prior_{how}" if level in off else choice)  # type: ignore[arg-type]
+        return tuple(chosen)
 
     def encode(self, image: Tensor, rng: Rng = None) -> tuple[Tensor, ...]:
         """Bottom-up pass: features of every level, level 1 first; once per image.
@@ -207,26 +241,71 @@ class Ladder(nn.Module):
         above: Tensor | None = None
         latents: list[Tensor] = []
         kls: list[Tensor] = []
+        size = torch.Size((batch, height, width))
         for level in reversed(self.levels):
-            module: TopDownLevel = self.top_down[level - 1]  # type: ignore[assignment]
             up = None if features is None else features[level - 1]
-            if above is not None:
-                height, width = above.shape[-2:]
-            shape = torch.Size((batch, self.config.latent_channels, height, width))
-            z, kl = self._latent(
-                module, level, choices[level - 1], up, above, shape, noise, rng, with_kl
+            z, kl, above = self.descend(
+                level, choices[level - 1], up, above, noise, size, rng=rng, with_kl=with_kl
             )
             latents.append(z)
             kls.append(kl)
-            h = module.stochastic.out(z)  # (B, C, h, w)
-            if module.skip is not None:
-                h = module.skip(h, above, rng)
-            above = module.blocks(h, rng)  # twice the size
-        h = self.last(self.final(above, rng))
-        signal = functional.pixel_shuffle(h, self.unshuffle) if self.unshuffle > 1 else h
+            size = torch.Size((batch, *above.shape[-2:]))
         return Decoded(
-            signal.float(), tuple(reversed(latents)), tuple(reversed(kls)) if with_kl else ()
+            self.finish(above, rng),
+            tuple(reversed(latents)),
+            tuple(reversed(kls)) if with_kl else (),
         )
+
+    def descend(
+        self,
+        level: int,
+        choice: Choice,
+        up: Tensor | None,
+        above: Tensor | None,
+        noise: Noise,
+        size: torch.Size,
+        *,
+        rng: Rng = None,
+        with_kl: bool = False,
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        """One level on the way down; `decode` is these from the top, then `finish`.
+
+        Whoever keeps ``above`` may change the choice of a level and go on from there.
+
+        Parameters
+        ----------
+        level : int
+        choice : Choice
+        up : Tensor, optional
+            Features of this level from `encode`.
+        above : Tensor, optional
+            What the level above gave; none at the top.
+        noise : callable
+        size : torch.Size
+            (batch, height, width) of this level.
+
+        Returns
+        -------
+        latent : Tensor
+            (B, Z, h, w).
+        kl : Tensor
+            (B,) nats a patch; 0 unless ``with_kl`` and the posterior is used.
+        below : Tensor
+            (B, C, 2 h, 2 w): ``above`` of the next level, or of `finish`.
+        """
+        module: TopDownLevel = self.top_down[level - 1]  # type: ignore[assignment]
+        shape = torch.Size((size[0], self.config.latent_channels, *size[1:]))
+        z, kl = self._latent(module, level, choice, up, above, shape, noise, rng, with_kl)
+        h = module.stochastic.out(z)  # (B, C, h, w)
+        if module.skip is not None:
+            h = module.skip(h, above, rng)
+        return z, kl, module.blocks(h, rng)
+
+    def finish(self, below: Tensor | None, rng: Rng = None) -> Tensor:
+        """From what level 1 gave to the signal, (B, 1, Y, X) normalised, float32."""
+        h = self.last(self.final(below, rng))
+        signal = functional.pixel_shuffle(h, self.unshuffle) if self.unshuffle > 1 else h
+        return signal.float()
 
     def _latent(
         self,
@@ -247,11 +326,16 @@ class Ladder(nn.Module):
             p = module.stochastic.prior_given(above)
             z = p.mean.expand(shape) if choice == "prior_mean" else p.at(noise(level, shape))
             return z, zero
-        if up is None:
+        if choice in ("unmerged_sample", "unmerged_mean"):
+            if above is None:
+                raise ValueError("The top level has no features from above to be blind with.")
+            q = Normal.from_parameters(module.stochastic.posterior(above))
+        elif up is None:
             raise ValueError(f"Level {level} asks for the posterior, which needs encoded features.")
-        merged = up if module.merge is None else module.merge(up, above, rng)
-        q = Normal.from_parameters(module.stochastic.posterior(merged))
-        if choice == "mean":
+        else:
+            merged = up if module.merge is None else module.merge(up, above, rng)
+            q = Normal.from_parameters(module.stochastic.posterior(merged))
+        if choice in ("mean", "unmerged_mean"):
             z = q.mean
         else:
             e = noise(level, shape)
