@@ -7,7 +7,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
 
 from napari_hdn.core.axes import ImageStack, guess_axes
 from napari_hdn.core.config import (
@@ -22,6 +24,9 @@ from napari_hdn.core.events import (
     CalibrationEvent,
     CalibrationFinished,
     CalibrationProgress,
+    InspectionEvent,
+    InspectionFinished,
+    InspectionProgress,
     Notice,
     PlaneRestored,
     Preview,
@@ -61,6 +66,7 @@ if TYPE_CHECKING:
     from napari_hdn.core.calibration.record import Calibration
     from napari_hdn.core.devices import Device
     from napari_hdn.core.hdn import HDN
+    from napari_hdn.core.levels.view import LevelView
     from napari_hdn.core.noise.base import NoiseModel
 
 __all__ = [
@@ -71,6 +77,8 @@ __all__ = [
     "CalibrationProgress",
     "HDNError",
     "ImageStack",
+    "InspectionFinished",
+    "InspectionProgress",
     "NetworkConfig",
     "NoiseConfig",
     "Notice",
@@ -96,11 +104,14 @@ __all__ = [
     "cells_with_pixel_noise",
     "cells_with_stripes",
     "covered_signal",
+    "draw_levels",
     "estimate_noise_model",
     "free_model_folder",
     "free_noise_model_path",
     "free_path",
     "guess_axes",
+    "inspect_levels",
+    "level_view",
     "list_models",
     "list_noise_models",
     "load_calibration",
@@ -188,6 +199,49 @@ def restore(
     from napari_hdn.core.restoration import restore as _restore
 
     return _restore(model, stack, config, stop=stop)
+
+
+def inspect_levels(
+    model: HDN,
+    counts: np.ndarray,
+    *,
+    boxes: Sequence[tuple[int, int, int, int]] | None = None,
+    device: str = "auto",
+    tile_px: int | None = None,
+    stop: Stop | None = None,
+) -> Iterator[InspectionEvent]:
+    """What each latent level contributes to a plane; see `core.levels.inspection.inspect`."""
+    from napari_hdn.core.levels.inspection import inspect
+
+    return inspect(model, counts, boxes=boxes, device=device, tile_px=tile_px, stop=stop)
+
+
+def level_view(model: HDN, counts: np.ndarray, device: str = "auto") -> LevelView:
+    """A piece of an image whose levels can be switched at once; see `core.levels.view`."""
+    from napari_hdn.core.levels.inspection import prepare
+    from napari_hdn.core.levels.view import LevelView
+
+    return LevelView(prepare(model, device), np.ascontiguousarray(counts, dtype=np.float32))
+
+
+def draw_levels(
+    model: HDN,
+    counts: np.ndarray,
+    *,
+    origin: Literal["image", "prior"] = "image",
+    samples: int = 6,
+    seed: int = 0,
+    device: str = "auto",
+    stop: Stop | None = None,
+) -> Iterator[float | np.ndarray]:
+    """Images drawn at one level after another (the paper's Fig. 3); see `core.levels.draws`."""
+    from napari_hdn.core.levels.draws import draw_levels as _draw
+    from napari_hdn.core.levels.inspection import prepare
+
+    counts = np.ascontiguousarray(counts, dtype=np.float32)
+    return _draw(
+        prepare(model, device), counts, stop or Stop(), origin=origin, samples=samples, seed=seed
+    )
 
 
 def load_model(folder: Path | str) -> HDN:

@@ -16,6 +16,7 @@ from napari_hdn.core.errors import StoppedEarly
 if TYPE_CHECKING:
     from napari_hdn.core.calibration.record import Calibration
     from napari_hdn.core.hdn import HDN
+    from napari_hdn.core.levels.inspection import Inspection
     from napari_hdn.core.residuals import ResidualCheck
 
 EVENTS_PER_SECOND = 5.0
@@ -206,6 +207,22 @@ class CalibrationFinished:
     calibration: Calibration
 
 
+@dataclass(frozen=True)
+class InspectionProgress:
+    """Where the look at a model's levels is; ``fraction`` 0..1."""
+
+    fraction: float
+    elapsed_s: float
+    remaining_s: float
+
+
+@dataclass(frozen=True)
+class InspectionFinished:
+    """The last event of every look at a model's levels that was not stopped."""
+
+    inspection: Inspection
+
+
 TrainingEvent = (
     Notice
     | TrainingStarted
@@ -218,3 +235,4 @@ TrainingEvent = (
 )
 RestorationEvent = Notice | RestorationProgress | PlaneRestored | RestorationFinished
 CalibrationEvent = Notice | CalibrationProgress | CalibrationFinished
+InspectionEvent = InspectionProgress | InspectionFinished

@@ -6,7 +6,6 @@ are kept running, so memory does not grow with the number of samples or planes.
 
 from __future__ import annotations
 
-import copy
 import time
 import warnings
 from collections.abc import Iterator, Sequence
@@ -17,8 +16,7 @@ import torch
 from torch import Tensor
 
 from napari_hdn.core.axes import ImageStack
-from napari_hdn.core.calibration.choose import curve_of_plane
-from napari_hdn.core.config import RestorationConfig
+from napari_hdn.core.config import NetworkConfig, RestorationConfig
 from napari_hdn.core.devices import Device, choose
 from napari_hdn.core.errors import ConfigurationError, MemoryShortError, is_memory_short
 from napari_hdn.core.events import (
@@ -33,12 +31,12 @@ from napari_hdn.core.events import (
 from napari_hdn.core.hdn import HDN
 from napari_hdn.core.latent_noise import LatentNoise
 from napari_hdn.core.memory import kept_memory
-from napari_hdn.core.model.ladder import Choice, Ladder
+from napari_hdn.core.model.ladder import Ladder
 from napari_hdn.core.noise.base import NoiseModel
-from napari_hdn.core.normalisation import NoiseCurve, Normalisation
-from napari_hdn.core.padding import reflect_pad
+from napari_hdn.core.normalisation import Normalisation
+from napari_hdn.core.planes import Prepared
 from napari_hdn.core.statistics import check_finite
-from napari_hdn.core.tiling import Tile, halo_px, padded_size, plan_tiles, tile_side
+from napari_hdn.core.tiling import Tile
 
 FLIPS: tuple[tuple[int, ...], ...] = ((), (-1,), (-2,), (-2, -1))
 
@@ -106,69 +104,35 @@ class Restorer:
         config: RestorationConfig,
         device: Device,
     ) -> None:
-        self.network = copy.deepcopy(network).eval()
-        self.network.to(device.torch).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-        self.normalisation = normalisation
-        self.noise_model = noise_model
+        self.prepared = Prepared(network, normalisation, noise_model, device, config.precision)
         self.config = config
         self.device = device
         self.draws = plan_draws(config)
-        off = config.deactivated_levels
-        levels = network.config.levels
-        if off is not None and any(not 1 <= i < levels for i in off):
-            raise ConfigurationError(
-                f"Levels {', '.join(map(str, off))} cannot be switched off: this model has levels 1 "
-                f"(finest) to {levels}, and level {levels} has to stay on."
-            )
-        # levels that were never trained with the image's features stay off
-        self.off = tuple(sorted({*network.config.deactivated_levels, *(off or ())}))
-
-    def choices(self) -> tuple[Choice, ...]:
-        """Mean or sample at every level, the prior's mean where levels are switched off."""
-        choice: Choice = "mean" if self.draws[0].sign == 0 else "sample"
-        return self.network.choices(choice, self.off)
-
-    def tiles(self, shape: tuple[int, int]) -> list[Tile]:
-        """The plan for a padded plane: whole where it fits in memory."""
-        side = self.config.tile_px
-        if side is None:
-            free = self.device.free_bytes()
-            side = tile_side(shape, self.network.config, self.config.batch_size, free)
-        net = self.network.config
-        return plan_tiles(shape, side, halo_px(net), net.multiple)
+        self.off = check_levels(network.config, config.deactivated_levels or ())
 
     def plane(
         self, counts: np.ndarray, number: int, stop: Stop
     ) -> Iterator[float | tuple[np.ndarray, np.ndarray | None]]:
         """Restore one (Y, X) plane: yields fractions done, then (mean, std) unless stopped."""
-        height, width = counts.shape
-        multiple = self.network.config.multiple
-        shape = padded_size((height, width), multiple)
-        tiles = self.tiles(shape)
-        # a plane that has to be tiled stays in the computer's memory
-        home = self.device.torch if len(tiles) == 1 else torch.device("cpu")
-        curve = self._curve(counts, home)
-        plane = self.normalisation.apply(
-            reflect_pad(torch.from_numpy(counts).to(home), multiple), curve
-        )
-        moments = RunningMoments(shape, home)
-        noise = LatentNoise(
-            self.config.seed, number, self.network.config.latent_channels, self.device.torch
-        )
+        plane = self.prepared.plane(counts, self.config.tile_px, self.config.batch_size)
+        height, width = plane.size
+        moments = RunningMoments(plane.shape, plane.home)
+        channels = self.prepared.network.config.latent_channels
+        noise = LatentNoise(self.config.seed, number, channels, self.device.torch)
         done, seen = 0, 0
         for orientation in sorted({d.orientation for d in self.draws}):
             dims = FLIPS[orientation]
-            image = plane.flip(dims) if dims else plane
+            image = plane.image.flip(dims) if dims else plane.image
             draws = [d for d in self.draws if d.orientation == orientation]
-            for tile in tiles:
-                ys, xs = _flipped(tile, shape, dims)
+            for tile in plane.tiles:
+                ys, xs = _flipped(tile, plane.shape, dims)
                 for before, samples in self._tile(image, tile, draws, noise):
-                    signal = self.normalisation.invert(samples.flip(dims).to(home), curve)
+                    signal = self.prepared.to_counts(samples.flip(dims), plane)
                     moments.add(signal, seen + before, ys, xs)
                     done += len(signal)
                     if stop.requested:
                         return
-                    yield done / (len(self.draws) * len(tiles))
+                    yield done / (len(self.draws) * len(plane.tiles))
             seen += len(draws)
         mean = moments.mean[:height, :width].cpu().numpy()
         std = None
@@ -181,9 +145,9 @@ class Restorer:
         self, image: Tensor, tile: Tile, draws: Sequence[Draw], noise: LatentNoise
     ) -> Iterator[tuple[int, Tensor]]:
         """Batches of samples of a tile's kept part, each as (samples before it, (B, h, w))."""
-        with torch.inference_mode(), self._autocast():
-            seen = image[tile.y, tile.x][None, None].to(self.device.torch)
-            features = self.network.encode(seen)
+        network = self.prepared.network
+        choices = network.choices("mean" if self.draws[0].sign == 0 else "sample", self.off)
+        features = self.prepared.encode(image, tile)
         for start in range(0, len(draws), self.config.batch_size):
             batch = draws[start : start + self.config.batch_size]
 
@@ -194,22 +158,28 @@ class Restorer:
                     [d.sign * noise.crop(d.key, level, y0, x0, height, width) for d in batch]
                 )
 
-            with torch.inference_mode(), self._autocast():
+            with torch.inference_mode(), self.prepared.autocast():
                 expanded = [f.expand(len(batch), -1, -1, -1) for f in features]
-                signal = self.network.decode(expanded, self.choices(), drawn).signal[:, 0]
+                signal = network.decode(expanded, choices, drawn).signal[:, 0]
             # leaves inference mode, so that running moments may be updated in place
             yield start, signal[:, tile.crop[0], tile.crop[1]].clone()
 
-    def _curve(self, counts: np.ndarray, at: torch.device) -> NoiseCurve | None:
-        if not self.normalisation.stabilised:
-            return None
-        curve = curve_of_plane(self.noise_model, counts)
-        assert curve is not None
-        return NoiseCurve(curve.gain.to(at), curve.offset.to(at), curve.floor.to(at))
 
-    def _autocast(self) -> torch.autocast:
-        dtype = self.device.dtype(self.config.precision)
-        return torch.autocast(self.device.name, dtype, enabled=dtype is not torch.float32)
+def check_levels(network: NetworkConfig, off: Sequence[int]) -> tuple[int, ...]:
+    """Levels that a user wants off, in order.
+
+    Raises
+    ------
+    ConfigurationError
+        If the network has no such level, or it is the top.
+    """
+    levels = network.levels
+    if any(not 1 <= i < levels for i in off):
+        raise ConfigurationError(
+            f"Levels {', '.join(map(str, off))} cannot be switched off: this model has levels 1 "
+            f"(finest) to {levels}, and level {levels} has to stay on."
+        )
+    return tuple(sorted(set(off)))
 
 
 def _flipped(tile: Tile, shape: tuple[int, int], dims: tuple[int, ...]) -> tuple[slice, slice]:

@@ -248,7 +248,7 @@ class Ladder(nn.Module):
                 level, choices[level - 1], up, above, noise, size, rng=rng, with_kl=with_kl
             )
             latents.append(z)
-            kls.append(kl)
+            kls.append(kl.sum(dim=(1, 2)))
             size = torch.Size((batch, *above.shape[-2:]))
         return Decoded(
             self.finish(above, rng),
@@ -289,7 +289,7 @@ class Ladder(nn.Module):
         latent : Tensor
             (B, Z, h, w).
         kl : Tensor
-            (B,) nats a patch; 0 unless ``with_kl`` and the posterior is used.
+            (B, h, w) nats a latent; 0 unless ``with_kl`` and the posterior is used.
         below : Tensor
             (B, C, 2 h, 2 w): ``above`` of the next level, or of `finish`.
         """
@@ -319,7 +319,7 @@ class Ladder(nn.Module):
         rng: Rng,
         with_kl: bool,
     ) -> tuple[Tensor, Tensor]:
-        zero = torch.zeros(shape[0], device=self.last.weight.device)
+        zero = torch.zeros((shape[0], *shape[2:]), device=self.last.weight.device)
         if isinstance(choice, Tensor):
             return choice, zero
         if choice in ("prior_sample", "prior_mean"):
@@ -343,7 +343,7 @@ class Ladder(nn.Module):
         if not with_kl:
             return z, zero
         p = module.stochastic.prior_given(above)
-        return z, kl_divergence(q, p).sum(dim=(1, 2, 3))
+        return z, kl_divergence(q, p).sum(dim=1)
 
     def generate(
         self,

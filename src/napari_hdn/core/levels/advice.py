@@ -1,0 +1,152 @@
+"""Which bottom levels to switch off: what that would remove, and what it would cost.
+
+In units of the noise's variance, level k holds A_k of the artefact (its variance in the background,
+as far as it is correlated as the raw background is) and S_k of the structures (the rest of its
+variance in the whole image). With levels 1 to m off, the A_k above m stay and the S_k up to m are lost;
+advised is the m that makes the sum least.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from typing import Any, Literal
+
+import numpy as np
+
+from napari_hdn.core.artefacts import Structure
+from napari_hdn.core.levels.scores import ALIKE_CORRELATION, DIRECTED_DB, LevelScores
+
+AdviceVerdict = Literal["artefact", "nothing", "inseparable"]
+Confidence = Literal["high", "medium", "low"]
+
+WORTH_DB = 1.0  # of predicted gain; less is not worth a loss of detail
+SEPARABLE = 0.5  # share of the artefact that has to go
+CLEAR_DB = 3.0  # between the best set and no set
+SAME = 0.75  # S2 from which on all of a level's variance in the dark is taken for the artefact
+
+
+@dataclass(frozen=True)
+class Advice:
+    """Which levels a user may want to switch off, and why.
+
+    Attributes
+    ----------
+    off : tuple of int
+        Levels 1..m; empty to switch nothing off.
+    verdict : str
+        ``artefact`` (switch these off), ``nothing`` (there is no artefact), or ``inseparable`` (there
+        is one, at the scale of the structures).
+    confidence : str
+    removed, lost : float
+        Share of the artefact that goes with these levels, and of the structures' fine detail.
+    gain_db : float
+        By how much the squared error would fall, as far as artefact and structures make it.
+    reasons : tuple of str
+        Sentences.
+    """
+
+    off: tuple[int, ...]
+    verdict: AdviceVerdict
+    confidence: Confidence
+    removed: float
+    lost: float
+    gain_db: float
+    reasons: tuple[str, ...]
+
+    def in_words(self) -> str:
+        """The advice in a sentence; the reasons say why."""
+        sure = {"high": "clear", "medium": "fairly clear", "low": "uncertain"}[self.confidence]
+        match self.verdict:
+            case "artefact":
+                return f"Switch {spoken(self.off)} off ({sure})."
+            case "nothing":
+                return f"Switch nothing off ({sure})."
+        return (
+            f"The artefact and the structures share a scale: HDN cannot tell them apart ({sure}). "
+            "Switching levels off would take structures away, too."
+        )
+
+    def to_json(self) -> dict[str, Any]:
+        """All of it as JSON."""
+        return asdict(self) | {"in_words": self.in_words()}
+
+
+def spoken(levels: Sequence[int]) -> str:
+    """Levels as a user reads them: level 1, levels 1-2, levels 1 and 3."""
+    levels = sorted(levels)
+    if not levels:
+        return "no level"
+    if len(levels) == 1:
+        return f"level {levels[0]}"
+    if levels == list(range(levels[0], levels[-1] + 1)):
+        return f"levels {levels[0]}-{levels[-1]}"
+    return f"levels {', '.join(map(str, levels[:-1]))} and {levels[-1]}"
+
+
+def advise(scores: Sequence[LevelScores], structure: Structure | None) -> Advice:
+    """Look for the contiguous run of bottom levels that is best switched off.
+
+    Parameters
+    ----------
+    scores : sequence of LevelScores
+        Level 1 first.
+    structure : Structure or None
+        Of the raw image's background.
+    """
+    artefact = np.array([s.dark * _likely(s) for s in scores])
+    detail = np.array([max(s.everywhere - a, 0.0) for s, a in zip(scores, artefact, strict=True)])
+    n = len(scores)
+    left = np.array([artefact[m:].sum() + detail[:m].sum() for m in range(n)])
+    best = int(np.argmin(left))
+    gain = 10 * float(np.log10(max(left[0], 1e-12) / max(left[best], 1e-12)))
+    removed = float(artefact[:best].sum() / max(artefact.sum(), 1e-12))
+    lost = float(detail[:best].sum() / max(detail[: n - 1].sum(), 1e-12))
+    run = tuple(range(1, best + 1))
+    if structure is not None and structure.verdict != "structured":
+        how = "white" if structure.verdict == "white" else "hardly correlated"
+        reason = (
+            f"The noise of the raw image is {how}: pixel noise, which restoring removes by itself."
+        )
+        return Advice((), "nothing", "high" if best == 0 else "medium", 0.0, 0.0, 0.0, (reason,))
+    confirming = [s for s in scores[:best] if _confirms(s)]
+    if best == 0 or gain < WORTH_DB or (structure is None and not confirming):
+        return _none(scores, structure, artefact, best)
+    reasons = [
+        f"{s.in_words()[:-1]}, level {s.level}." for s in scores[:best] if s.verdict == "artefact"
+    ]
+    reasons.append(
+        f"Off, they take {100 * removed:.0f} % of the artefact and {100 * lost:.0f} % of the fine "
+        "structures with them."
+    )
+    confidence: Confidence = "low"
+    if structure is not None and len(confirming) == best:
+        confidence = "high" if gain > CLEAR_DB else "medium"
+    return Advice(run, "artefact", confidence, removed, lost, gain, tuple(reasons))
+
+
+def _likely(score: LevelScores) -> float:
+    """Share of a level's variance in the dark that is the artefact."""
+    if score.s2 is None:  # nothing to compare with: only lines are believed
+        return 1.0 if abs(score.s3) > DIRECTED_DB else 0.5
+    return float(np.clip(score.s2 / SAME, 0.0, 1.0)) ** 2
+
+
+def _confirms(score: LevelScores) -> bool:
+    return (score.s2 or 0.0) > ALIKE_CORRELATION or abs(score.s3) > DIRECTED_DB
+
+
+def _none(
+    scores: Sequence[LevelScores], structure: Structure | None, artefact: np.ndarray, best: int
+) -> Advice:
+    if structure is None:
+        reason = (
+            "No background shows the noise alone, and no level looks like noise in the dark. Draw a "
+            "rectangle on background and look again."
+        )
+        return Advice((), "nothing", "low", 0.0, 0.0, 0.0, (reason,))
+    reason = (
+        "The noise of the raw image is structured, but the levels that hold it hold as much of the "
+        "structures."
+    )
+    return Advice((), "inseparable", "medium", 0.0, 0.0, 0.0, (reason,))

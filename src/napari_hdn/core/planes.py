@@ -1,0 +1,121 @@
+"""A network on a device, and planes as it sees them: padded, in its units, in tiles."""
+
+from __future__ import annotations
+
+import copy
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from napari_hdn.core.calibration.choose import curve_of_plane
+from napari_hdn.core.devices import Device
+from napari_hdn.core.model.ladder import Ladder
+from napari_hdn.core.noise.base import NoiseModel
+from napari_hdn.core.normalisation import NoiseCurve, Normalisation
+from napari_hdn.core.padding import reflect_pad
+from napari_hdn.core.tiling import Tile, halo_px, padded_size, plan_tiles, tile_side
+
+
+@dataclass(frozen=True)
+class Plane:
+    """One plane as the network sees it.
+
+    Attributes
+    ----------
+    image : Tensor
+        (Y, X) normalised, padded to a multiple of what the network needs.
+    size : (height, width)
+        Without the padding.
+    curve : NoiseCurve or None
+        Between counts and units of the noise, where the model works in these.
+    tiles : list of Tile
+        One where the plane fits in memory.
+    """
+
+    image: Tensor
+    size: tuple[int, int]
+    curve: NoiseCurve | None
+    tiles: list[Tile]
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """(Y, X) with the padding."""
+        return int(self.image.shape[0]), int(self.image.shape[1])
+
+    @property
+    def home(self) -> torch.device:
+        """Where whole planes are kept: one that has to be tiled, in the computer's memory."""
+        return self.image.device
+
+
+class Prepared:
+    """A copy of a network on a device, ready for prediction.
+
+    Parameters
+    ----------
+    network : Ladder
+    normalisation : Normalisation
+    noise_model : NoiseModel
+    device : Device
+    precision : str
+        ``auto``, ``float32`` or ``bfloat16``.
+    """
+
+    def __init__(
+        self,
+        network: Ladder,
+        normalisation: Normalisation,
+        noise_model: NoiseModel,
+        device: Device,
+        precision: Literal["auto", "float32", "bfloat16"] = "auto",
+    ) -> None:
+        self.network = copy.deepcopy(network).eval()
+        self.network.to(device.torch).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        self.normalisation = normalisation
+        self.noise_model = noise_model
+        self.device = device
+        self._dtype = device.dtype(precision)
+
+    def plane(self, counts: np.ndarray, tile_px: int | None, batch: int) -> Plane:
+        """Make (Y, X) counts ready, and plan tiles for so many samples at a time."""
+        net = self.network.config
+        height, width = counts.shape
+        shape = padded_size((height, width), net.multiple)
+        if tile_px is None:
+            tile_px = tile_side(shape, net, batch, self.device.free_bytes())
+        tiles = plan_tiles(shape, tile_px, halo_px(net), net.multiple)
+        home = self.device.torch if len(tiles) == 1 else torch.device("cpu")
+        curve = self._curve(counts, home)
+        padded = reflect_pad(torch.from_numpy(counts).to(home), net.multiple)
+        return Plane(self.normalisation.apply(padded, curve), (height, width), curve, tiles)
+
+    def encode(self, image: Tensor, tile: Tile) -> tuple[Tensor, ...]:
+        """Features of a tile of a (Y, X) normalised image, level 1 first."""
+        with torch.inference_mode(), self.autocast():
+            return self.network.encode(image[tile.y, tile.x][None, None].to(self.device.torch))
+
+    def to_counts(self, signal: Tensor, plane: Plane) -> Tensor:
+        """What the network gives as counts, at the plane's home."""
+        return self.normalisation.invert(signal.to(plane.home), plane.curve)
+
+    def noise(self, signal: Tensor, plane: Plane) -> Tensor:
+        """Standard deviation of the noise at a (Y, X) signal, counts."""
+        if plane.curve is not None:
+            return torch.sqrt(plane.curve.variance(signal))
+        variance: Tensor = self.noise_model.variance(signal[None, None].float())
+        return torch.sqrt(variance.expand(1, 1, *signal.shape)[0, 0].detach())
+
+    def autocast(self) -> torch.autocast:
+        """Computing as precisely as was chosen."""
+        lower = self._dtype is not torch.float32
+        return torch.autocast(self.device.name, self._dtype, enabled=lower)
+
+    def _curve(self, counts: np.ndarray, at: torch.device) -> NoiseCurve | None:
+        if not self.normalisation.stabilised:
+            return None
+        curve = curve_of_plane(self.noise_model, counts)
+        assert curve is not None
+        return NoiseCurve(curve.gain.to(at), curve.offset.to(at), curve.floor.to(at))
