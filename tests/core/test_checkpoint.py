@@ -137,3 +137,20 @@ def test_a_normalisation_that_is_none_is_refused(copy, std):
     (copy / "config.json").write_text(json.dumps(data))
     with pytest.raises(ModelFolderError, match=r"config\.json .* is damaged"):
         checkpoint.load(copy)
+
+
+def test_a_model_that_was_saved_before_there_were_families_has_one(copy, tmp_path):
+    data = json.loads((copy / "config.json").read_text())
+    own = data["summary"].pop("family")
+    del data["summary"]["origin"]
+    (copy / "config.json").write_text(json.dumps(data))
+    model = checkpoint.load(copy)
+    family = model.summary.family
+    assert family not in ("", own) and model.summary.origin is None
+    moved = copy.rename(tmp_path / "renamed")
+    assert checkpoint.load(moved).summary.family == family
+    model.save(tmp_path / "again")
+    assert checkpoint.load(tmp_path / "again").summary.family == family
+    data["summary"]["created"] = "2026-01-01T00:00:00+00:00"
+    (moved / "config.json").write_text(json.dumps(data))
+    assert checkpoint.load(moved).summary.family != family

@@ -3,12 +3,18 @@ import pytest
 import torch
 
 from napari_hdn.core.axes import ImageStack
-from napari_hdn.core.config import TrainingConfig
+from napari_hdn.core.config import NetworkConfig, TrainingConfig
 from napari_hdn.core.noise.gaussian import Gaussian
 from napari_hdn.core.noise.poisson_gaussian import PoissonGaussian
 from napari_hdn.core.noise.refined import Refined
 from napari_hdn.core.patches import split_regions
-from napari_hdn.core.refinement import MOST_SCALED, NoiseWatch, rescaled, reshaped
+from napari_hdn.core.refinement import (
+    MOST_SCALED,
+    NoiseWatch,
+    rescaled,
+    reshaped,
+    watched_level,
+)
 from simulated import TINY, counts, scene
 
 
@@ -52,6 +58,32 @@ def test_after_a_change_the_watch_begins_anew():
     for _ in range(12):
         watch.add(watch.steps[-1] + 50, 0.09)
     assert watch.rise() is None
+
+
+def test_what_levels_below_held_may_move_up_but_no_more():
+    """A variant: 0.1 nats were in the levels that are off now."""
+    looks = (0.01, 0.01, 0.01, 0.02, *[0.03] * 6, 0.06, 0.09, 0.1, 0.1, 0.1)
+    assert seen(*looks).rise() is not None
+    watch = seen(*looks)
+    watch.inherited = 0.1
+    assert watch.rise() is None and watch.at_its_least
+    for _ in range(3):
+        watch.add(watch.steps[-1] + 50, 0.22)
+    rise = watch.rise()
+    assert (rise.least, rise.now) == (pytest.approx(0.1), pytest.approx(0.22))
+    assert not watch.at_its_least
+    other = NoiseWatch()
+    other.load(watch.state())
+    assert other.inherited == 0.1
+    older = watch.state()
+    del older["inherited"]
+    other.load(older)
+    assert other.inherited == 0
+
+
+@pytest.mark.parametrize(("off", "level"), [((), 1), ((1,), 2), ((1, 2), 3), ((2,), 1)])
+def test_the_lowest_level_that_is_on_is_watched(off, level):
+    assert watched_level(NetworkConfig(levels=4, deactivated_levels=off)) == level
 
 
 def test_the_watch_goes_on_where_it_stopped():

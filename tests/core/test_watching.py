@@ -3,6 +3,7 @@ import pytest
 import torch
 from scipy.ndimage import gaussian_filter
 
+from napari_hdn.core import checkpoint
 from napari_hdn.core.axes import ImageStack
 from napari_hdn.core.config import NoiseConfig
 from napari_hdn.core.events import Notice, ResidualsChecked, TrainingStep
@@ -10,6 +11,7 @@ from napari_hdn.core.noise.poisson_gaussian import PoissonGaussian
 from napari_hdn.core.noise.refined import Refined
 from napari_hdn.core.refinement import NoiseWatch, Rise
 from napari_hdn.core.training import train
+from napari_hdn.core.variants import variant_config
 from napari_hdn.core.watching import is_structured
 from simulated import counts, run_to_end, scene
 
@@ -128,6 +130,32 @@ def test_stripes_in_the_bottom_level_are_as_it_should_be(tiny_config, rising):
     assert "switch the lowest levels off" in text and end.step == 8
     assert is_structured(end.model.noise_model)
     assert not is_structured(PoissonGaussian([1.0], [0.0], [1.0]))
+
+
+@pytest.mark.parametrize("rule", ["prior", "posterior"])
+def test_a_variant_watches_its_lowest_level_that_is_on(tiny_config, monkeypatch, tmp_path, rule):
+    monkeypatch.setattr("napari_hdn.core.training.WATCH_EVERY", 1)
+    rng = np.random.default_rng(3)
+    noisy = np.concatenate([counts(rng, scene(rng, 96)) for _ in range(3)])
+    noisy += np.repeat(rng.normal(0, 20, (3, 96, 12)), 8, axis=2).astype(np.float32)
+    stripes = ImageStack(noisy, "SYX", "stripes")
+    network = tiny_config.network.model_copy(update={"batch_norm": False})
+    parent, _ = run_to_end([stripes], tiny_config.model_copy(update={"network": network}))
+    monkeypatch.setattr(
+        NoiseWatch, "rise", lambda self: Rise(0.01, 0.07) if self.steps[-1] >= 4 else None
+    )
+    config = variant_config(parent.model, (1,), deactivation=rule, steps=6)
+    end, events = run_to_end([stripes], config, start=parent.model, folder=tmp_path / "v")
+    (text,) = warnings_of(events)
+    assert "the KL of level 2, the lowest that is on, rose" in text
+    assert "With level 1 off it moves up: look at level 2 again" in text
+    watch = checkpoint.load_resume(tmp_path / "v")["watch"]
+    losses = parent.model.summary.last_losses
+    assert losses.part == "validation"
+    assert watch["inherited"] == pytest.approx(sum(losses.kl_per_level))
+    last = end.model.summary.last_losses.kl_per_level
+    assert watch["kl"][-1] == pytest.approx(last[1])
+    assert last[0] != pytest.approx(last[1])
 
 
 def test_a_stopped_run_goes_on_with_the_refined_model(images, tiny_config, rising, tmp_path):

@@ -22,10 +22,11 @@ from safetensors.torch import load_file, save_file
 
 from napari_hdn.core.config import SCHEMA_VERSION, TrainingConfig
 from napari_hdn.core.errors import ModelFolderError, NoiseModelError, OutputError
-from napari_hdn.core.hdn import HDN, TrainingSummary
+from napari_hdn.core.hdn import HDN
 from napari_hdn.core.model.ladder import Ladder
 from napari_hdn.core.noise.base import noise_model_from_json, noise_model_to_json
 from napari_hdn.core.normalisation import Normalisation
+from napari_hdn.core.summary import TrainingSummary
 
 CONFIG, WEIGHTS, NOISE, RESUME = (
     "config.json",

@@ -7,40 +7,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from napari_hdn.core.axes import ImageStack, guess_axes
-from napari_hdn.core.config import Frozen, RestorationConfig, TrainingConfig
+from napari_hdn.core.config import RestorationConfig, TrainingConfig
 from napari_hdn.core.model.ladder import Ladder
 from napari_hdn.core.noise.base import NoiseModel
 from napari_hdn.core.normalisation import Normalisation
-from napari_hdn.core.residuals import ResidualCheck
+from napari_hdn.core.summary import TrainingSummary
 
 if TYPE_CHECKING:
     from napari_hdn.core.restoration import Restored
-
-
-class LossRecord(Frozen):
-    """Losses at one step, in nats per pixel; ``part`` is training or validation."""
-
-    part: str
-    step: int
-    loss: float
-    reconstruction: float
-    kl_per_level: tuple[float, ...]
-
-
-class TrainingSummary(Frozen):
-    """What was done, for the record and for warnings at restoration."""
-
-    version: str
-    created: str
-    steps: int
-    seconds: float
-    stopped: bool
-    device: str
-    data: tuple[str, ...]  # names, axes and shapes of the images
-    data_low: float  # 0.1st percentile of the training images, counts
-    data_high: float  # 99.9th percentile, counts
-    history: tuple[LossRecord, ...] = ()
-    residuals: ResidualCheck | None = None  # how the noise model held, on held-out patches
 
 
 @dataclass
@@ -80,6 +54,11 @@ class HDN:
     def can_continue(self) -> bool:
         """Whether the folder holds what is needed to train on."""
         return self.folder is not None and (self.folder / "resume.ckpt").is_file()
+
+    def levels_off(self, config: RestorationConfig) -> tuple[int, ...]:
+        """The levels that are off in a restoration: those trained without, and those it switches off."""
+        trained = self.config.network.deactivated_levels
+        return tuple(sorted({*trained, *(config.deactivated_levels or ())}))
 
     def save(self, folder: Path | str) -> Path:
         """Write the model folder; see `napari_hdn.core.checkpoint.save`.

@@ -12,9 +12,9 @@ import torch
 
 from napari_hdn.core.config import TrainingConfig
 from napari_hdn.core.events import TrainingStep, Validation
-from napari_hdn.core.hdn import LossRecord
 from napari_hdn.core.objective import Losses
 from napari_hdn.core.optimisation import learning_rate
+from napari_hdn.core.summary import LossRecord
 
 MAX_RECORDS = 2000
 

@@ -1,9 +1,9 @@
 """Watching the noise model while a network trains with it, and mending it within bounds.
 
-A noise model that is too small makes the network copy noise: the bottom level's KL, small at first,
-rises late, and with it the restored image gets worse. Too small is mostly one of these: a known
-sigma or a file that is not of these images, or one curve for images that were scaled apart. All of
-them show when each image's own noise is measured.
+A noise model that is too small makes the network copy noise: the KL of the lowest level that is on,
+small at first, rises late, and with it the restored image gets worse. Too small is mostly one of
+these: a known sigma or a file that is not of these images, or one curve for images that were scaled
+apart. All of them show when each image's own noise is measured.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ import numpy as np
 
 from napari_hdn.core.calibration.estimation import quantisation_step, single_image_curve
 from napari_hdn.core.calibration.frames import central
+from napari_hdn.core.config import NetworkConfig
 from napari_hdn.core.events import Stop
 from napari_hdn.core.noise.base import NoiseModel
 from napari_hdn.core.noise.curves import (
@@ -43,7 +44,7 @@ MOST_PLANES = 2048
 
 @dataclass(frozen=True)
 class Rise:
-    """The bottom level's KL in nats per pixel: its least, and now."""
+    """The watched level's KL in nats per pixel: its least, and now."""
 
     least: float
     now: float
@@ -51,7 +52,7 @@ class Rise:
 
 @dataclass
 class NoiseWatch:
-    """What was seen of the bottom level, and what was done about it.
+    """What was seen of the lowest level that is on, and what was done about it.
 
     Attributes
     ----------
@@ -61,6 +62,9 @@ class NoiseWatch:
         Steps at which the scale was refined, the shape refitted, the user told that nothing helps.
     copies_noise : bool
         Whether nothing helped, so that training had better end.
+    inherited : float
+        Nats per pixel that this level and those below, now off, had in the model that a variant
+        was made of: what they held may move up, and only what is more is a rise.
     """
 
     steps: list[int] = field(default_factory=list)
@@ -69,6 +73,7 @@ class NoiseWatch:
     bootstrapped_at: int | None = None
     told_at: int | None = None
     copies_noise: bool = False  # training should end
+    inherited: float = 0.0
 
     def add(self, step: int, kl: float) -> None:
         """Take in a look."""
@@ -81,19 +86,19 @@ class NoiseWatch:
         return [kl for step, kl in zip(self.steps, self.kl, strict=True) if step > changed]
 
     def rise(self) -> Rise | None:
-        """Whether the bottom level has begun to learn noise, since the noise model was changed."""
+        """Whether the level has begun to learn noise, since the noise model was changed."""
         seen = self._since[FIRST_SEEN:]
         if len(seen) < 2 * SMOOTHED:
             return None
         smooth = np.convolve(seen, np.full(SMOOTHED, 1 / SMOOTHED), "valid")
-        least, now = float(smooth.min()), float(smooth[-1])
+        least, now = max(float(smooth.min()), self.inherited), float(smooth[-1])
         return Rise(least, now) if now >= 2 * least and now - least >= KL_RISE else None
 
     @property
     def at_its_least(self) -> bool:
-        """Whether the last look saw the least KL so far."""
+        """Whether the last look saw the least KL so far, or no more than was inherited."""
         seen = self._since
-        return len(seen) > FIRST_SEEN and seen[-1] <= min(seen[FIRST_SEEN:])
+        return len(seen) > FIRST_SEEN and seen[-1] <= max(min(seen[FIRST_SEEN:]), self.inherited)
 
     def state(self) -> dict[str, Any]:
         """For `load`: numbers and lists."""
@@ -104,7 +109,13 @@ class NoiseWatch:
         self.steps, self.kl = [int(s) for s in state["steps"]], [float(k) for k in state["kl"]]
         for name in ("rescaled_at", "bootstrapped_at", "told_at"):
             setattr(self, name, None if state[name] is None else int(state[name]))
+        self.inherited = float(state.get("inherited", 0.0))
         self.copies_noise = False  # whoever continues a training wants it to go on
+
+
+def watched_level(network: NetworkConfig) -> int:
+    """The lowest level that sees the image: noise is copied there first."""
+    return min(set(range(1, network.levels + 1)) - set(network.deactivated_levels))
 
 
 def own_scale(model: NoiseModel, region: Region, kind: str = "diagonal") -> float | None:

@@ -1,4 +1,4 @@
-"""Everything that one training holds in its hands, made from images and config, or from a folder."""
+"""Everything that one training holds in its hands."""
 
 from __future__ import annotations
 
@@ -14,21 +14,16 @@ import torch
 from torch import Tensor
 
 import napari_hdn
-from napari_hdn.core import checkpoint
-from napari_hdn.core.axes import ImageStack, describe_data
-from napari_hdn.core.calibration.choose import for_images, make_noise_model
 from napari_hdn.core.config import TrainingConfig
 from napari_hdn.core.devices import Device
-from napari_hdn.core.errors import ModelFolderError
-from napari_hdn.core.events import Notice, Stop
-from napari_hdn.core.hdn import HDN, TrainingSummary
+from napari_hdn.core.events import Notice
+from napari_hdn.core.hdn import HDN
 from napari_hdn.core.model.ladder import Ladder
 from napari_hdn.core.noise.base import (
     NoiseModel,
     noise_model_from_json,
     noise_model_to_json,
 )
-from napari_hdn.core.noise.gaussian import LearnedGaussian
 from napari_hdn.core.normalisation import Normalisation
 from napari_hdn.core.objective import Objective
 from napari_hdn.core.optimisation import (
@@ -39,16 +34,15 @@ from napari_hdn.core.optimisation import (
     make_optimizer,
     recompute_batch_norm,
 )
-from napari_hdn.core.patches import Patches, Split, split_regions
+from napari_hdn.core.patches import Patches, Split
 from napari_hdn.core.progress import Budget, History
 from napari_hdn.core.refinement import NoiseWatch
 from napari_hdn.core.residuals import ResidualCheck, check_residuals
-from napari_hdn.core.statistics import ImageStatistics, measure_images
+from napari_hdn.core.statistics import ImageStatistics
+from napari_hdn.core.summary import Origin, TrainingSummary
 
 VALIDATION_PATCHES = 16
 BATCH_NORM_BATCHES = 24
-STABILISED_PLANES = 64
-STABILISED_PX = 1024  # of each, in the middle
 RESIDUAL_BATCHES = 6
 ELSEWHERE = 2**40  # step numbers for batches that are not training steps
 
@@ -72,6 +66,8 @@ class Run:
     history: History = field(default_factory=History)
     watch: NoiseWatch = field(default_factory=NoiseWatch)
     residuals: ResidualCheck | None = None
+    family: str = ""
+    origin: Origin | None = None
 
     def __post_init__(self) -> None:
         config, at = self.config, self.device.torch
@@ -98,6 +94,15 @@ class Run:
     def averaged_network(self) -> Ladder:
         """The network with averaged weights, in evaluation mode."""
         return self.averaged.network
+
+    @property
+    def draw(self) -> int:
+        """The number of this step's random draws.
+
+        A warm start goes on where its parent stopped, with patches of its own; the seed, and with
+        it what is held out, stays.
+        """
+        return self.step + (self.origin.steps_before if self.origin else 0)
 
     @property
     def planes(self) -> int:
@@ -190,12 +195,14 @@ class Run:
             data_high=self.statistics.high,
             history=tuple(self.history.records),
             residuals=self.residuals,
+            family=self.family,
+            origin=self.origin,
         )
         noise_model = noise_model_from_json(noise_model_to_json(self.noise_model))
         return HDN(self.config, network.eval(), noise_model, self.normalisation, summary, folder)
 
     def state(self, budget: Budget) -> dict[str, Any]:
-        """What `prepare_resumed` needs: tensors, numbers, lists."""
+        """What `napari_hdn.core.preparation.prepare_resumed` needs: tensors, numbers, lists."""
         return {
             "step": self.step,
             "seconds": budget.elapsed_s,
@@ -209,146 +216,3 @@ class Run:
             "noise_model": self.noise_model.state_dict(),
             "optimizer": self.optimizer.state_dict(),
         }
-
-
-def prepare(
-    images: Sequence[ImageStack], config: TrainingConfig, device: Device, stop: Stop
-) -> Run:
-    """Look at the images, estimate their noise, split them and make the network."""
-    images, statistics, split = _look_at(images, config, stop)
-    remarks: list[Notice] = []
-    if config.network.likelihood == "gaussian":
-        noise_model: NoiseModel = LearnedGaussian(statistics.std)
-    else:
-        noise_model, texts = make_noise_model(images, config.noise, stop)
-        remarks += [Notice(text, "warning") for text in texts]
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(config.seed)
-        network = Ladder(config.network)
-    normalisation = _normalisation(config, statistics, noise_model, split)
-    patches = Patches(split.training, config, device.torch)
-    data = describe_data(tuple(images))
-    run = Run(
-        config,
-        statistics,
-        normalisation,
-        noise_model,
-        network,
-        split,
-        patches,
-        data,
-        device,
-        remarks,
-    )
-    run.budget.begin_at(0)
-    return run
-
-
-def _look_at(
-    images: Sequence[ImageStack], config: TrainingConfig, stop: Stop
-) -> tuple[list[ImageStack], ImageStatistics, Split]:
-    """The channel to train on, its statistics, and what is held out of it."""
-    chosen = [s.of_channel(config.channel) for s in images]
-    return chosen, measure_images(chosen, stop), split_regions(chosen, config)
-
-
-def _normalisation(
-    config: TrainingConfig, statistics: ImageStatistics, noise_model: NoiseModel, split: Split
-) -> Normalisation:
-    """Mean and std in counts, or in units of the noise where the noise model has a curve."""
-    if not config.stabilise or noise_model.curve() is None:
-        return Normalisation(statistics.mean, statistics.std)
-    total = squares = count = 0.0
-    regions = split.training
-    for k in np.linspace(0, len(regions) - 1, min(len(regions), STABILISED_PLANES)).astype(int):
-        r = regions[k]
-        height, width = min(r.height, STABILISED_PX), min(r.width, STABILISED_PX)
-        piece = r.read((r.height - height) // 2, (r.width - width) // 2, height, width)
-        curve = noise_model.curve(torch.tensor([r.plane]))
-        assert curve is not None
-        y = curve.stabilise(torch.from_numpy(piece)[None, None]).double()
-        total, squares = total + float(y.sum()), squares + float((y**2).sum())
-        count += y.numel()
-    mean = total / count
-    return Normalisation(mean, max(squares / count - mean**2, 1e-12) ** 0.5, stabilised=True)
-
-
-def prepare_resumed(
-    images: Sequence[ImageStack], config: TrainingConfig, folder: Path, device: Device, stop: Stop
-) -> Run:
-    """A run as it was when it stopped, with the budget that `train` documents.
-
-    Raises
-    ------
-    ModelFolderError
-        If the folder cannot be continued.
-    """
-    model = checkpoint.load(folder)
-    state = checkpoint.load_resume(folder)
-    old = model.config
-    config = old.model_copy(
-        update={
-            "minutes": config.minutes,
-            "steps": config.steps,
-            "device": config.device,
-            "preview_seconds": config.preview_seconds,
-        }
-    )
-    images, statistics, split = _look_at(images, config, stop)
-    remarks: list[Notice] = []
-    data = describe_data(tuple(images))
-    noise_model = model.noise_model
-    if data != model.summary.data:
-        remarks.append(
-            Notice(
-                f"The images differ from those that {folder.name} was trained on "
-                f"({'; '.join(model.summary.data)}); training goes on with the new ones and the old "
-                "noise model.",
-                "warning",
-            )
-        )
-        noise_model, texts = for_images(noise_model, images, stop)
-        remarks += [Notice(text, "warning") for text in texts]
-    network = Ladder(config.network)
-    patches = Patches(split.training, config, device.torch)
-    run = Run(
-        config,
-        statistics,
-        model.normalisation,
-        noise_model,
-        network,
-        split,
-        patches,
-        data,
-        device,
-        remarks,
-        history=History(model.summary.history),
-    )
-    try:
-        run.network.load_state_dict(state["network"])
-        run.averaged.network.load_state_dict(state["averaged"])
-        if noise_model is model.noise_model:
-            run.noise_model.load_state_dict(state["noise_model"])
-        run.optimizer.load_state_dict(state["optimizer"])
-        run.guard.load(state["guard"])
-        run.watch.load(state["watch"])
-        if state["at_least_kl"] is not None:
-            step, weights = state["at_least_kl"]
-            run.at_least_kl = int(step), dict(weights)
-        run.batch_norm.remember()
-        run.step = int(state["step"])
-        seconds, origin = float(state["seconds"]), float(state["origin"])
-        run.budget.seconds_before = seconds
-        run.budget.origin, run.budget.origin_step = origin, int(state["origin_step"])
-    except (KeyError, TypeError, ValueError, RuntimeError) as error:
-        raise ModelFolderError(
-            f"resume.ckpt of {folder.name} does not fit its config.json ({error!r:.120}); copy the "
-            "model folder again from where it came."
-        ) from error
-    budget = run.budget
-    used = seconds if config.minutes is not None else float(run.step)
-    finished = used >= budget.total  # then the budget once more
-    if finished or (old.minutes is None) != (config.minutes is None):
-        budget.origin, budget.origin_step = used, run.step
-    budget.begin_at(run.step)
-    return run

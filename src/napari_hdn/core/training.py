@@ -1,7 +1,7 @@
 """train(): a generator of events. The only importer of Fabric.
 
 Every random number of step k comes from (seed, k), so that a run that was stopped and continued
-is the unbroken one.
+is the unbroken one. A variant that begins with a trained model's weights counts on from its steps.
 """
 
 from __future__ import annotations
@@ -43,10 +43,11 @@ from napari_hdn.core.events import (
 from napari_hdn.core.hdn import HDN
 from napari_hdn.core.memory import kept_memory
 from napari_hdn.core.optimisation import together
+from napari_hdn.core.preparation import prepare, prepare_resumed, prepare_variant
 from napari_hdn.core.progress import Budget, History, LossMeter
 from napari_hdn.core.refinement import WATCH_EVERY
 from napari_hdn.core.restoration import preview_plane
-from napari_hdn.core.run import Run, prepare, prepare_resumed
+from napari_hdn.core.run import Run
 
 PreviewSource = Callable[[], PreviewRequest | None]
 
@@ -60,6 +61,8 @@ def train(
     *,
     folder: Path | None = None,
     resume: bool = False,
+    start: HDN | None = None,
+    scratch: bool = False,
     stop: Stop | None = None,
     preview: PreviewSource | None = None,
 ) -> Iterator[TrainingEvent]:
@@ -77,6 +80,11 @@ def train(
     resume : bool
         Continue the training in ``folder``: to the end of its budget, or of a larger one in
         ``config``; a finished training gets the budget once more.
+    start : HDN, optional
+        Make a variant of this model: begin with its weights, keep its noise model, as it is now,
+        and its normalisation. See `napari_hdn.core.variants.variant_config` for its config.
+    scratch : bool
+        With ``start``: begin with random weights, all else as there.
     stop : Stop, optional
         Looked at every step; when requested, training ends with a usable, saved model.
     preview : callable, optional
@@ -108,6 +116,10 @@ def train(
     if resume:
         if folder is None:
             raise ConfigurationError("To continue a training, give the folder of its model.")
+        if start is not None:
+            raise ConfigurationError(
+                "A training either goes on or begins as a variant of another model, not both."
+            )
         run = prepare_resumed(images, config, folder, device, stop)
     else:
         if folder is not None and folder.exists() and not folder.is_dir():
@@ -117,7 +129,10 @@ def train(
                 f"The folder {folder} exists and is not empty; choose another name for the model, or "
                 "continue its training."
             )
-        run = prepare(images, config, device, stop)
+        if start is not None:
+            run = prepare_variant(images, config, start, device, stop, scratch=scratch)
+        else:
+            run = prepare(images, config, device, stop)
     yield from run.remarks
     check_stop(stop)
     trainer = _Trainer(run, device, folder, stop, preview)
@@ -181,8 +196,8 @@ class _Trainer:
             rate = budget.learning_rate(config, run.step, run.guard.rate_scale)
             for group in optimizer.param_groups:
                 group["lr"] = rate
-            counts, image = run.patches.batch(run.step)
-            rng.manual_seed(_step_seed(config.seed, run.step))
+            counts, image = run.patches.batch(run.draw)
+            rng.manual_seed(_step_seed(config.seed, run.draw))
             optimizer.zero_grad()
             losses = objective(counts, image, rng)
             fabric.backward(losses.loss)

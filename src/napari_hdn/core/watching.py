@@ -17,7 +17,7 @@ from napari_hdn.core.noise.base import NoiseModel
 from napari_hdn.core.noise.gaussian import LearnedGaussian
 from napari_hdn.core.noise.poisson_gaussian import PoissonGaussian
 from napari_hdn.core.noise.refined import Refined
-from napari_hdn.core.refinement import rescaled, reshaped
+from napari_hdn.core.refinement import rescaled, reshaped, watched_level
 from napari_hdn.core.run import ELSEWHERE, Run
 
 BOOTSTRAP_AT = 0.5  # of the budget
@@ -26,7 +26,8 @@ FEW_REGIONS = 8
 
 
 def look(run: Run, device: Device, seed: int, stop: Stop) -> Iterator[Notice]:
-    """Look at the bottom level's KL on held-out patches, and do what can be done if it rises."""
+    """Look at the KL of the lowest level that is on, and do what can be done if it rises."""
+    off, level = run.config.network.deactivated_levels, watched_level(run.config.network)
     config, watch = run.config.noise, run.watch
     is_half_way = run.budget.fraction(run.step) >= BOOTSTRAP_AT
     if config.bootstrap and is_half_way and watch.bootstrapped_at is None:
@@ -37,22 +38,20 @@ def look(run: Run, device: Device, seed: int, stop: Stop) -> Iterator[Notice]:
     rng = torch.Generator(device=device.torch).manual_seed(seed)
     with torch.no_grad(), run.autocast(device):
         losses = run.averaged_objective(*run.watched, rng, dropout=False)
-    watch.add(run.step, float(losses.kl[0]))
+    watch.add(run.step, float(losses.kl[level - 1]))
     if watch.at_its_least:
         run.at_least_kl = run.step, copy.deepcopy(run.averaged.network.state_dict())
     rise = watch.rise()
     if rise is None or watch.told_at is not None:
         return
+    which = f"level {level}, the lowest that is on," if off else "the bottom level"
     began = (
-        f"Step {run.step}: the bottom level's KL rose from {rise.least:.3f} to {rise.now:.3f} nats "
-        "per pixel: the network begins to copy noise"
+        f"Step {run.step}: the KL of {which} rose from {rise.least:.3f} to {rise.now:.3f} nats per "
+        "pixel: the network begins to copy noise"
     )
     if is_structured(run.noise_model) or _looks_structured(run):
         watch.told_at = run.step
-        yield Notice(
-            f"{began}, which has a structure here. That is as it should be: switch the lowest levels "
-            "off when restoring, and the structure goes with them."
-        )
+        yield Notice(f"{began}, which has a structure here. {_about_structure(off, level)}")
         return
     text = "the noise model was left as it is, as the settings say"
     if config.refine and watch.rescaled_at is None:
@@ -66,6 +65,19 @@ def look(run: Run, device: Device, seed: int, stop: Stop) -> Iterator[Notice]:
     watch.told_at = run.step
     watch.copies_noise = config.refine and run.at_least_kl is not None
     yield Notice(f"{began}; {text}.", "warning")
+
+
+def _about_structure(off: tuple[int, ...], level: int) -> str:
+    if not off:
+        return (
+            "That is as it should be: switch the lowest levels off when restoring, and the structure "
+            "goes with them."
+        )
+    names = f"level{'s' if len(off) > 1 else ''} {', '.join(map(str, off))}"
+    return (
+        f"With {names} off it moves up: look at level {level} again, and if it holds the artefact, "
+        "switch it off too."
+    )
 
 
 def back_to_the_least(run: Run) -> Notice:

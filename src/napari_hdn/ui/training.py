@@ -32,8 +32,8 @@ from napari_hdn.ui.region import Region, RegionWatch, central_region
 from napari_hdn.ui.sources import LayerSource, Source
 
 if TYPE_CHECKING:
-    from napari_hdn.core.hdn import LossRecord, TrainingSummary
     from napari_hdn.core.residuals import ResidualCheck
+    from napari_hdn.core.summary import LossRecord, TrainingSummary
 
 
 @dataclass(frozen=True)
