@@ -121,14 +121,23 @@ def _of_patches(patches: Sequence[Patch], source: StructureSource) -> Structure:
 
 
 def _confirms(grain: FineGrain, found: Structure) -> bool:
-    """Whether the fine grain has what blocks show between neighbouring pixels."""
+    """Whether the fine grain has what blocks show between neighbouring pixels.
+
+    A diagonal counts where an axis does not: of noise that is blurred along both axes the fine grain
+    keeps the axes' correlation, but turns the sign of the diagonals' (a camera's 3 x 3 mean).
+    """
     middle = len(found.autocorrelation) // 2
     limit = max(found.bound, NEGLIGIBLE)
-    for (y, x), in_grain in grain.neighbours.items():
-        in_blocks = found.autocorrelation[middle + y, middle + x]
-        if in_blocks > limit and in_grain < CONFIRMED * in_blocks:
-            return False
-    return True
+
+    def confirmed(lag: tuple[int, int]) -> bool | None:
+        in_blocks = found.autocorrelation[middle + lag[0], middle + lag[1]]
+        if in_blocks <= limit:
+            return None  # nothing to confirm
+        return bool(grain.neighbours[lag] >= CONFIRMED * in_blocks)
+
+    axes = [confirmed(lag) for lag in grain.neighbours if 0 in lag]
+    diagonals = [confirmed(lag) for lag in grain.neighbours if 0 not in lag]
+    return all(axes) if None not in axes else False not in axes + diagonals
 
 
 def _judge(
