@@ -1,8 +1,8 @@
 """Structured artefacts with a known truth, on two kinds of real structures.
 
-Clean = W2S 400-shot means, or means of 50 FMD confocal frames, as 8 to 68 photons at 2.2 counts each over
-an offset of 100; then shot noise, read noise of 4 counts, and an artefact of 22 counts standard
-deviation. ``stripes`` on W2S is the task of ``bench/datasets.py``, whose recipe this follows.
+Clean = W2S 400-shot means, or means of 50 FMD confocal frames, as 8 to 68 photons at 2.2 counts
+each over an offset of 100; then shot noise, read noise of 4 counts, and an artefact of 22 counts
+standard deviation. ``stripes`` on W2S is the task of ``bench/datasets.py``, whose recipe this follows.
 """
 
 from __future__ import annotations
