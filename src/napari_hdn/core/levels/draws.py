@@ -84,7 +84,8 @@ def draw_levels(
 def _choices(prepared: Prepared, level: int, origin: Origin) -> list[Choice]:
     """Drawn at ``level`` and above, the prior's mean below."""
     network = prepared.network
-    drawn: tuple[Choice, ...] = ("prior_sample",) * network.config.levels
+    prior: Choice = "prior_sample"
+    drawn = (prior,) * network.config.levels
     if origin == "image":
         drawn = network.choices("sample", sampled_off=True)
     return ["prior_mean" if k < level else drawn[k - 1] for k in network.levels]

@@ -131,7 +131,7 @@ def score_levels(
         units = units - gaussian_filter(units, max(TREND_PX, 2.0 ** (level + 1)))
         in_dark, in_bright = float(np.var(units[dark])), float(np.var(units[bright]))
         lags = _lags(units, dark)
-        numbers = {
+        numbers: dict[str, Any] = {
             "level": level,
             "share": float(shares[k]) / total,
             "kl": decomposition.kl[k],
@@ -175,14 +175,16 @@ def _likeness(lags: LagMap, structure: Structure | None) -> float | None:
         return None
     own, noise = lags.correlation, structure.autocorrelation
     reach = min(len(own), len(noise)) // 2
-    maps = []
-    for values in (own, noise):
-        middle = len(values) // 2
-        near = slice(middle - reach, middle + reach + 1)
-        maps.append(np.delete(values[near, near].ravel(), (2 * reach + 1) ** 2 // 2))
-    if min(float(np.std(m)) for m in maps) < 1e-9:
+    a, b = (_without_centre(values, reach) for values in (own, noise))
+    if min(float(a.std()), float(b.std())) < 1e-9:
         return 0.0
-    return float(np.corrcoef(*maps)[0, 1])
+    return float(np.corrcoef(a, b)[0, 1])
+
+
+def _without_centre(correlation: np.ndarray, reach: int) -> np.ndarray:
+    middle = len(correlation) // 2
+    near = slice(middle - reach, middle + reach + 1)
+    return np.delete(correlation[near, near].ravel(), (2 * reach + 1) ** 2 // 2)
 
 
 def _direction(structure: Structure | None) -> tuple[tuple[int, int], tuple[int, int]]:
