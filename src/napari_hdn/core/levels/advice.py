@@ -15,13 +15,12 @@ from typing import Any, Literal
 import numpy as np
 
 from napari_hdn.core.artefacts import Structure
-from napari_hdn.core.levels.scores import ALIKE_CORRELATION, DIRECTED_DB, LevelScores
+from napari_hdn.core.levels.scores import DIRECTED_DB, LevelScores
 
 AdviceVerdict = Literal["artefact", "nothing", "inseparable"]
 Confidence = Literal["high", "medium", "low"]
 
 WORTH_DB = 1.0  # of predicted gain; less is not worth a loss of detail
-SEPARABLE = 0.5  # share of the artefact that has to go
 CLEAR_DB = 3.0  # between the best set and no set
 SAME = 0.75  # S2 from which on all of a level's variance in the dark is taken for the artefact
 
@@ -35,8 +34,8 @@ class Advice:
     off : tuple of int
         Levels 1..m; empty to switch nothing off.
     verdict : str
-        ``artefact`` (switch these off), ``nothing`` (there is no artefact), or ``inseparable`` (there
-        is one, at the scale of the structures).
+        ``artefact`` (switch these off), ``nothing`` (there is no artefact), or ``inseparable`` (if
+        there is one, it shares the structures' scale).
     confidence : str
     removed, lost : float
         Share of the artefact that goes with these levels, and of the structures' fine detail.
@@ -63,8 +62,8 @@ class Advice:
             case "nothing":
                 return f"Switch nothing off ({sure})."
         return (
-            f"The artefact and the structures share a scale: HDN cannot tell them apart ({sure}). "
-            "Switching levels off would take structures away, too."
+            "Switch nothing off: if there is an artefact, it is as coarse as the structures, and HDN "
+            "cannot tell them apart."
         )
 
     def to_json(self) -> dict[str, Any]:
@@ -94,35 +93,73 @@ def advise(scores: Sequence[LevelScores], structure: Structure | None) -> Advice
     structure : Structure or None
         Of the raw image's background.
     """
-    artefact = np.array([s.dark * _likely(s) for s in scores])
-    detail = np.array([max(s.everywhere - a, 0.0) for s, a in zip(scores, artefact, strict=True)])
-    n = len(scores)
-    left = np.array([artefact[m:].sum() + detail[:m].sum() for m in range(n)])
-    best = int(np.argmin(left))
-    gain = 10 * float(np.log10(max(left[0], 1e-12) / max(left[best], 1e-12)))
-    removed = float(artefact[:best].sum() / max(artefact.sum(), 1e-12))
-    lost = float(detail[:best].sum() / max(detail[: n - 1].sum(), 1e-12))
-    run = tuple(range(1, best + 1))
+    below_top = scores[:-1]
+    if any(s.verdict == "coarse" for s in below_top) and not _is_structured(structure):
+        return _inseparable(below_top)
     if structure is not None and structure.verdict != "structured":
         how = "white" if structure.verdict == "white" else "hardly correlated"
-        reason = (
-            f"The noise of the raw image is {how}: pixel noise, which restoring removes by itself."
+        return _nothing(
+            "high",
+            f"The noise of the raw image is {how}: pixel noise, which restoring removes by itself.",
         )
-        return Advice((), "nothing", "high" if best == 0 else "medium", 0.0, 0.0, 0.0, (reason,))
-    confirming = [s for s in scores[:best] if _confirms(s)]
-    if best == 0 or gain < WORTH_DB or (structure is None and not confirming):
-        return _none(scores, structure, artefact, best)
-    reasons = [
-        f"{s.in_words()[:-1]}, level {s.level}." for s in scores[:best] if s.verdict == "artefact"
-    ]
+    artefact = np.array([s.dark * _likely(s) for s in scores])
+    detail = np.array([max(s.everywhere - a, 0.0) for s, a in zip(scores, artefact, strict=True)])
+    left = np.array([artefact[m:].sum() + detail[:m].sum() for m in range(len(scores))])
+    best = int(np.argmin(left))
+    gain = 10 * float(np.log10(max(left[0], 1e-12) / max(left[best], 1e-12)))
+    confirming = [s for s in scores[:best] if s.verdict in ("artefact", "mixed")]
+    if best == 0 or gain < WORTH_DB or not confirming:
+        return _inseparable(below_top) if _is_structured(structure) else _unknown()
+    removed = float(artefact[:best].sum() / max(artefact.sum(), 1e-12))
+    lost = float(detail[:best].sum() / max(detail[:-1].sum(), 1e-12))
+    confidence: Confidence = "low"
+    if structure is not None and len(confirming) == best:
+        confidence = "high" if gain > CLEAR_DB else "medium"
+    reasons = [f"Level {s.level}: {_lower(s.in_words())}" for s in confirming]
     reasons.append(
         f"Off, they take {100 * removed:.0f} % of the artefact and {100 * lost:.0f} % of the fine "
         "structures with them."
     )
-    confidence: Confidence = "low"
-    if structure is not None and len(confirming) == best:
-        confidence = "high" if gain > CLEAR_DB else "medium"
+    if structure is None:
+        reasons.append("No background shows the noise alone; draw a rectangle on some to be surer.")
+    run = tuple(range(1, best + 1))
     return Advice(run, "artefact", confidence, removed, lost, gain, tuple(reasons))
+
+
+def _is_structured(structure: Structure | None) -> bool:
+    return structure is not None and structure.verdict == "structured"
+
+
+def _lower(text: str) -> str:
+    return text[:1].lower() + text[1:]
+
+
+def _nothing(confidence: Confidence, *reasons: str) -> Advice:
+    return Advice((), "nothing", confidence, 0.0, 0.0, 0.0, reasons)
+
+
+def _unknown() -> Advice:
+    return _nothing(
+        "low",
+        "No level looks like noise, but no background shows the noise alone. Draw a rectangle on "
+        "background and look again.",
+    )
+
+
+def _inseparable(scores: Sequence[LevelScores]) -> Advice:
+    guilty = [s for s in scores if s.verdict in ("coarse", "artefact", "mixed")]
+    reasons = [f"Level {s.level}: {_lower(s.in_words())}" for s in guilty]
+    if any(s.verdict == "coarse" for s in guilty):
+        reasons.append(
+            "If the image has such a texture everywhere, nothing is wrong. If it is an artefact, look "
+            "for its cause at the microscope."
+        )
+    else:
+        reasons.append(
+            "The noise of the raw image is structured, but the levels that hold it hold as much of "
+            "the structures."
+        )
+    return Advice((), "inseparable", "medium", 0.0, 0.0, 0.0, tuple(reasons))
 
 
 def _likely(score: LevelScores) -> float:
@@ -130,23 +167,3 @@ def _likely(score: LevelScores) -> float:
     if score.s2 is None:  # nothing to compare with: only lines are believed
         return 1.0 if abs(score.s3) > DIRECTED_DB else 0.5
     return float(np.clip(score.s2 / SAME, 0.0, 1.0)) ** 2
-
-
-def _confirms(score: LevelScores) -> bool:
-    return (score.s2 or 0.0) > ALIKE_CORRELATION or abs(score.s3) > DIRECTED_DB
-
-
-def _none(
-    scores: Sequence[LevelScores], structure: Structure | None, artefact: np.ndarray, best: int
-) -> Advice:
-    if structure is None:
-        reason = (
-            "No background shows the noise alone, and no level looks like noise in the dark. Draw a "
-            "rectangle on background and look again."
-        )
-        return Advice((), "nothing", "low", 0.0, 0.0, 0.0, (reason,))
-    reason = (
-        "The noise of the raw image is structured, but the levels that hold it hold as much of the "
-        "structures."
-    )
-    return Advice((), "inseparable", "medium", 0.0, 0.0, 0.0, (reason,))

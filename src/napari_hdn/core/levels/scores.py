@@ -18,7 +18,7 @@ from napari_hdn.core.artefacts import Box, Structure
 from napari_hdn.core.artefacts.autocorrelation import LagMap, autocorrelation
 from napari_hdn.core.levels.decomposition import Decomposition
 
-LevelVerdict = Literal["artefact", "structure", "mixed", "empty", "off"]
+LevelVerdict = Literal["artefact", "mixed", "coarse", "structure", "empty", "off"]
 
 DARK, BRIGHT = 0.25, 0.75  # quantiles of the smoothed signal that count as back- and foreground
 SMOOTH_PX = 8.0  # sigma of the signal that tells them apart
@@ -27,6 +27,10 @@ LAGS_PX = 12
 ALIKE_IN_THE_DARK = 0.35  # S1 from which on a level may hold an artefact
 ALIKE_CORRELATION = 0.5  # S2
 DIRECTED_DB = 3.0  # S3
+EVERYWHERE = 0.7  # S1 from which on a level holds as much in the dark as in the bright
+VISIBLE = (
+    0.1  # variance in the dark, in units of the noise's, that is no chance: clean data have 0.01
+)
 HOLDS_NOTHING = 0.02  # RMS in units of the noise
 
 
@@ -55,7 +59,9 @@ class LevelScores:
     s3 : float
         Difference along the noise's direction against the one across, dB; > 0 for lines.
     verdict : str
-        ``artefact``, ``structure``, ``mixed``, ``empty`` or ``off`` (the model was trained without).
+        ``artefact``; ``mixed``, with structures; ``coarse``, as strong in the dark as in the bright
+        but not like the raw image's noise; ``structure``; ``empty``; or ``off`` (the model was
+        trained without).
     """
 
     level: int
@@ -97,6 +103,11 @@ class LevelScores:
                 return f"Looks like noise or an artefact: {how}{like}{lines} ({told})."
             case "mixed":
                 return f"Holds structures and some of the artefact ({told})."
+            case "coarse":
+                return (
+                    "As strong in the dark as in the bright, but not like the noise of the raw image: "
+                    f"a texture, or an artefact as coarse as the structures ({told})."
+                )
         return f"Holds structures: it follows what is in the image ({told})."
 
     def to_json(self) -> dict[str, Any]:
@@ -124,6 +135,7 @@ def score_levels(
     shares = decomposition.contributions.var(axis=(1, 2))
     total = max(float(shares.sum()), 1e-12)
     across, along = _direction(structure)
+    structured = structure is None or structure.verdict == "structured"
     found = []
     for k, contribution in enumerate(decomposition.contributions):
         level = k + 1
@@ -142,7 +154,8 @@ def score_levels(
             "s2": None if lags is None else _likeness(lags, structure),
             "s3": 0.0 if lags is None else _directed(lags, across, along),
         }
-        verdict = _verdict(numbers, untrained=level in decomposition.untrained)
+        untrained = level in decomposition.untrained
+        verdict = _verdict(numbers, untrained=untrained, structured=structured)
         found.append(LevelScores(**numbers, verdict=verdict))
     return tuple(found)
 
@@ -158,7 +171,10 @@ def regions(
         dark = np.zeros(smooth.shape, bool)
         for y0, y1, x0, x1 in boxes:
             dark[y0:y1, x0:x1] = True
-    return dark, (smooth >= high) & ~dark if high > low else ~dark
+    bright = (smooth >= high) & ~dark if high > low else ~dark
+    if not bright.any():  # nothing is brighter than the background
+        bright = np.ones_like(dark)
+    return dark, bright
 
 
 def _lags(units: np.ndarray, dark: np.ndarray) -> LagMap | None:
@@ -206,12 +222,15 @@ def _directed(lags: LagMap, across: tuple[int, int], along: tuple[int, int]) -> 
     return 10 * float(np.log10(difference(across) / difference(along)))
 
 
-def _verdict(numbers: dict[str, Any], *, untrained: bool) -> LevelVerdict:
+def _verdict(numbers: dict[str, Any], *, untrained: bool, structured: bool) -> LevelVerdict:
     if untrained:
         return "off"
     if numbers["everywhere"] < HOLDS_NOTHING**2:
         return "empty"
-    confirmed = (numbers["s2"] or 0.0) > ALIKE_CORRELATION or abs(numbers["s3"]) > DIRECTED_DB
-    if numbers["s1"] <= ALIKE_IN_THE_DARK or not confirmed:
+    if numbers["s1"] <= ALIKE_IN_THE_DARK:
         return "structure"
-    return "artefact" if numbers["dark"] > 0.5 * numbers["everywhere"] else "mixed"
+    lines = structured and numbers["s3"] > DIRECTED_DB
+    if lines or (numbers["s2"] or 0.0) > ALIKE_CORRELATION:
+        return "artefact" if numbers["dark"] > 0.5 * numbers["everywhere"] else "mixed"
+    everywhere = numbers["s1"] > EVERYWHERE and numbers["dark"] > VISIBLE
+    return "coarse" if everywhere else "structure"
