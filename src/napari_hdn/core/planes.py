@@ -105,7 +105,8 @@ class Prepared:
         """Standard deviation of the noise at a (Y, X) signal, counts."""
         if plane.curve is not None:
             return torch.sqrt(plane.curve.variance(signal))
-        variance: Tensor = self.noise_model.variance(signal[None, None].float())
+        # the noise model stays in the computer's memory
+        variance: Tensor = self.noise_model.variance(signal[None, None].float().cpu())
         return torch.sqrt(variance.expand(1, 1, *signal.shape)[0, 0].detach())
 
     def autocast(self) -> torch.autocast:
