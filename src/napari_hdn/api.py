@@ -44,6 +44,7 @@ from napari_hdn.core.events import (
     Validation,
 )
 from napari_hdn.core.presets import PRESETS, preset
+from napari_hdn.core.variants import suggested_name, switched_off, variant_config, variant_name
 from napari_hdn.io.images import TiffStack, open_images, read_pixel_size
 from napari_hdn.io.library import (
     free_model_folder,
@@ -59,8 +60,9 @@ from napari_hdn.io.noise_models import (
     noise_models_folder,
 )
 from napari_hdn.io.ome_tiff import OmeTiffWriter, write_ome_tiff
-from napari_hdn.io.restorations import restoration_writers
+from napari_hdn.io.restorations import restoration_mark, restoration_writers
 from napari_hdn.io.samples import Sample, cells_with_pixel_noise, cells_with_stripes
+from napari_hdn.io.variants import VariantRecord, read_variant, variants_of
 
 if TYPE_CHECKING:
     from napari_hdn.core.calibration.record import Calibration
@@ -99,6 +101,7 @@ __all__ = [
     "TrainingStarted",
     "TrainingStep",
     "Validation",
+    "VariantRecord",
     "available_devices",
     "calibrate",
     "cells_with_pixel_noise",
@@ -121,13 +124,20 @@ __all__ = [
     "open_images",
     "preset",
     "read_pixel_size",
+    "read_variant",
     "rename_model",
     "reserve_model_folder",
+    "restoration_mark",
     "restoration_writers",
     "restore",
     "save_calibration",
     "split_suffix",
+    "suggested_name",
+    "switched_off",
     "train",
+    "variant_config",
+    "variant_name",
+    "variants_of",
     "write_ome_tiff",
 ]
 
@@ -138,6 +148,8 @@ def train(
     *,
     folder: Path | str | None = None,
     resume: bool = False,
+    start: HDN | None = None,
+    scratch: bool = False,
     stop: Stop | None = None,
     preview: Callable[[], PreviewRequest | None] | None = None,
 ) -> Iterator[TrainingEvent]:
@@ -149,6 +161,8 @@ def train(
         config,
         folder=None if folder is None else Path(folder),
         resume=resume,
+        start=start,
+        scratch=scratch,
         stop=stop,
         preview=preview,
     )

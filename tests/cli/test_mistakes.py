@@ -12,7 +12,9 @@ import numpy as np
 import pytest
 import tifffile
 
+from commands import TINY
 from napari_hdn import api
+from napari_hdn.api import NetworkConfig
 from napari_hdn.cli import jobs, main
 from napari_hdn.core.errors import OutputError
 
@@ -50,6 +52,35 @@ MISTAKES = [
     ("train good.tif --out good.tif", "cannot be saved to good.tif"),
     ("train good.tif --config rgb.tif", "no config of a training"),
     ("train good.tif --device tpu", "tpu"),
+    ("train good.tif --config TINY --deactivate 3", "Level 3 is the top"),
+    ("train good.tif --config TINY --deactivate 0", "Level 0 cannot be switched off"),
+    ("train good.tif --config TINY --deactivate 1,9", "Level 9 cannot be switched off"),
+    ("train good.tif --config TINY --deactivate one", "--deactivate takes level numbers"),
+    ("train good.tif --config flat.json --deactivate 1", "one level only"),
+    ("train good.tif --rule prior", "say with --deactivate which levels"),
+    ("train good.tif --deactivate 1 --rule both", "both"),
+    ("train good.tif --deactivate 1 --scratch", "--scratch says how a variant begins"),
+    ("train good.tif --from missing --deactivate 1", "no model folder missing"),
+    ("train good.tif --from empty --deactivate 1", "config.json is missing"),
+    ("train good.tif --from newer --deactivate 1", "written by a newer napari-hdn"),
+    ("train good.tif --from cutweights --deactivate 1", "model cutweights is damaged"),
+    ("train good.tif --from MODEL --deactivate 3", "Level 3 is the top"),
+    ("train good.tif --from MODEL --deactivate 9", "Level 9 cannot be switched off"),
+    ("train good.tif --from MODEL --deactivate x", "--deactivate takes level numbers"),
+    ("train good.tif --from MODEL --deactivate 1 --noise auto", "leave out --noise"),
+    ("train good.tif --from MODEL --deactivate 1 --steps 1 --minutes 1", "not both"),
+    ("train good.tif --from MODEL --deactivate 1 --channel 4", "channel 4 does not exist"),
+    (
+        "train two.tif --axes TCYX --channel 1 --from one_channel --deactivate 1",
+        "on channel 0, and",
+    ),
+    ("train good.tif --from MODEL --deactivate 1 --axes YX", "3 axes"),
+    ("train tiny.tif --from MODEL --deactivate 1 --out m", "12 x 12 pixels, less than a patch"),
+    ("train nan.tif --from MODEL --deactivate 1", "NaN"),
+    ("train missing.tif --from MODEL --deactivate 1", "no file or folder"),
+    ("train good.tif --from MODEL --deactivate 1 --out .", "not empty"),
+    ("train good.tif --from MODEL --resume --out MODEL", "not both"),
+    ("train good.tif --resume --out MODEL --deactivate 1", "leave out --deactivate"),
     ("calibrate", "No image was named"),
     ("calibrate missing.tif --out n.json", "no file or folder missing.tif"),
     ("calibrate nan.tif --out n.json", "NaN"),
@@ -89,8 +120,10 @@ MISTAKES = [
     ("restore MODEL nan.tif --out r", "NaN"),
     ("restore MODEL good.tif --out good.tif", "is a file"),
     ("restore MODEL good.tif --out r --std --samples 2", "at least 3 samples"),
-    ("restore MODEL good.tif --out r --off 3", "levels 1"),
-    ("restore MODEL good.tif --out r --off a", "--off takes"),
+    ("restore MODEL good.tif --out r --deactivate 3", "levels 1"),
+    ("restore MODEL good.tif --out r --deactivate 0", "levels 1"),
+    ("restore MODEL good.tif --out r --deactivate a", "--deactivate takes"),
+    ("restore MODEL good.tif --out r --off a", "--deactivate takes"),
     ("demo --minutes 0", "minutes"),
     ("demo --minutes 1 --steps 1", "not both"),
     ("demo --out good.tif/d --steps 1", "good.tif"),
@@ -138,6 +171,14 @@ def bad_input(tmp_path: Path, model: Path, monkeypatch: pytest.MonkeyPatch) -> P
     Path("badconfig/config.json").write_text("{")
     Path("badnoise/noise_model.json").write_text("[]")
     Path("noresume/resume.ckpt").unlink()
+    tifffile.imwrite("tiny.tif", good[0, :12, :12])
+    tifffile.imwrite("two.tif", np.stack([good, good], axis=1), photometric="minisblack")
+    one_channel = json.loads((model / "config.json").read_text())
+    one_channel["training"]["channel"] = 0
+    shutil.copytree(model, "one_channel")
+    Path("one_channel/config.json").write_text(json.dumps(one_channel))
+    flat = TINY.model_copy(update={"network": NetworkConfig(levels=1, top_prior="standard")})
+    Path("flat.json").write_text(flat.model_dump_json())
     return tmp_path
 
 

@@ -177,12 +177,34 @@ def test_levels_off(model, tmp_path):
     image = np.random.default_rng(0).poisson(40, (2, 40, 48)).astype(np.uint16)
     tifffile.imwrite(tmp_path / "cells.tif", image, photometric="minisblack")
     command = ["restore", str(model), str(tmp_path / "cells.tif"), "--out", str(tmp_path / "r")]
-    assert main([*command, "--off", "1,2"]) == 0
+    assert main([*command, "--deactivate", "1,2"]) == 0
     assert main(command) == 0
     off, on = (tmp_path / "r" / f"cells_hdn-mean{n}.ome.tif" for n in ("", "-2"))
     restored = api.load_model(model).restore(image, "TYX", deactivated_levels=(1, 2))
     np.testing.assert_array_equal(tifffile.imread(off), restored.mean)
     assert np.abs(tifffile.imread(on) - restored.mean).max() > 0
+
+
+@pytest.mark.parametrize(
+    ("option", "says"),
+    [([], "model"), (["--off", "1"], "level 1 off"), (["--deactivate", "2,1"], "levels 1, 2 off")],
+)
+def test_the_file_says_which_levels_are_off(model, noisy_tif, tmp_path, option, says):
+    command = ["restore", str(model), str(noisy_tif), "--out", str(tmp_path / "r"), "--std"]
+    assert main([*command, "--samples", "3", *option]) == 0
+    for product in ("mean", "std"):
+        with tifffile.TiffFile(tmp_path / "r" / f"cells_hdn-{product}.ome.tif") as file:
+            assert f"{says}</Description>" in file.ome_metadata
+
+
+def test_the_file_says_which_levels_the_model_was_trained_without(noisy_tif, tiny, tmp_path):
+    command = ["train", str(noisy_tif), "--config", tiny, "--deactivate", "1", "--name", "off"]
+    assert main(command) == 0
+    assert (
+        main(["restore", "off", str(noisy_tif), "--out", str(tmp_path), "--deactivate", "2"]) == 0
+    )
+    with tifffile.TiffFile(tmp_path / "cells_hdn-mean.ome.tif") as file:
+        assert "with model off, levels 1, 2 off</Description>" in file.ome_metadata
 
 
 def test_images_out_of_range_are_restored_with_a_warning(model, tmp_path, capsys):

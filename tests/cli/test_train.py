@@ -171,3 +171,90 @@ def test_resume_with_more_steps_goes_on(noisy_tif, tiny, tmp_path):
     assert main(["train", str(noisy_tif), "--config", tiny, "--out", out]) == 0
     assert main(["train", str(noisy_tif), "--resume", "--out", out, "--steps", "7"]) == 0
     assert api.load_model(out).summary.steps == 7
+
+
+def test_levels_off_from_scratch(noisy_tif, tiny):
+    command = ["train", str(noisy_tif), "--config", tiny, "--deactivate", "1"]
+    assert main([*command, "--rule", "posterior"]) == 0
+    trained = api.load_model(api.models_folder() / "cells HDN2-3")
+    network = trained.config.network
+    assert (network.deactivated_levels, network.deactivation) == ((1,), "posterior")
+    assert trained.summary.history[-1].kl_per_level[0] > 0
+    assert trained.summary.origin is None
+
+
+def test_a_variant_of_a_model(model, capsys):
+    images = str(model.parent / "a.tif")
+    command = ["train", images, "--from", str(model), "--deactivate", "1,2"]
+    assert main(command) == 0
+    printed = capsys.readouterr()
+    assert "differ" not in printed.out + printed.err
+    parent, made = api.load_model(model), api.load_model(api.models_folder() / "model HDN3-3")
+    assert made.summary.steps == 100
+    assert made.config.network.deactivated_levels == (1, 2)
+    assert made.summary.history[-1].kl_per_level[:2] == (0, 0)
+    assert made.summary.family == parent.summary.family
+    assert (made.summary.origin.parent, made.summary.origin.begun) == ("model", "warm")
+    noise = [(f / "noise_model.json").read_text() for f in (model, made.folder)]
+    assert noise[0] == noise[1]
+    assert made.normalisation == parent.normalisation
+    # a variant of the variant, by its name among the saved models
+    again = ["train", images, "--from", "model HDN3-3", "--deactivate", "1", "--steps", "1"]
+    for name in ("model HDN2-3", "model HDN2-3-2"):
+        assert main(again) == 0
+        assert api.load_model(api.models_folder() / name).summary.steps == 1
+    assert "Level 2 was off in model HDN3-3 and is on again" in capsys.readouterr().out
+    found = [(r.name, r.levels_off) for r in api.variants_of(model)]
+    assert found == [
+        ("model", ()),
+        ("model HDN2-3", (1,)),
+        ("model HDN2-3-2", (1,)),
+        ("model HDN3-3", (1, 2)),
+    ]
+
+
+def test_a_variant_from_scratch_takes_as_many_steps_and_other_weights(model, tmp_path):
+    command = ["train", str(model.parent / "a.tif"), "--from", str(model), "--deactivate", "2"]
+    assert main([*command, "--scratch", "--rule", "posterior", "--out", str(tmp_path / "v")]) == 0
+    made = api.load_model(tmp_path / "v")
+    assert made.summary.steps == api.load_model(model).summary.steps
+    assert made.summary.origin.begun == "scratch"
+    assert made.config.network.deactivation == "posterior"
+    still = ["--steps", "1", "--name", "named"]
+    assert main([*command, *still]) == 0
+    named = api.read_variant(api.models_folder() / "named")
+    assert (named.levels_off, named.begun, named.steps) == ((2,), "warm", 1)
+
+
+def test_without_levels_a_variant_keeps_its_models(model, tmp_path):
+    images = str(model.parent / "a.tif")
+    first = ["train", images, "--from", str(model), "--deactivate", "1", "--steps", "1"]
+    assert main([*first, "--out", str(tmp_path / "a")]) == 0
+    assert main(["train", images, "--from", str(tmp_path / "a"), "--steps", "1"]) == 0
+    assert api.load_model(api.models_folder() / "model HDN2-3").summary.origin.parent == "a"
+
+
+def test_a_stopped_variant_goes_on_by_the_hint(model, capsys, monkeypatch, tmp_path):
+    out = str(tmp_path / "my variant")
+    command = ["train", str(model.parent / "a.tif"), "--from", str(model), "--deactivate", "1"]
+    command += ["--steps", "5"]
+    assert main([*command, "--out", str(tmp_path / "whole")]) == 0
+    real = api.train
+    with monkeypatch.context() as patch:
+        patch.setattr(
+            api, "train", lambda *a, **k: interrupted_after(real(*a, **k), TrainingStep, 1)
+        )
+        assert main([*command, "--out", out]) == 130
+    (hint,) = (x for x in capsys.readouterr().out.splitlines() if x.startswith("To go on: "))
+    assert main(shlex.split(hint.removeprefix("To go on: napari-hdn "))) == 0
+    expected = weights(tmp_path / "whole")
+    for name, value in weights(Path(out)).items():
+        np.testing.assert_array_equal(value, expected[name], err_msg=name)
+
+
+def test_a_variant_refuses_what_it_would_ignore(model, capsys):
+    command = ["train", str(model.parent / "a.tif"), "--from", str(model), "--deactivate", "1"]
+    options = [["--noise", "auto"], ["--patch", "32"], ["--preset", "fast"], ["--seed", "0"]]
+    for option in (*options, ["--config", str(model)], ["--rotations"], ["--bootstrap"]):
+        assert main([*command, *option]) == 2
+        assert f"leave out {option[0]}" in capsys.readouterr().err

@@ -15,6 +15,7 @@ from napari_hdn.core.variants import (
     base_name,
     check_fits,
     origin_of,
+    suggested_name,
     switched_off,
     variant_config,
     variant_name,
@@ -150,6 +151,8 @@ def test_a_family_stays_together(stack, parent, tmp_path):
     assert (origin.base, origin.parent, origin.begun) == ("cells", "b", "warm")
     assert origin.steps_before == 6 + 3 and second.model.summary.steps_in_all == 12
     assert origin.parent_created == first.model.summary.created
+    assert suggested_name(second.model, (2,)) == "cells without 2"
+    assert suggested_name(parent, (1, 2)) == "cells HDN3-3"
 
 
 def test_how_long_a_variant_trains(parent):

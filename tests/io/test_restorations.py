@@ -28,6 +28,21 @@ def test_products_of_one_restoration_have_the_same_number(tmp_path: Path):
 
 
 @pytest.mark.parametrize(
+    ("levels_off", "says"),
+    [((), "with model m"), ((1,), "with model m, level 1 off"), ((1, 2), "m, levels 1, 2 off")],
+)
+def test_files_say_which_levels_are_off(tmp_path: Path, levels_off, says: str):
+    writers = restoration_writers(
+        tmp_path, "a", BOTH, (20, 30), "YX", model="m", levels_off=levels_off
+    )
+    for writer in writers.values():
+        with writer:
+            writer.write((), np.ones((20, 30), np.float32))
+        with tifffile.TiffFile(writer.path) as file:
+            assert f"{says}</Description>" in file.ome_metadata
+
+
+@pytest.mark.parametrize(
     ("name", "ours"),
     [
         ("a_hdn-mean.ome.tif", True),

@@ -45,6 +45,24 @@ def test_float_with_pixel_size_and_axes(viewer, session, dock, until_free, ask, 
     assert ask["asked"] == 0
 
 
+def test_the_file_says_which_levels_are_off(viewer, dock, until_free, ask, tmp_path):
+    dock.levels.boxes[0].click()
+    dock.restore.click()
+    until_free()
+    layer = viewer.layers["noisy [HDN mean]"]
+    assert layer.metadata["napari-hdn"]["levels_off"] == [1]
+    ask["path"] = tmp_path / "out.ome.tif"
+    dock.exporting.save.click()
+    until_free()
+    layer.save(str(tmp_path / "other.ome.tif"))
+    viewer.layers["noisy"].save(str(tmp_path / "raw.ome.tif"))
+    for name in ("out", "other"):
+        with tifffile.TiffFile(tmp_path / f"{name}.ome.tif") as file:
+            assert "with model tiny, level 1 off</Description>" in file.ome_metadata
+    with tifffile.TiffFile(tmp_path / "raw.ome.tif") as file:
+        assert "Description" not in file.ome_metadata
+
+
 def test_the_inputs_type_says_what_it_clips(
     viewer, session, dock, until_free, ask, qtbot, tmp_path
 ):

@@ -43,6 +43,19 @@ def test_a_folder_into_a_folder(viewer, session, dock, until_free, noisy, tmp_pa
     np.testing.assert_allclose(np.asarray(written.array[:]), expected, rtol=1e-3, atol=0.05)
 
 
+def test_files_say_which_levels_are_off(dock, until_free, noisy, tmp_path):
+    source, target = tmp_path / "in", tmp_path / "out"
+    write(source, "n.ome.tif", noisy[:2], "TYX")
+    dock.targets.kind.choose("folder")
+    dock.targets.folder.edit.setText(str(source))
+    dock.targets.output.edit.setText(str(target))
+    dock.levels.boxes[0].click()
+    dock.restore.click()
+    until_free()
+    with tifffile.TiffFile(target / "n_hdn-mean.ome.tif") as file:
+        assert "with model tiny, level 1 off</Description>" in file.ome_metadata
+
+
 def test_files_of_several_images_are_named_by_their_stem(dock, until_free, noisy, tmp_path):
     source, target = tmp_path / "in", tmp_path / "out"
     source.mkdir()

@@ -5,11 +5,16 @@ from __future__ import annotations
 import json
 from contextlib import suppress
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from napari_hdn import api
 from napari_hdn.api import NoiseConfig, TrainingConfig
 from napari_hdn.core.errors import ConfigurationError, ModelFolderError
+
+if TYPE_CHECKING:
+    from napari_hdn.api import HDN
+
+Rule = Literal["prior", "posterior"]
 
 
 def noise_config(text: str) -> NoiseConfig:
@@ -60,7 +65,7 @@ def levels(text: str | None) -> tuple[int, ...] | None:
         return tuple(sorted({int(part) for part in text.split(",")}))
     except ValueError:
         raise ConfigurationError(
-            f"--off takes level numbers with commas, such as 1,2; {text!r} is not."
+            f"--deactivate takes level numbers with commas, such as 1,2; {text!r} is not."
         ) from None
 
 
@@ -79,6 +84,48 @@ def new_training(
     if preset is not None:
         raise ConfigurationError("Take the settings from --preset or from --config, not both.")
     return _changed(earlier_config(config), changes)
+
+
+def without_levels(
+    config: TrainingConfig, deactivate: str | None, rule: Rule | None
+) -> TrainingConfig:
+    """A new training with these levels off.
+
+    Raises
+    ------
+    ConfigurationError
+        If a level does not exist or has to stay on.
+    """
+    off = levels(deactivate)
+    if off is None:
+        if rule is not None:
+            raise ConfigurationError(
+                "--rule says what a level takes that is off; say with --deactivate which levels."
+            )
+        return config
+    network = api.switched_off(config.network, off, rule)
+    return config.model_copy(update={"network": network})
+
+
+def variant(
+    parent: HDN,
+    deactivate: str | None,
+    rule: Rule | None,
+    changes: dict[str, Any],
+    *,
+    scratch: bool,
+) -> TrainingConfig:
+    """The config of a variant of a model; its own levels stay off unless others are named.
+
+    Raises
+    ------
+    ConfigurationError
+        If a level does not exist or has to stay on.
+    """
+    off = levels(deactivate)
+    if off is None:
+        off = parent.config.network.deactivated_levels
+    return api.variant_config(parent, off, deactivation=rule, scratch=scratch, **changes)
 
 
 def continued_training(folder: Path, changes: dict[str, Any]) -> TrainingConfig:

@@ -50,12 +50,17 @@ def train(
     stop: Stop,
     *,
     resume: bool = False,
+    start: HDN | None = None,
+    scratch: bool = False,
 ) -> TrainingFinished:
     """Train and tell about it; the model lies in ``folder`` afterwards."""
     check_model_folder(folder)
     validation = ""
     finished: TrainingFinished | None = None
-    for event in api.train(stacks, config, folder=folder, resume=resume, stop=stop):
+    events = api.train(
+        stacks, config, folder=folder, resume=resume, start=start, scratch=scratch, stop=stop
+    )
+    for event in events:
         match event:
             case Notice():
                 progress.notice(event)
@@ -155,6 +160,7 @@ def restore(
         axes,
         tag=outputs.tag,
         model=model.name,
+        levels_off=model.levels_off(config),
         pixel_size_um=stack.pixel_size_um,
     )
     with ExitStack() as files:

@@ -144,14 +144,23 @@ def check_fits(
 
 def origin_of(parent: HDN, *, scratch: bool) -> Origin:
     """What a variant records of the model that it is made of."""
-    older = parent.summary.origin
     return Origin(
-        base=older.base if older else base_name(parent.name),
+        base=_family_name(parent),
         parent=parent.name,
         parent_created=parent.summary.created,
         begun="scratch" if scratch else "warm",
         steps_before=0 if scratch else parent.summary.steps_in_all,
     )
+
+
+def _family_name(model: HDN) -> str:
+    origin = model.summary.origin
+    return origin.base if origin else base_name(model.name)
+
+
+def suggested_name(model: HDN, off: Iterable[int]) -> str:
+    """What to call a variant of a model, whatever variant that is itself; see `variant_name`."""
+    return variant_name(_family_name(model), model.config.network.levels, off)
 
 
 def base_name(name: str) -> str:

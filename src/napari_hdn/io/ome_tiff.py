@@ -33,6 +33,7 @@ def write_ome_tiff(
     pixel_size_um: dict[str, float] | None = None,
     dtype: Any = None,
     name: str | None = None,
+    description: str = "",
     planes: Iterable[np.ndarray] | None = None,
 ) -> int:
     """Write an image as OME-TIFF, plane by plane.
@@ -53,6 +54,8 @@ def write_ome_tiff(
         type, values are rounded, and clipped to what it can hold.
     name : str, optional
         Of the image in the metadata.
+    description : str, optional
+        In the metadata.
     planes : iterable of (Y, X) arrays, optional
         Take the pixels from here, in the order of ``image``'s leading axes; then ``image`` only
         tells ``shape`` and ``dtype``.
@@ -75,6 +78,7 @@ def write_ome_tiff(
         image.dtype if dtype is None else dtype,
         pixel_size_um=pixel_size_um,
         name=name,
+        description=description,
         rescue=False,
     )
     with writer:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +26,7 @@ def restoration_writers(
     *,
     tag: str = "",
     model: str = "",
+    levels_off: Sequence[int] = (),
     pixel_size_um: dict[str, float] | None = None,
 ) -> dict[str, OmeTiffWriter]:
     """Writers for what is computed from one image; their names belong together.
@@ -44,6 +45,8 @@ def restoration_writers(
         What tells this restoration from others of the same image, in the names: ``-TAG``.
     model : str
         Named in the files.
+    levels_off : sequence of int
+        Of all latent levels; named in the files, too.
     pixel_size_um : dict of str to float, optional
         Micrometres by axis letter.
 
@@ -60,13 +63,24 @@ def restoration_writers(
         if not any(path.exists() for path in paths.values()):
             break
         number += 1
-    by = f"{_MARK} {napari_hdn.__version__}" + (f" with model {model}" if model else "")
+    mark = restoration_mark(model, levels_off)
     return {
         product: OmeTiffWriter(
-            path, shape, axes, dtypes[product], pixel_size_um=pixel_size_um, description=by
+            path, shape, axes, dtypes[product], pixel_size_um=pixel_size_um, description=mark
         )
         for product, path in paths.items()
     }
+
+
+def restoration_mark(model: str = "", levels_off: Sequence[int] = ()) -> str:
+    """What a restored file says of itself: by which version, with which model, which levels off."""
+    mark = f"{_MARK} {napari_hdn.__version__}"
+    if model:
+        mark += f" with model {model}"
+    if levels_off:
+        plural = "s" if len(levels_off) > 1 else ""
+        mark += f", level{plural} {', '.join(map(str, levels_off))} off"
+    return mark
 
 
 def is_restoration(path: Path) -> bool:

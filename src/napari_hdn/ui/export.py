@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,7 +15,7 @@ from napari_hdn import api
 from napari_hdn.api import ImageStack, Notice
 from napari_hdn.core.errors import OutputError
 from napari_hdn.ui.jobs import Job
-from napari_hdn.ui.layers import array_of, guess_layer_axes
+from napari_hdn.ui.layers import METADATA_KEY, array_of, guess_layer_axes
 
 
 @dataclass(frozen=True)
@@ -26,13 +26,22 @@ class Picture:
     axes: str
     name: str
     pixel_size_um: dict[str, float]
+    description: str = ""
 
     @classmethod
     def of(cls, layer: Any, axes: str | None = None) -> Picture:
         """Read it off a layer, on the main thread."""
         axes = guess_layer_axes(layer, axes)
         sizes = pixel_sizes(axes, layer.scale, layer.units)
-        return cls(array_of(layer), axes, layer.name, sizes)
+        return cls(array_of(layer), axes, layer.name, sizes, description_of(layer.metadata))
+
+
+def description_of(metadata: Mapping[str, Any]) -> str:
+    """What a file of a layer says of it: with which model it was restored, if it was."""
+    identity = metadata.get(METADATA_KEY)
+    if not isinstance(identity, Mapping) or "restoration" not in identity:
+        return ""
+    return api.restoration_mark(identity.get("model", ""), identity.get("levels_off", ()))
 
 
 def pixel_sizes(axes: str, scale: Sequence[float], units: Sequence[Any]) -> dict[str, float]:
@@ -171,6 +180,7 @@ def write_replacing(picture: Picture, path: Path, dtype: Any = None) -> int:
         pixel_size_um=picture.pixel_size_um,
         dtype=dtype,
         name=picture.name,
+        description=picture.description,
     )
     if target != path:
         try:

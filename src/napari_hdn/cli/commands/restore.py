@@ -21,7 +21,7 @@ def restore(
     out: Path,
     samples: int | None = None,
     std: Annotated[bool, Parameter(negative="")] = False,
-    off: str | None = None,
+    deactivate: Annotated[str | None, Parameter(name=["--deactivate", "--off"])] = None,
     flips: Annotated[bool, Parameter(negative="")] = False,
     dtype: Literal["float32", "input"] = "float32",
     axes: str | None = None,
@@ -48,8 +48,9 @@ def restore(
         Posterior samples per image; by default 2 (an antithetic pair), with --std 16.
     std
         Also write the standard deviation of the samples.
-    off
-        Levels to switch off, 1 = finest, such as 1,2; or none. By default as trained.
+    deactivate
+        Levels to switch off, 1 = finest, such as 1,2; or none. By default as trained; those that the
+        model was trained without stay off.
     flips
         Average over flipped versions of the image too: four times the time, often better.
     dtype
@@ -68,7 +69,7 @@ def restore(
     config = RestorationConfig(
         samples=samples if samples is not None else 16 if std else 2,
         std=std,
-        deactivated_levels=choices.levels(off),
+        deactivated_levels=choices.levels(deactivate),
         flips=flips,
         channel=channel,
         tile_px=tile,

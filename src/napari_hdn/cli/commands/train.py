@@ -5,10 +5,10 @@ from __future__ import annotations
 import shlex
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import nullcontext
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 from cyclopts import Parameter
 
@@ -17,6 +17,9 @@ from napari_hdn.cli import calibration, choices, jobs
 from napari_hdn.cli.commands.shared import INTERRUPTED, OK, Device
 from napari_hdn.cli.terminal import Progress, stop_on_interrupt
 from napari_hdn.core.errors import ConfigurationError
+
+if TYPE_CHECKING:
+    from napari_hdn.api import HDN
 
 
 def train(
@@ -28,6 +31,10 @@ def train(
     out: Path | None = None,
     name: str | None = None,
     resume: Annotated[bool, Parameter(negative="")] = False,
+    deactivate: str | None = None,
+    from_: Annotated[Path | None, Parameter(name="--from")] = None,
+    rule: choices.Rule | None = None,
+    scratch: Annotated[bool, Parameter(negative="")] = False,
     axes: str | None = None,
     channel: int | None = None,
     patch: int | None = None,
@@ -62,6 +69,17 @@ def train(
         Name of a model among the saved models, instead of --out.
     resume
         Go on with the training of the model in --out or --name.
+    deactivate
+        Train with these levels off, 1 = finest, such as 1,2, so that the artefact that they held
+        goes; the top level stays on.
+    from
+        A model to make a variant of: begin with its weights and keep its settings and noise model.
+        By default for a quarter of its steps, and named after it, such as "cells HDN3-4".
+    rule
+        What a level takes that is off: prior (its guess from the levels above, free of charge) or
+        posterior (as published: trained blind to the image). By default prior, or as the model.
+    scratch
+        With --from: begin with random weights all the same, by default for as many steps.
     axes
         One letter per image axis out of S T C Z Y X, such as TYX; by default from the files.
     channel
@@ -85,6 +103,13 @@ def train(
         raise ConfigurationError("Give the model's place as --out or as --name, not both.")
     if minutes is not None and steps is not None:
         raise ConfigurationError("Say how long to train: --minutes or --steps, not both.")
+    if resume and from_ is not None:
+        raise ConfigurationError("A training goes on, or begins --from a model: not both.")
+    if scratch and from_ is None:
+        raise ConfigurationError(
+            "--scratch says how a variant begins; say with --from of which model, or leave it out: "
+            "a new training begins from scratch."
+        )
     given = {
         "minutes": minutes,
         "steps": steps,
@@ -93,20 +118,23 @@ def train(
     }
     fixed = {"--noise": noise, "--preset": preset, "--config": config, "--patch": patch}
     fixed |= {"--seed": seed, "--rotations": rotations or None, "--bootstrap": bootstrap or None}
+    if resume:
+        fixed |= {"--deactivate": deactivate, "--rule": rule}
+        _refuse(fixed, "A training goes on with the settings that it began with")
+    if from_ is not None:
+        _refuse(fixed, "A variant has the settings of the model that it begins from")
     changes: dict[str, Any] = {k: v for k, v in given.items() if v is not None}
+    parent: HDN | None = None
     progress = Progress()
     stacks = api.open_images(images, axes=axes, channel=channel, tell=progress.notice)
     if resume:
         if out is None and name is None:
             raise ConfigurationError("Say with --out or --name which model's training goes on.")
-        for option, value in fixed.items():
-            if value is not None:
-                raise ConfigurationError(
-                    f"A training goes on with the settings that it began with; leave out {option}, "
-                    "or train a new model."
-                )
         out = choices.model_folder(out or api.models_folder() / str(name))
         settings = choices.continued_training(out, changes)
+    elif from_ is not None:
+        parent = api.load_model(choices.model_folder(from_))
+        settings = choices.variant(parent, deactivate, rule, changes, scratch=scratch)
     else:
         if noise is not None:
             changes["noise"] = choices.noise_config(noise)
@@ -118,18 +146,32 @@ def train(
         if rotations:
             changes["rotations"] = True
         settings = choices.new_training(preset, config, changes)
+        settings = choices.without_levels(settings, deactivate, rule)
         if bootstrap:
             noise_settings = settings.noise.model_copy(update={"bootstrap": True})
             settings = settings.model_copy(update={"noise": noise_settings})
-    place = nullcontext(out) if out else jobs.new_model_folder(name or stacks[0].stem)
+    network = settings.network
+    if parent is not None:
+        suggested = api.suggested_name(parent, network.deactivated_levels)
+    else:
+        suggested = api.variant_name(stacks[0].stem, network.levels, network.deactivated_levels)
+    place = nullcontext(out) if out else jobs.new_model_folder(name or suggested)
     with progress, stop_on_interrupt(progress) as stop, place as folder:
-        finished = jobs.train(stacks, settings, folder, progress, stop, resume=resume)
+        finished = jobs.train(
+            stacks, settings, folder, progress, stop, resume=resume, start=parent, scratch=scratch
+        )
         if stop.requested and finished.stopped:
             again = ["napari-hdn", "train", *images, "--resume", "--out", str(finished.folder)]
             again += ["--axes", axes] if axes is not None else []
             again += ["--channel", str(channel)] if channel is not None else []
             progress.say(f"To go on: {_typed(again)}")
     return INTERRUPTED if stop.requested else OK
+
+
+def _refuse(options: Mapping[str, Any], why: str) -> None:
+    for option, value in options.items():
+        if value is not None:
+            raise ConfigurationError(f"{why}; leave out {option}, or train a new model.")
 
 
 def _typed(command: Sequence[str]) -> str:

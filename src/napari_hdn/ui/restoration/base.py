@@ -54,6 +54,7 @@ def identity_of(model: HDN, config: RestorationConfig) -> dict[str, Any]:
         "model_created": model.summary.created,
         "model_steps": model.summary.steps,
         "version": model.summary.version,
+        "levels_off": [*model.levels_off(config)],
         "restoration": config.model_dump(mode="json"),
     }
 

@@ -94,6 +94,7 @@ class FolderJob(Restoring):
             tuple(int(sizes[a]) for a in axes),
             axes,
             model=self.model.name,
+            levels_off=self.model.levels_off(self.config),
             pixel_size_um=stack.pixel_size_um,
         )
 
