@@ -37,6 +37,8 @@ if TYPE_CHECKING:
         preset,
         restore,
         train,
+        variant_config,
+        variants_of,
         write_ome_tiff,
     )
 
@@ -57,6 +59,8 @@ __all__ = [
     "preset",
     "restore",
     "train",
+    "variant_config",
+    "variants_of",
     "write_ome_tiff",
 ]
 
