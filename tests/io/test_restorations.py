@@ -66,3 +66,13 @@ def test_known_by_the_mark_under_another_name(tmp_path: Path, planes: int):
         for index in range(planes):
             writer.write((index,), np.ones((20, 30), np.float32))
     assert is_restoration(writer.written.rename(tmp_path / "renamed.tif"))
+
+
+def test_known_by_the_mark_behind_many_pixels(tmp_path: Path):
+    writers = restoration_writers(tmp_path, "a", BOTH, (2, 200, 300), "TYX")
+    with writers["mean"] as writer:
+        for index in range(2):
+            writer.write((index,), np.ones((200, 300), np.uint16))
+    assert is_restoration(writer.written.rename(tmp_path / "renamed.tif"))
+    tifffile.imwrite(tmp_path / "other.tif", np.ones((2, 200, 300), np.uint16))
+    assert not is_restoration(tmp_path / "other.tif")

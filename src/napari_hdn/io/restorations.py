@@ -12,7 +12,7 @@ from napari_hdn.io.naming import split_suffix
 from napari_hdn.io.ome_tiff import OmeTiffWriter
 
 _MARK = "Restored by napari-hdn"
-_MARK_WITHIN_BYTES = 8192  # the description stands before the pixels
+_MARK_WITHIN_BYTES = 8192  # of either end: tifffile writes the description behind the pixels
 # STEM_hdn-mean, STEM_hdn-TAG-std-2, STEM_hdn-mean-partial
 _NAME = re.compile(r"_hdn(-.+)?-(mean|std)(-\d+)?(-partial(-\d+)?)?\.ome\.tiff?$", re.IGNORECASE)
 
@@ -91,6 +91,8 @@ def is_restoration(path: Path) -> bool:
         return False
     try:
         with path.open("rb") as file:
-            return _MARK.encode() in file.read(_MARK_WITHIN_BYTES)
+            begin = file.read(_MARK_WITHIN_BYTES)
+            file.seek(max(0, path.stat().st_size - _MARK_WITHIN_BYTES))
+            return _MARK.encode() in begin or _MARK.encode() in file.read()
     except OSError:  # opening it as an image will tell
         return False
