@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
+import uuid
 from pathlib import Path
 
 from napari_hdn.core.errors import OutputError
@@ -48,3 +50,23 @@ def publish(temporary: Path, target: Path, *, numbered: bool) -> Path:
             return free
         if not numbered:
             raise OutputError(f"{target} was made by another program meanwhile.") from None
+
+
+def write_new(path: Path, content: bytes) -> Path:
+    """Write a file that appears when it is whole, under the next free name; return that.
+
+    Raises
+    ------
+    OutputError
+        If it cannot be written; then nothing is left behind.
+    """
+    beside = path.with_name(f".{path.name}.{uuid.uuid4().hex[:8]}.tmp")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        beside.write_bytes(content)
+        return publish(beside, path, numbered=True)
+    except OSError as error:
+        raise OutputError(f"{path} could not be written: {error.strerror or error}.") from error
+    finally:
+        with contextlib.suppress(OSError):
+            beside.unlink(missing_ok=True)

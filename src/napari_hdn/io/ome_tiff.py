@@ -6,7 +6,7 @@ import contextlib
 import errno
 import shutil
 import uuid
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from math import prod
 from pathlib import Path
 from types import TracebackType
@@ -110,6 +110,8 @@ class OmeTiffWriter:
         As for `write_ome_tiff`.
     description : str, optional
         In the metadata.
+    channel_names : sequence of str
+        One for each index of axis C, where there is one.
     rescue : bool
         False: an error leaves nothing behind, and so does a file that another program has put in
         this place meanwhile, while by default the next free name is taken.
@@ -137,6 +139,7 @@ class OmeTiffWriter:
         pixel_size_um: dict[str, float] | None = None,
         name: str | None = None,
         description: str = "",
+        channel_names: Sequence[str] = (),
         rescue: bool = True,
     ) -> None:
         self.path = Path(path)
@@ -149,6 +152,7 @@ class OmeTiffWriter:
         self._pixel_size_um = pixel_size_um or {}
         self._name = name or split_suffix(self.path.name)[0]
         self._description = description
+        self._channel_names = list(channel_names)
         self._rescue = rescue
         self._done = np.zeros(self._shape[:-2], bool)
         self._temporary = self.path.with_name(f".{self.path.name}.{uuid.uuid4().hex[:8]}.tmp")
@@ -255,6 +259,9 @@ class OmeTiffWriter:
         }
         if told := "; ".join(filter(None, (self._description, note))):
             metadata["Description"] = told
+        if self._channel_names and "C" in self._axes:
+            there = shape[self._axes.index("C")]
+            metadata["Channel"] = {"Name": self._channel_names[:there]}
         for axis, size in self._pixel_size_um.items():
             if axis.upper() in "XYZ":
                 metadata[f"PhysicalSize{axis.upper()}"] = float(size)
