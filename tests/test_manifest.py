@@ -34,7 +34,12 @@ def test_commands_are_used_and_used_ones_exist(manifest: PluginManifest):
 def test_what_a_user_is_promised(manifest: PluginManifest):
     contributions = manifest.contributions
     widgets = [widget.display_name for widget in contributions.widgets or ()]
-    assert widgets == ["Calibrate noise model", "Train HDN", "Restore images"]  # in their order
+    assert widgets == [  # in their order
+        "Calibrate noise model",
+        "Train HDN",
+        "Inspect latent levels",
+        "Restore images",
+    ]
     samples = {sample.display_name.lower() for sample in contributions.sample_data or ()}
     assert any("pixel noise" in name for name in samples)
     assert any("stripes" in name for name in samples)

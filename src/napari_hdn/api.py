@@ -65,6 +65,7 @@ from napari_hdn.io.samples import Sample, cells_with_pixel_noise, cells_with_str
 from napari_hdn.io.variants import VariantRecord, read_variant, variants_of
 
 if TYPE_CHECKING:
+    from napari_hdn.core.artefacts import Structure
     from napari_hdn.core.calibration.record import Calibration
     from napari_hdn.core.devices import Device
     from napari_hdn.core.hdn import HDN
@@ -123,6 +124,7 @@ __all__ = [
     "noise_models_folder",
     "open_images",
     "preset",
+    "range_remark",
     "read_pixel_size",
     "read_variant",
     "rename_model",
@@ -132,6 +134,8 @@ __all__ = [
     "restore",
     "save_calibration",
     "split_suffix",
+    "spoken_levels",
+    "structure_of_difference",
     "suggested_name",
     "switched_off",
     "train",
@@ -256,6 +260,31 @@ def draw_levels(
     return _draw(
         prepare(model, device), counts, stop or Stop(), origin=origin, samples=samples, seed=seed
     )
+
+
+def range_remark(model: HDN, counts: np.ndarray, name: str) -> str:
+    """A warning where an image is far outside what a model was trained on, else nothing."""
+    from napari_hdn.core.restoration import range_remark as _remark
+
+    return _remark(model, counts, name)
+
+
+def structure_of_difference(difference: np.ndarray, signal: float) -> Structure | None:
+    """Autocorrelation of what was taken from a (Y, X) image; None where that is nothing."""
+    from napari_hdn.core.artefacts import structure_of_residuals
+    from napari_hdn.core.errors import NoiseModelError
+
+    try:
+        return structure_of_residuals([difference], signal, "differences")
+    except NoiseModelError:
+        return None
+
+
+def spoken_levels(levels: Sequence[int]) -> str:
+    """Levels as a user reads them; see `core.levels.advice.spoken`."""
+    from napari_hdn.core.levels.advice import spoken
+
+    return spoken(levels)
 
 
 def load_model(folder: Path | str) -> HDN:

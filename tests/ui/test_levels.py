@@ -6,8 +6,11 @@ from napari_hdn.api import NetworkConfig
 from napari_hdn.ui.parts.levels import LevelSwitches
 
 
-def model(**network):
-    return SimpleNamespace(config=SimpleNamespace(network=NetworkConfig(**network)))
+def model(created="2026-01-01T00:00:00", **network):
+    summary = SimpleNamespace(created=created, seconds=1.0, steps=2)
+    return SimpleNamespace(
+        config=SimpleNamespace(network=NetworkConfig(**network)), summary=summary
+    )
 
 
 def test_levels_of_the_model_that_is_in_hand(session, qtbot):

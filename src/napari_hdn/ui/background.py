@@ -17,6 +17,7 @@ Box = tuple[int, int, int, int]  # y0, y1, x0, x1 in pixels, the last ones not i
 _AREAS = ("rectangle", "ellipse", "polygon")
 _TOLERANCE_PX = 1e-6  # what transforms there and back may be off
 _NAMED = 2  # boxes that are spelt out
+_DRAW = "draw rectangles on background without structures"
 
 
 @dataclass(frozen=True)
@@ -28,6 +29,11 @@ class Background:
 
 
 def background_of(shapes: Shapes, layer: Layer, stack: ImageStack) -> Background:
+    """The background that a user drew; see `areas_of`."""
+    return areas_of(shapes, layer, stack, _DRAW)
+
+
+def areas_of(shapes: Shapes, layer: Layer, stack: ImageStack, request: str) -> Background:
     """The areas of a Shapes layer where they lie on an image, by the transforms of both layers.
 
     Parameters
@@ -38,6 +44,8 @@ def background_of(shapes: Shapes, layer: Layer, stack: ImageStack) -> Background
     layer : napari.layers.Image
     stack : ImageStack
         The image of ``layer``; says which axes are Y and X.
+    request : str
+        What to draw, for whoever has drawn nothing.
 
     Raises
     ------
@@ -61,9 +69,7 @@ def background_of(shapes: Shapes, layer: Layer, stack: ImageStack) -> Background
         boxes.append(box)
         loose |= kind != "rectangle" or not _is_upright(corners)
     if not boxes:
-        raise HDNError(
-            f"{shapes.name} holds no area yet: draw rectangles on background without structures."
-        )
+        raise HDNError(f"{shapes.name} holds no area yet: {request}.")
     return Background(tuple(boxes), _words(boxes, len(stack), loose=loose))
 
 

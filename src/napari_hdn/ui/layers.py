@@ -18,6 +18,8 @@ from napari_hdn.core.errors import HDNError, ImageError
 
 METADATA_KEY = "napari-hdn"
 Product = Literal["mean", "std", "preview"]
+# what the plugin shows on the side, and nobody wants to restore or to learn from
+ASIDE = {"preview", "std", "before", "without", "removed", "contributions", "drawn"}
 
 
 def product_name(name: str, product: Product) -> str:
@@ -26,7 +28,7 @@ def product_name(name: str, product: Product) -> str:
 
 
 def product_of(layer: Layer) -> str | None:
-    """What a layer is, if this plugin made it: mean, std, preview, sample or truth."""
+    """What a layer is, if this plugin made it: mean, std, sample, truth, or one of `ASIDE`."""
     identity = layer.metadata.get(METADATA_KEY)
     return identity.get("product") if isinstance(identity, dict) else None
 
@@ -37,7 +39,7 @@ def selectable(layer: Layer) -> bool:
     Labels and RGB layers are offered, since a clear word why they cannot be used helps more than
     their absence; what the plugin shows on the side is not.
     """
-    return isinstance(layer, Image | Labels) and product_of(layer) not in {"preview", "std"}
+    return isinstance(layer, Image | Labels) and product_of(layer) not in ASIDE
 
 
 def array_of(layer: Layer) -> Any:
@@ -178,6 +180,34 @@ class Placement:
             affine=np.delete(np.delete(self.affine, axis, 0), axis, 1),
             units=cut(self.units),
             axis_labels=cut(self.axis_labels),
+        )
+
+    def led_by(self, labels: Sequence[str], first: Sequence[float]) -> Placement:
+        """For pictures stacked along new leading axes.
+
+        Parameters
+        ----------
+        labels : sequence of str
+            One per new axis.
+        first : sequence of float
+            Where each begins, such as 1 for levels.
+        """
+        k, n = len(labels), len(self.scale)
+
+        def padded(matrix: np.ndarray) -> np.ndarray:
+            larger = np.eye(k + len(matrix))
+            larger[k:, k:] = matrix
+            return larger
+
+        shear = padded(_shear_matrix(self.shear, n))
+        return self._replace(
+            scale=(1.0,) * k + self.scale,
+            translate=tuple(float(v) for v in first) + self.translate,
+            rotate=padded(self.rotate),
+            shear=shear[np.triu_indices(k + n, 1)],
+            affine=padded(self.affine),
+            units=("pixel",) * k + self.units,
+            axis_labels=tuple(labels) + self.axis_labels,
         )
 
     def differs(self, layer: Image) -> list[str]:

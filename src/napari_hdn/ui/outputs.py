@@ -54,7 +54,7 @@ class PreviewLayer:
         if layer is None:
             name = product_name(self._name, "preview")
             layer = add_image(
-                viewer, data, name, placement, self._identity, **_look(placement, image)
+                viewer, data, name, placement, self._identity, **look_of(placement, image)
             )
         else:
             layer.metadata[METADATA_KEY] = self._identity
@@ -104,7 +104,7 @@ class GrowingLayer:
         look: dict[str, Any] = (
             {"colormap": "inferno", "contrast_limits": _percentiles(first)}
             if spread
-            else _look(placement, first)
+            else look_of(placement, first)
         )
         self._layer = weakref.ref(add_image(viewer, array, name, placement, identity, **look))
         self._limit = RateLimit(per_second=4)
@@ -127,7 +127,7 @@ class GrowingLayer:
             layer.name = f"{layer.name} ({planes} of {total} planes)"
 
 
-def _look(placement: Placement, picture: np.ndarray) -> dict[str, Any]:
+def look_of(placement: Placement, picture: np.ndarray) -> dict[str, Any]:
     """Contrast and colours of the source, so that before and after compare honestly."""
     limits = placement.contrast_limits
     if limits is None or limits[1] <= limits[0]:

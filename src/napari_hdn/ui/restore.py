@@ -26,8 +26,6 @@ from napari_hdn.ui.session import session_of
 if TYPE_CHECKING:
     import napari
 
-    from napari_hdn.api import HDN
-
 _SAMPLES_MEAN, _SAMPLES_STD = 2, 16
 _KINDS = ("restoration", "export")
 
@@ -127,16 +125,6 @@ class RestoreDock(DockBody):
         else:
             self.samples_hint.say(f"The mean of {n} samples; time grows with their number.")
 
-    def _model(self) -> HDN:
-        session = self._session
-        if session.model is not None:
-            return session.model
-        if session.model_error is not None:
-            raise HDNError(session.model_error)
-        if session.model_folder is not None:
-            raise HDNError(f"{session.model_folder.name} is still being read; try again at once.")
-        raise HDNError("Choose a model, or train one in the dock Train HDN.")
-
     def config(self, *, preview: bool = False) -> RestorationConfig:
         """All choices as one config; a preview needs no spread.
 
@@ -166,7 +154,7 @@ class RestoreDock(DockBody):
         outputs = Outputs(self.mean.isChecked(), self.std.isChecked())
         if not outputs.products:
             raise HDNError("Tick what to make: the restored image, the uncertainty, or both.")
-        model, config = self._model(), self.config()
+        model, config = self._session.chosen_model(), self.config()
         if self.targets.is_folder:
             source, target = self.targets.folder_source(), self.targets.output.path
             return FolderJob(source, target, outputs, model, config)
@@ -174,7 +162,7 @@ class RestoreDock(DockBody):
         return LayersJob(self._session.viewer, sources, outputs, model, config)
 
     def _preview_job(self) -> Job:
-        model, source = self._model(), self.targets.layer_sources()[0]
+        model, source = self._session.chosen_model(), self.targets.layer_sources()[0]
         viewer = self._session.viewer
         region = region_in_view(viewer, source.layer, source.stack)
         return PreviewJob(viewer, source, region, model, self.config(preview=True))

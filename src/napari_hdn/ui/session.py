@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import weakref
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -18,7 +18,9 @@ from psygnal import Signal
 from napari_hdn import api
 from napari_hdn.ui import jobs
 from napari_hdn.ui.calibration import Calibrated
+from napari_hdn.ui.inspection import Drawn, Inspected, LevelsJob
 from napari_hdn.ui.jobs import BusyError, Job
+from napari_hdn.ui.live import LevelPreview
 
 if TYPE_CHECKING:
     from napari.layers import Layer
@@ -54,6 +56,9 @@ class Session:
     model_changed = Signal()  # another current model, or something new is known of it
     models_changed = Signal()  # the models on disk: new, or renamed
     calibration_changed = Signal()  # another calibration in hand, or another file of it
+    levels_changed = Signal()  # other levels are switched off
+    inspection_changed = Signal()  # another look at the levels of the model, or none any more
+    drawn_changed = Signal()  # other images drawn at its levels, or none any more
 
     def __init__(self, viewer: Any) -> None:
         self._viewer = weakref.ref(viewer)
@@ -63,11 +68,16 @@ class Session:
         self.model_folder: Path | None = None
         self.model_error: str | None = None
         self.unsaved: HDN | None = None  # a trained model that could not be saved yet
+        self.levels_off: tuple[int, ...] = ()  # of the current model, those trained off among them
+        self.inspected: Inspected | None = None  # of the current model
+        self.drawn: Drawn | None = None
         self.calibration: Calibration | None = None  # the last one made
         self.calibration_path: Path | None = None
         self.accepted_noise_models: set[Path] = set()  # with failed checks that the user knows of
         self._axes: weakref.WeakKeyDictionary[Layer, str] = weakref.WeakKeyDictionary()
+        self._levels_of: Any = None  # identity of the model that levels and looks at them belong to
         self._folder_axes: dict[Path, str] = {}
+        self.live = LevelPreview(self)
 
     @property
     def viewer(self) -> Any:
@@ -129,6 +139,8 @@ class Session:
                         self.unsaved = model
                     self.set_model(folder, model)
                     self.models_changed.emit()
+                case Inspected() | Drawn():
+                    self._take_look(job, event)
                 case Calibrated(calibration=calibration, path=path):
                     self.set_calibration(calibration, path)
                 case jobs.Failed(text=text):
@@ -168,7 +180,24 @@ class Session:
     def set_model(self, folder: Path | None, model: HDN | None) -> None:
         """Make a model the current one; without ``model`` it is yet to be read."""
         self.model_folder, self.model, self.model_error = folder, model, None
+        self._forget_levels()
         self.model_changed.emit()
+
+    def chosen_model(self) -> HDN:
+        """The current model.
+
+        Raises
+        ------
+        HDNError
+            If there is none, or it cannot be read, or is not read yet.
+        """
+        if self.model is not None:
+            return self.model
+        if self.model_error is not None:
+            raise api.HDNError(self.model_error)
+        if self.model_folder is not None:
+            raise api.HDNError(f"{self.model_folder.name} is still being read; try again at once.")
+        raise api.HDNError("Choose a model, or train one in the dock Train HDN.")
 
     def choose_unsaved(self) -> None:
         """Make the model that could not be saved the current one again."""
@@ -212,6 +241,51 @@ class Session:
         self.models_changed.emit()
         self.choose_model(folder)
 
+    # levels
+
+    def switch_levels_off(self, off: Iterable[int]) -> None:
+        """Choose the levels that are off, besides those that the model was trained without.
+
+        Raises
+        ------
+        HDNError
+            If there is no model, no such level, or it is the top.
+        """
+        if self.model is None:
+            raise api.HDNError("Choose a model first; only then there are levels to switch.")
+        network = api.switched_off(
+            self.model.config.network, {*off, *self.model.config.network.deactivated_levels}
+        )
+        if network.deactivated_levels != self.levels_off:
+            self.levels_off = network.deactivated_levels
+            self.levels_changed.emit()
+
+    def _forget_levels(self) -> None:
+        """Another model has other levels; the same one, read again or renamed, has not."""
+        model = self.model
+        if model is None and self.model_folder is not None:
+            return  # yet to be read
+        of = None if model is None else _identity(model)
+        if of == self._levels_of:
+            return
+        self._levels_of = of
+        off = () if model is None else tuple(sorted(model.config.network.deactivated_levels))
+        self.levels_off, self.inspected, self.drawn = off, None, None
+        self.levels_changed.emit()
+        self.inspection_changed.emit()
+        self.drawn_changed.emit()
+
+    def _take_look(self, job: Job, look: Inspected | Drawn) -> None:
+        assert isinstance(job, LevelsJob)
+        if job.unwanted or self.model is None or _identity(look.model) != self._levels_of:
+            return
+        if isinstance(look, Drawn):
+            self.drawn = look
+            self.drawn_changed.emit()
+        else:
+            self.inspected = look
+            self.inspection_changed.emit()
+
     # noise models
 
     def set_calibration(self, calibration: Calibration, path: Path | None) -> None:
@@ -250,3 +324,9 @@ class Session:
             kept[images] = axes
         else:
             kept.pop(images, None)
+
+
+def _identity(model: HDN) -> Any:
+    """What tells models apart, whatever they are called."""
+    done = model.summary
+    return done.created, done.seconds, done.steps, model.config

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 from qtpy.QtWidgets import QCheckBox, QHBoxLayout, QWidget
 
 from napari_hdn.ui.parts.forms import watch
@@ -9,7 +11,7 @@ from napari_hdn.ui.session import Session
 
 
 class LevelSwitches(QWidget):
-    """Boxes for the levels of the session's model, as it was trained until the user says else."""
+    """Boxes for the levels of the session's model; a view of which ones are off."""
 
     def __init__(self, session: Session) -> None:
         super().__init__()
@@ -20,13 +22,12 @@ class LevelSwitches(QWidget):
         self.boxes: list[QCheckBox] = []  # level 1 first
         self._shown: object = None
         watch(self, session.model_changed, self._on_model)
+        watch(self, session.levels_changed, self._on_levels)
         self._on_model()
 
     def switched_off(self) -> tuple[int, ...] | None:
         """The levels that are off; None without a model."""
-        if not self.boxes:
-            return None
-        return tuple(i for i, box in enumerate(self.boxes, 1) if not box.isChecked())
+        return self._session.levels_off if self.boxes else None
 
     def _on_model(self) -> None:
         model = self._session.model
@@ -43,14 +44,26 @@ class LevelSwitches(QWidget):
             box = QCheckBox(str(level))
             untrained = level in network.deactivated_levels
             is_top = level == network.levels
-            box.setChecked(not untrained)
             box.setEnabled(not is_top and not untrained)
-            box.setToolTip(_explain(level, is_top=is_top, untrained=untrained))
+            box.setToolTip(explain_level(level, is_top=is_top, untrained=untrained))
+            box.clicked.connect(partial(switch_level, self._session, level))
             self._layout.insertWidget(level - 1, box)
             self.boxes.append(box)
+        self._on_levels()
+
+    def _on_levels(self) -> None:
+        for level, box in enumerate(self.boxes, 1):
+            box.setChecked(level not in self._session.levels_off)
 
 
-def _explain(level: int, *, is_top: bool, untrained: bool) -> str:
+def switch_level(session: Session, level: int, on: bool) -> None:
+    """Switch one level on or off."""
+    off = {*session.levels_off} - {level} if on else {*session.levels_off, level}
+    session.switch_levels_off(off)
+
+
+def explain_level(level: int, *, is_top: bool, untrained: bool) -> str:
+    """What a level is for, or why it cannot be switched."""
     if is_top:
         return "The top level has to stay on"
     if untrained:

@@ -79,14 +79,14 @@ class StructureView(QWidget):
         layout.addWidget(self.plots)
         layout.addWidget(self.hint)
 
-    def show_structure(self, structure: Structure | None) -> None:
-        """Draw it."""
+    def show_structure(self, structure: Structure | None, words: str = "") -> None:
+        """Draw it; ``words`` instead of its own say what it means here."""
         self.plots.setVisible(structure is not None)
         if structure is None:
             self.words.setText(_NONE)
             self.hint.say("")
             return
-        self.words.setText(structure.in_words())
+        self.words.setText(words or structure.in_words())
         self._show_map(structure)
         self._show_profiles(structure)
         self.hint.say(

@@ -1,0 +1,182 @@
+"""The dock *Inspect latent levels*: what each level holds, and the image without some of them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from qtpy.QtWidgets import QPushButton
+
+from napari_hdn.api import HDNError
+from napari_hdn.ui.inspection import DrawingJob, InspectionJob, LevelsJob
+from napari_hdn.ui.jobs import Job
+from napari_hdn.ui.level_layers import add_contributions, add_drawn
+from napari_hdn.ui.parts.advice import AdviceBox
+from napari_hdn.ui.parts.device import DeviceChoice
+from napari_hdn.ui.parts.drawn_levels import DrawnLevels
+from napari_hdn.ui.parts.forms import DockBody, Form, Hint, row, watch
+from napari_hdn.ui.parts.level_rows import LevelRows
+from napari_hdn.ui.parts.models import ModelChoice
+from napari_hdn.ui.parts.notices import Notices
+from napari_hdn.ui.parts.piece_choice import PieceChoice
+from napari_hdn.ui.parts.progress import Progress
+from napari_hdn.ui.parts.removed import RemovedView
+from napari_hdn.ui.parts.section import Section
+from napari_hdn.ui.session import session_of
+
+if TYPE_CHECKING:
+    import napari
+
+_KINDS = (InspectionJob.kind, DrawingJob.kind)
+
+
+class InspectDock(DockBody):
+    """A view of the levels of the session's model.
+
+    Parameters
+    ----------
+    napari_viewer : napari.viewer.Viewer
+    """
+
+    def __init__(self, napari_viewer: napari.viewer.Viewer) -> None:
+        super().__init__()
+        self._session = session_of(napari_viewer)
+        self._shown = self._latest_job()
+        self.models = ModelChoice(self._session)
+        self.piece = PieceChoice(self._session)
+        self.device = DeviceChoice()
+        self.notices = Notices()
+        self.looked_at = Hint()
+        self.advice = AdviceBox(self._session)
+        self.rows = LevelRows(self._session)
+        self.contributions = QPushButton("Add contributions as layers")
+        self.contributions.setToolTip(
+            "What each level adds, in counts: one layer with an axis level"
+        )
+        self.removed = RemovedView(self._session)
+        self.drawn = DrawnLevels(self._session)
+        self.inspect = QPushButton("Inspect")
+        self.inspect.setToolTip("Look at what each latent level contributes to this piece")
+        self.stop = QPushButton("Stop")
+        self.stop.setToolTip("Stop; what is shown stays")
+        self.progress = Progress()
+        self.levels_section = Section("Levels, from coarse to fine", expanded=True)
+        self.removed_section = Section("What is removed", expanded=True)
+        self.drawn_section = Section("What a level may hold")
+        self._lay_out()
+        self._connect()
+        self._on_inspection()
+        self._show_job()
+
+    def _lay_out(self) -> None:
+        device = Form()
+        device.add("Device", self.device)
+        self.body.addWidget(self.models)
+        self.body.addWidget(self.piece)
+        self.body.addLayout(device)
+        self.body.addWidget(self.notices)
+        self.body.addWidget(self.looked_at)
+        self.body.addWidget(self.advice)
+        for section, parts in (
+            (self.levels_section, (self.rows, self.contributions)),
+            (self.removed_section, (self.removed,)),
+            (self.drawn_section, (self.drawn,)),
+        ):
+            for part in parts:
+                section.inside.addWidget(part)
+            self.body.addWidget(section)
+        self.body.addStretch(1)
+        self.footer.addWidget(row(self.inspect, self.stop))
+        self.footer.addWidget(self.progress)
+
+    def _connect(self) -> None:
+        self.inspect.clicked.connect(lambda: self._begin(self._inspection))
+        self.drawn.wanted.connect(lambda origin: self._begin(lambda: self._drawing(origin)))
+        self.drawn.layers_wanted.connect(self._on_drawn_layers)
+        self.contributions.clicked.connect(self._on_contributions)
+        self.stop.clicked.connect(self._session.stop)
+        self.piece.image.currentIndexChanged.connect(self._on_image)
+        watch(self, self._session.inspection_changed, self._on_inspection)
+        watch(self, self._session.model_changed, self._on_model)
+        watch(self, self._session.job_changed, self._on_job_changed)
+        watch(self, self._session.job_updated, self._on_job_updated)
+
+    # what the user does
+
+    def _inspection(self) -> Job:
+        return InspectionJob(
+            self._session.chosen_model(), self.piece.snapshot(), self.device.value()
+        )
+
+    def _drawing(self, origin: str) -> Job:
+        model, look = self._session.chosen_model(), self._session.inspected
+        piece = self.piece.snapshot() if look is None else look.piece
+        return DrawingJob(model, piece, origin, self.device.value())
+
+    def _begin(self, make: Callable[[], Job]) -> None:
+        try:
+            self._session.check_free()
+            self._session.start(make())
+        except HDNError as error:
+            self._refuse(str(error))
+
+    def _refuse(self, message: str) -> None:
+        self.progress.line.say(message, warning=True)
+        self._session.report(message)
+
+    def _on_contributions(self) -> None:
+        look, viewer = self._session.inspected, self._session.viewer
+        if look is not None and viewer is not None:
+            add_contributions(viewer, look)
+
+    def _on_drawn_layers(self) -> None:
+        drawn, viewer = self._session.drawn, self._session.viewer
+        if drawn is not None and viewer is not None:
+            add_drawn(viewer, drawn)
+
+    # what is no longer wanted
+
+    def _on_image(self) -> None:
+        job, layer = self._session.job, self.piece.image.layer
+        if isinstance(job, LevelsJob) and job.piece is not None:
+            chosen = job.piece.source
+            if chosen.layer is not layer:
+                job.drop(f"Stopped: another image than {chosen.name} is chosen now.")
+
+    def _on_model(self) -> None:
+        job, model = self._session.job, self._session.model
+        if isinstance(job, LevelsJob) and job.model is not None and job.model is not model:
+            job.drop(f"Stopped: another model than {job.model.name} is chosen now.")
+
+    # what the session tells
+
+    def _on_inspection(self) -> None:
+        look = self._session.inspected
+        self.looked_at.say("" if look is None else f"Shown: {look.piece.in_words()}.")
+        self.levels_section.setVisible(look is not None)
+        self.removed_section.setVisible(look is not None)
+
+    def _latest_job(self) -> Job | None:
+        running, last = self._session.job, self._session.last
+        if running is not None and running.kind in _KINDS:
+            return running
+        return next((last[k] for k in _KINDS if k in last), None)
+
+    def _on_job_changed(self) -> None:
+        if self._session.job is not None and self._session.job.kind in _KINDS:
+            self._shown = self._session.job
+        self._show_job()
+
+    def _on_job_updated(self, job: Job) -> None:
+        if job is self._shown:
+            self._show_job()
+
+    def _show_job(self) -> None:
+        job = self._shown
+        running = job is not None and job.running
+        self.inspect.setEnabled(not running)
+        self.drawn.draw.setEnabled(not running)
+        self.stop.setEnabled(running and not job.stop.requested)
+        self.progress.show_job(job)
+        self.notices.show_job(job)
+        self.notices.setVisible(job is not None and bool(job.notices))

@@ -1,0 +1,174 @@
+"""What switching levels off does to the piece that was inspected, at once.
+
+The session's switches and its last inspection decide what is shown; a thread computes it, always for
+the latest choice only. A run of levels from the bottom up is a sum of contributions that are there
+already; any other choice is decoded from the highest level that changed.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+from psygnal import Signal
+
+from napari_hdn import api
+from napari_hdn.api import ImageStack, RestorationConfig, RestorationFinished
+from napari_hdn.ui import jobs
+from napari_hdn.ui.comparison import ComparisonLayers
+from napari_hdn.ui.inspection import Inspected
+
+if TYPE_CHECKING:
+    from napari_hdn.core.artefacts import Structure
+    from napari_hdn.core.levels.view import LevelView
+    from napari_hdn.ui.session import Session
+
+_AT_ONCE = 1024 * 1024  # pixels that are decoded in one piece
+
+
+@dataclass(frozen=True)
+class Switched:
+    """A piece with some levels off.
+
+    Attributes
+    ----------
+    look : Inspected
+    off : tuple of int
+        All that are off.
+    before, without : ndarray
+        (Y, X) counts: with all levels that the model has on, and without those.
+    structure : Structure or None
+        Of what was removed; None where that is nothing.
+    """
+
+    look: Inspected
+    off: tuple[int, ...]
+    before: np.ndarray
+    without: np.ndarray
+    structure: Structure | None
+
+    @property
+    def removed(self) -> np.ndarray:
+        """(Y, X) counts."""
+        return self.before - self.without
+
+    @property
+    def switched(self) -> tuple[int, ...]:
+        """Levels that are off besides those that the model was trained without."""
+        return tuple(level for level in self.off if level not in self.look.untrained)
+
+
+class LevelPreview:
+    """Computes and shows what the session's switches do; for the main thread.
+
+    Parameters
+    ----------
+    session : Session
+    """
+
+    changed = Signal()  # `shown`, `busy` or `error`
+
+    def __init__(self, session: Session) -> None:
+        self._session = session
+        self.shown: Switched | None = None
+        self.error = ""
+        self.busy = False
+        self.layers = ComparisonLayers(session.viewer)
+        self._latest: tuple[Inspected, tuple[int, ...]] | None = None
+        self._decoder: _Decoder | None = None
+        session.inspection_changed.connect(self._on_inspection)
+        session.levels_changed.connect(self._on_levels)
+
+    def _on_inspection(self) -> None:
+        look = self._session.inspected
+        self.shown, self.error, self._latest = None, "", None
+        self._decoder = None if look is None else _Decoder(look)
+        self.changed.emit()
+        if look is None:
+            return
+        self.layers.begin(look)
+        if self._session.levels_off != look.untrained or self.layers.any_there():
+            self._ask()
+
+    def _on_levels(self) -> None:
+        if self._session.inspected is not None:
+            self._ask()
+
+    def _ask(self) -> None:
+        assert self._session.inspected is not None
+        self._latest = self._session.inspected, self._session.levels_off
+        if not self.busy:
+            self._compute()
+
+    def _compute(self) -> None:
+        assert self._latest is not None
+        assert self._decoder is not None
+        (_, off), self._latest = self._latest, None
+        decoder = self._decoder
+        self.busy = True
+        self.changed.emit()
+        jobs.look_up(lambda: decoder.switched(off), self._on_switched, self._on_error)
+
+    def _on_switched(self, switched: Switched) -> None:
+        self._next()
+        wanted = (
+            switched.look is self._session.inspected and switched.off == self._session.levels_off
+        )
+        if wanted and self._session.viewer is not None:
+            self.shown, self.error = switched, ""
+            self.layers.show(switched)
+        self.changed.emit()
+
+    def _on_error(self, text: str) -> None:
+        self._next()
+        self.error = text
+        self.changed.emit()
+
+    def _next(self) -> None:
+        self.busy = False
+        if self._latest is not None:
+            self._compute()
+
+
+class _Decoder:
+    """Decodes one inspected piece with one choice of levels after another; for a worker."""
+
+    def __init__(self, look: Inspected) -> None:
+        self._look = look
+        self._view: LevelView | None = None
+
+    def switched(self, off: tuple[int, ...]) -> Switched:
+        before = self._look.inspection.decomposition.image
+        without = self._without(off)
+        structure = None
+        if off != self._look.untrained:
+            structure = api.structure_of_difference(before - without, float(before.mean()))
+        return Switched(self._look, off, before, without, structure)
+
+    def _without(self, off: tuple[int, ...]) -> np.ndarray:
+        look, parts = self._look, self._look.inspection.decomposition
+        if off == look.untrained:
+            return parts.image
+        # a level that was trained off by the posterior's rule is not at its prior's mean
+        if not look.untrained and off == tuple(range(1, len(off) + 1)):
+            return parts.without(off)
+        if look.inspection.counts.size > _AT_ONCE:
+            return self._in_tiles(off)
+        if self._view is None:
+            self._view = api.level_view(look.model, look.inspection.counts, look.device)
+        return self._view.restored(off)
+
+    def _in_tiles(self, off: tuple[int, ...]) -> np.ndarray:
+        config = RestorationConfig(
+            samples=1,
+            deactivated_levels=off,
+            device=self._look.device,  # type: ignore[arg-type]
+        )
+        stack = ImageStack(self._look.inspection.counts, "YX", self._look.piece.source.name)
+        for event in api.restore(self._look.model, stack, config):
+            if isinstance(event, RestorationFinished):
+                break
+            if isinstance(event, api.PlaneRestored):
+                plane = event.mean
+        return plane
