@@ -1,11 +1,12 @@
 r"""Which levels to switch off, and how: the sweep behind the defaults and the advice's thresholds.
 
     python benchmarks/levels.py --data ../shared/data --models /tmp/models --kinds stripes \
-        --seeds 0 1 2 --rules prior posterior --scratch
+        --seeds 0 1 2 --ways below all scratch --rules prior posterior
 
 Trains a full network on each task of ``artefacts.py`` (kept in ``--models``), then scores on images it
 never saw: all levels on; levels 1..m at their prior's mean without retraining; retrained without
-them, from the full network and from scratch, by both rules. Printed as the paper's Tables 3 and 4:
+them: from the full network, where what is below the levels that stay learns or all of it, and from
+scratch, by both rules. Printed as the paper's Tables 3 and 4:
 PSNR in dB with the range of the truth, and what is left of the artefact: the correlation of the
 residual with the true artefact. ``advice`` is what the inspector says of each test image.
 """
@@ -93,15 +94,20 @@ def rows(
         label = f"not retrained, {name(off)} off" if off else "full HDN"
         yield label, score(task, restored(task, full, off))
     yield "advice", {"advice": advice(task, full)}
-    ways = [(rule, False) for rule in chosen.rules]
-    ways += [(rule, True) for rule in chosen.rules[:1] if chosen.scratch]
-    for rule, scratch in ways:
-        for off in RUNS[1:] if not scratch else RUNS[2:3]:
-            how = f"{'scratch' if scratch else 'warm'} {rule}"
-            variant = api.variant_config(full, off, deactivation=rule, scratch=scratch)
-            folder = chosen.models / f"{stem}-{name(off)}-{how.replace(' ', '-')}"
-            model = trained(task, variant, folder, start=full, scratch=scratch)
-            yield f"retrained, {name(off)} off, {how}", score(task, restored(task, model))
+    for way in chosen.ways:
+        for rule in chosen.rules:
+            for off in RUNS[1:] if way != "scratch" else RUNS[2:3]:
+                variant = api.variant_config(
+                    full,
+                    off,
+                    deactivation=rule,
+                    scratch=way == "scratch",
+                    learns="all" if way == "all" else "below",
+                )
+                folder = chosen.models / f"{stem}-{name(off)}-{way}-{rule}"
+                model = trained(task, variant, folder, start=full, scratch=way == "scratch")
+                label = f"retrained, {name(off)} off, {way}, {rule}"
+                yield label, score(task, restored(task, model))
 
 
 def name(off: tuple[int, ...]) -> str:
@@ -143,7 +149,7 @@ def main() -> None:
     parser.add_argument("--preset", default="fast", choices=sorted(api.PRESETS))
     parser.add_argument("--steps", type=int, default=800)
     parser.add_argument("--rules", nargs="*", default=[], choices=("prior", "posterior"))
-    parser.add_argument("--scratch", action="store_true", help="levels 1, 2 off from scratch, too")
+    parser.add_argument("--ways", nargs="*", default=[], choices=("below", "all", "scratch"))
     chosen = parser.parse_args()
     chosen.models.mkdir(parents=True, exist_ok=True)
     kept = chosen.models / "results.jsonl"

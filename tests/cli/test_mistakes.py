@@ -60,6 +60,7 @@ MISTAKES = [
     ("train good.tif --rule prior", "say with --deactivate which levels"),
     ("train good.tif --deactivate 1 --rule both", "both"),
     ("train good.tif --deactivate 1 --scratch", "--scratch says how a variant begins"),
+    ("train good.tif --deactivate 1 --whole", "--whole says what of a trained model"),
     ("train good.tif --from missing --deactivate 1", "no model folder missing"),
     ("train good.tif --from empty --deactivate 1", "config.json is missing"),
     ("train good.tif --from newer --deactivate 1", "written by a newer napari-hdn"),

@@ -220,10 +220,14 @@ def test_a_variant_from_scratch_takes_as_many_steps_and_other_weights(model, tmp
     assert made.summary.steps == api.load_model(model).summary.steps
     assert made.summary.origin.begun == "scratch"
     assert made.config.network.deactivation == "posterior"
+    assert made.config.learns == "all"
     still = ["--steps", "1", "--name", "named"]
     assert main([*command, *still]) == 0
     named = api.read_variant(api.models_folder() / "named")
     assert (named.levels_off, named.begun, named.steps) == ((2,), "warm", 1)
+    assert api.load_model(named.folder).config.learns == "below"
+    assert main([*command, "--steps", "1", "--whole", "--name", "all of it"]) == 0
+    assert api.load_model(api.models_folder() / "all of it").config.learns == "all"
 
 
 def test_without_levels_a_variant_keeps_its_models(model, tmp_path):

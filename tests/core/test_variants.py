@@ -169,7 +169,11 @@ def test_how_long_a_variant_trains(parent):
 def test_the_config_of_a_variant_is_its_parents(parent, config):
     made = variant_config(parent, (2, 1), deactivation="posterior", steps=6, device="auto")
     network = THREE.model_copy(update={"deactivated_levels": (1, 2), "deactivation": "posterior"})
-    assert made == config.model_copy(update={"network": network, "device": "auto"})
+    same = {"network": network, "device": "auto", "learns": "below"}
+    assert made == config.model_copy(update=same)
+    assert variant_config(parent, (1,), learns="all").learns == "all"
+    assert variant_config(parent, (1,), scratch=True).learns == "all"
+    assert variant_config(parent, ()).learns == "all"
     bootstrapped = config.noise.model_copy(update={"bootstrap": True})
     parent.config = config.model_copy(update={"noise": bootstrapped})
     assert not variant_config(parent, (1,)).noise.bootstrap, "it was done"

@@ -114,6 +114,7 @@ def variant(
     changes: dict[str, Any],
     *,
     scratch: bool,
+    whole: bool,
 ) -> TrainingConfig:
     """The config of a variant of a model; its own levels stay off unless others are named.
 
@@ -125,7 +126,10 @@ def variant(
     off = levels(deactivate)
     if off is None:
         off = parent.config.network.deactivated_levels
-    return api.variant_config(parent, off, deactivation=rule, scratch=scratch, **changes)
+    learns = "all" if whole else None
+    return api.variant_config(
+        parent, off, deactivation=rule, learns=learns, scratch=scratch, **changes
+    )
 
 
 def continued_training(folder: Path, changes: dict[str, Any]) -> TrainingConfig:

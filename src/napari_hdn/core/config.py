@@ -129,7 +129,11 @@ class CalibrationConfig(Frozen):
 
 
 class TrainingConfig(Frozen):
-    """One training, complete: with the data and the seed it can be repeated from this alone."""
+    """One training, complete: with the data and the seed it can be repeated from this alone.
+
+    ``learns="below"``, for a variant of a trained model: what the levels that are on hold stays as it
+    was, and only what makes an image of it learns.
+    """
 
     schema_version: int = SCHEMA_VERSION
     preset: str = "custom"
@@ -154,6 +158,7 @@ class TrainingConfig(Frozen):
     preview_seconds: Annotated[float, Field(gt=0, allow_inf_nan=False)] = 4.0
     device: DeviceName = "auto"
     precision: Literal["auto", "float32", "bfloat16"] = "auto"
+    learns: Literal["all", "below"] = "all"
     stabilise: bool = True  # signal in units of its noise, where the noise model has a curve
     seed: Annotated[int, Field(ge=0, lt=2**31)] = 0
 
@@ -161,6 +166,8 @@ class TrainingConfig(Frozen):
     def _check(self) -> Self:
         if (self.minutes is None) == (self.steps is None):
             raise ValueError("Say how long to train: either minutes or steps, not both.")
+        if self.learns == "below" and not self.network.deactivated_levels:
+            raise ValueError("With all levels on there is nothing below that could learn alone.")
         multiple = self.network.multiple
         if self.patch_px % multiple:
             better = -(-self.patch_px // multiple) * multiple

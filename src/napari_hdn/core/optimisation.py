@@ -169,16 +169,22 @@ def copy_weights(source: nn.Module, target: nn.Module) -> None:
 
 @torch.no_grad()
 def recompute_batch_norm(
-    network: Ladder, batches: Iterable[torch.Tensor], rng: torch.Generator
+    network: Ladder,
+    batches: Iterable[torch.Tensor],
+    rng: torch.Generator,
+    held: Iterable[nn.Module] = (),
 ) -> None:
     """Set batch-norm statistics to those of ``batches``, without dropout, for these weights.
+
+    Those of ``held`` modules stay as they are.
 
     Averaged weights have no activations of their own in training, and dropout widens those of the
     trained ones; both make running statistics slightly wrong.
     """
     from napari_hdn.core.model.ladder import generator_noise
 
-    norms = [m for m in network.modules() if isinstance(m, nn.BatchNorm2d)]
+    kept = {id(m) for module in held for m in module.modules()}
+    norms = [m for m in network.modules() if isinstance(m, nn.BatchNorm2d) and id(m) not in kept]
     if not norms:
         return
     momenta = [m.momentum for m in norms]

@@ -15,7 +15,7 @@ from napari_hdn.core.axes import ImageStack, describe_data
 from napari_hdn.core.calibration.choose import for_images, make_noise_model
 from napari_hdn.core.config import TrainingConfig
 from napari_hdn.core.devices import Device
-from napari_hdn.core.errors import ModelFolderError
+from napari_hdn.core.errors import ConfigurationError, ModelFolderError
 from napari_hdn.core.events import Notice, Stop
 from napari_hdn.core.hdn import HDN
 from napari_hdn.core.model.ladder import Ladder
@@ -36,7 +36,17 @@ STABILISED_PX = 1024  # of each, in the middle
 def prepare(
     images: Sequence[ImageStack], config: TrainingConfig, device: Device, stop: Stop
 ) -> Run:
-    """Look at the images, estimate their noise, split them and make the network."""
+    """Look at the images, estimate their noise, split them and make the network.
+
+    Raises
+    ------
+    ConfigurationError
+        If only a part of the network shall learn, which is for variants of a trained one.
+    """
+    if config.learns == "below":
+        raise ConfigurationError(
+            "Only a variant of a trained model can learn below alone; say which model it begins from."
+        )
     images, statistics, split = _look_at(images, config, stop)
     remarks: list[Notice] = []
     if config.network.likelihood == "gaussian":

@@ -18,6 +18,7 @@ from napari_hdn.core.config import TrainingConfig
 from napari_hdn.core.devices import Device
 from napari_hdn.core.events import Notice
 from napari_hdn.core.hdn import HDN
+from napari_hdn.core.model.held import held_modules, hold_above
 from napari_hdn.core.model.ladder import Ladder
 from napari_hdn.core.noise.base import (
     NoiseModel,
@@ -72,6 +73,8 @@ class Run:
     def __post_init__(self) -> None:
         config, at = self.config, self.device.torch
         self.network.to(at).to(memory_format=torch.channels_last).train()  # type: ignore[call-overload]
+        if config.learns == "below":
+            hold_above(self.network)
         self.objective = Objective(
             self.network, self.noise_model.to(at), self.normalisation, config.free_bits_per_pixel
         )
@@ -176,7 +179,9 @@ class Run:
                     self.patches.batch, range(ELSEWHERE + 1, ELSEWHERE + 1 + BATCH_NORM_BATCHES)
                 )
             )
-            recompute_batch_norm(self.averaged.network, batches, rng)
+            network = self.averaged.network
+            held = held_modules(network) if self.config.learns == "below" else ()
+            recompute_batch_norm(network, batches, rng, held)
 
     def model(self, *, seconds: float, stopped: bool, device: Device, folder: Path | None) -> HDN:
         """The model as it is now, with averaged weights, on the CPU."""

@@ -32,6 +32,7 @@ def variant_config(
     off: Iterable[int],
     *,
     deactivation: Literal["prior", "posterior"] | None = None,
+    learns: Literal["all", "below"] | None = None,
     scratch: bool = False,
     minutes: float | None = None,
     steps: int | None = None,
@@ -47,6 +48,11 @@ def variant_config(
         All levels that shall be off, 1 = finest; those of ``model`` are not added.
     deactivation : str, optional
         What a level that is off takes, see `NetworkConfig`; by default as in ``model``.
+    learns : {'below', 'all'}, optional
+        ``below``, the default of a warm start: what the levels that are on hold stays, so that the
+        artefact cannot move up into them, and only what makes an image of it learns. Measured on
+        stripes, levels 1-2 off: not retrained 27.2 dB, below 27.5, all 25.1
+        (``benchmarks/levels.py``). From scratch all has to learn.
     scratch : bool
         Whether the variant shall begin with random weights.
     minutes, steps
@@ -68,7 +74,9 @@ def variant_config(
     network = switched_off(old.network, off, deactivation)
     # the noise model is taken as it came out of the parent's bootstrap
     noise = old.noise.model_copy(update={"bootstrap": False})
-    own = {"network": network, "noise": noise, "minutes": minutes, "steps": steps}
+    alone = bool(network.deactivated_levels) and not scratch
+    own: dict[str, Any] = {"network": network, "noise": noise, "minutes": minutes, "steps": steps}
+    own["learns"] = (learns or "below") if alone else "all"
     return TrainingConfig.model_validate({**old.model_dump(), **own, **changes})
 
 

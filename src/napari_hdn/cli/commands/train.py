@@ -35,6 +35,7 @@ def train(
     from_: Annotated[Path | None, Parameter(name="--from")] = None,
     rule: choices.Rule | None = None,
     scratch: Annotated[bool, Parameter(negative="")] = False,
+    whole: Annotated[bool, Parameter(negative="")] = False,
     axes: str | None = None,
     channel: int | None = None,
     patch: int | None = None,
@@ -80,6 +81,9 @@ def train(
         posterior (as published: trained blind to the image). By default prior, or as the model.
     scratch
         With --from: begin with random weights all the same, by default for as many steps.
+    whole
+        With --from: let the whole network learn, not only what is below the levels that stay. It
+        can move the artefact into these.
     axes
         One letter per image axis out of S T C Z Y X, such as TYX; by default from the files.
     channel
@@ -105,6 +109,11 @@ def train(
         raise ConfigurationError("Say how long to train: --minutes or --steps, not both.")
     if resume and from_ is not None:
         raise ConfigurationError("A training goes on, or begins --from a model: not both.")
+    if whole and from_ is None:
+        raise ConfigurationError(
+            "--whole says what of a trained model learns on; say with --from which model, or leave it "
+            "out: in a new training the whole network learns."
+        )
     if scratch and from_ is None:
         raise ConfigurationError(
             "--scratch says how a variant begins; say with --from of which model, or leave it out: "
@@ -134,7 +143,7 @@ def train(
         settings = choices.continued_training(out, changes)
     elif from_ is not None:
         parent = api.load_model(choices.model_folder(from_))
-        settings = choices.variant(parent, deactivate, rule, changes, scratch=scratch)
+        settings = choices.variant(parent, deactivate, rule, changes, scratch=scratch, whole=whole)
     else:
         if noise is not None:
             changes["noise"] = choices.noise_config(noise)
