@@ -5,7 +5,7 @@ Importing this module loads no torch; the functions that need it load it when ca
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -46,6 +46,7 @@ from napari_hdn.core.events import (
 from napari_hdn.core.presets import PRESETS, preset
 from napari_hdn.core.variants import suggested_name, switched_off, variant_config, variant_name
 from napari_hdn.io.images import TiffStack, open_images, read_pixel_size
+from napari_hdn.io.level_files import level_paths, write_contributions
 from napari_hdn.io.library import (
     free_model_folder,
     list_models,
@@ -53,7 +54,7 @@ from napari_hdn.io.library import (
     rename_model,
     reserve_model_folder,
 )
-from napari_hdn.io.naming import free_path, split_suffix
+from napari_hdn.io.naming import free_path, split_suffix, write_new
 from napari_hdn.io.noise_models import (
     free_noise_model_path,
     list_noise_models,
@@ -113,8 +114,10 @@ __all__ = [
     "free_model_folder",
     "free_noise_model_path",
     "free_path",
+    "grid_png",
     "guess_axes",
     "inspect_levels",
+    "level_paths",
     "level_view",
     "list_models",
     "list_noise_models",
@@ -142,6 +145,8 @@ __all__ = [
     "variant_config",
     "variant_name",
     "variants_of",
+    "write_contributions",
+    "write_new",
     "write_ome_tiff",
 ]
 
@@ -285,6 +290,18 @@ def spoken_levels(levels: Sequence[int]) -> str:
     from napari_hdn.core.levels.advice import spoken
 
     return spoken(levels)
+
+
+def grid_png(
+    groups: Mapping[str, np.ndarray],
+    rows: Sequence[str],
+    *,
+    limits: tuple[float, float] | None = None,
+) -> bytes:
+    """A PNG with images side by side, such as those drawn level by level; see `io.pictures`."""
+    from napari_hdn.io.pictures import grid_png as _grid
+
+    return _grid(groups, rows, limits=limits)
 
 
 def load_model(folder: Path | str) -> HDN:

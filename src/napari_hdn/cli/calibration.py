@@ -123,7 +123,7 @@ def one_stack(path: str | None, axes: str | None, progress: Progress) -> ImageSt
     return stacks[0]
 
 
-def box(text: str) -> tuple[int, int, int, int]:
+def box(text: str, option: str = "--background") -> tuple[int, int, int, int]:
     """``y0:y1,x0:x1`` in pixels.
 
     Raises
@@ -134,7 +134,7 @@ def box(text: str) -> tuple[int, int, int, int]:
     found = re.fullmatch(r"\s*(\d+):(\d+)\s*,\s*(\d+):(\d+)\s*", text)
     if found is None:
         raise ConfigurationError(
-            f"--background takes a region as y0:y1,x0:x1 in pixels, such as 0:64,100:200; {text!r} "
+            f"{option} takes a region as y0:y1,x0:x1 in pixels, such as 0:64,100:200; {text!r} "
             "is not."
         )
     y0, y1, x0, x1 = (int(v) for v in found.groups())
