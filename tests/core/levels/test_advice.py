@@ -115,6 +115,21 @@ def test_without_a_background_only_lines_are_believed():
     assert (nothing.off, nothing.verdict, nothing.confidence) == ((), "nothing", "low")
 
 
+def test_a_variant_whose_artefact_has_moved_up():
+    moved = (("off", 0.0, 0.0, 0.0), *STRIPES[1:])
+    advice = advise(scores(*moved), structure())
+    assert advice.off == (1, 2) and advice.already == (1,) and advice.confidence == "high"
+    assert advice.reasons[-1].startswith("The model was trained without level 1: the artefact has")
+
+
+def test_a_variant_without_the_artefact_needs_nothing_more():
+    clean = (("off", 0.0, 0.0, 0.0),) * 2
+    clean += (("structure", 0.004, 0.03, 0.2), ("structure", 0.002, 0.08, 0.3))
+    advice = advise(scores(*clean), structure())
+    assert (advice.off, advice.verdict, advice.already) == ((), "nothing", (1, 2))
+    assert advice.in_words() == "Switch nothing more off (clear)."
+
+
 def test_json_holds_everything():
     advice = advise(scores(*STRIPES), structure())
     data = advice.to_json()

@@ -116,6 +116,16 @@ def test_noise_correlated_as_the_raw_background_is(rng, scene):
     assert rest.s2 < alike.s2
 
 
+def test_a_level_is_no_artefact_where_the_noise_is_white(rng, scene):
+    """Even if its correlation happens to be that of the little background that was judged."""
+    noise = white(rng)
+    raw = structure_of_background([100 + 20 * noise], [(0, 40, 0, 50)])
+    assert raw.verdict == "white"
+    (score,) = score_levels(decomposition(scene, 10 * noise), raw, [(0, 40, 0, 50)])
+    assert score.s1 > 0.9 and score.s2 > 0.5
+    assert score.verdict not in ("artefact", "mixed")
+
+
 def test_shares_add_up_and_levels_are_in_order(rng, scene):
     scores = score_levels(
         decomposition(scene, 10 * white(rng), 20 * white(rng), 0 * scene, untrained=(3,)), None

@@ -15,7 +15,7 @@ from typing import Any, Literal
 import numpy as np
 
 from napari_hdn.core.artefacts import Structure
-from napari_hdn.core.levels.scores import DIRECTED_DB, LevelScores
+from napari_hdn.core.levels.scores import DIRECTED_DB, EVERYWHERE, LevelScores
 
 AdviceVerdict = Literal["artefact", "nothing", "inseparable"]
 Confidence = Literal["high", "medium", "low"]
@@ -43,6 +43,8 @@ class Advice:
         By how much the squared error would fall, as far as artefact and structures make it.
     reasons : tuple of str
         Sentences.
+    already : tuple of int
+        Levels that the model was trained without.
     """
 
     off: tuple[int, ...]
@@ -52,6 +54,7 @@ class Advice:
     lost: float
     gain_db: float
     reasons: tuple[str, ...]
+    already: tuple[int, ...] = ()
 
     def in_words(self) -> str:
         """The advice in a sentence; the reasons say why."""
@@ -60,7 +63,8 @@ class Advice:
             case "artefact":
                 return f"Switch {spoken(self.off)} off ({sure})."
             case "nothing":
-                return f"Switch nothing off ({sure})."
+                more = "more " if self.already else ""
+                return f"Switch nothing {more}off ({sure})."
         return (
             "Switch nothing off: if there is an artefact, it is as coarse as the structures, and HDN "
             "cannot tell them apart."
@@ -107,23 +111,47 @@ def advise(scores: Sequence[LevelScores], structure: Structure | None) -> Advice
     left = np.array([artefact[m:].sum() + detail[:m].sum() for m in range(len(scores))])
     best = int(np.argmin(left))
     gain = 10 * float(np.log10(max(left[0], 1e-12) / max(left[best], 1e-12)))
-    confirming = [s for s in scores[:best] if s.verdict in ("artefact", "mixed")]
-    if best == 0 or gain < WORTH_DB or not confirming:
-        return _inseparable(below_top) if _is_structured(structure) else _unknown()
+    already = tuple(s.level for s in scores if s.verdict == "off")
+    run = [s for s in scores[:best] if s.verdict != "off"]
+    confirming = [s for s in run if s.verdict in ("artefact", "mixed")]
+    if not confirming or gain < WORTH_DB:
+        return _no_run(scores, structure, already)
     removed = float(artefact[:best].sum() / max(artefact.sum(), 1e-12))
     lost = float(detail[:best].sum() / max(detail[:-1].sum(), 1e-12))
     confidence: Confidence = "low"
-    if structure is not None and len(confirming) == best:
+    if structure is not None and len(confirming) == len(run):
         confidence = "high" if gain > CLEAR_DB else "medium"
     reasons = [f"Level {s.level}: {_lower(s.in_words())}" for s in confirming]
     reasons.append(
-        f"Off, they take {100 * removed:.0f} % of the artefact and {100 * lost:.0f} % of the fine "
-        "structures with them."
+        f"Off, they take about {100 * removed:.0f} % of the artefact with them, and at least "
+        f"{100 * lost:.0f} % of the fine structures."
     )
+    if already:
+        reasons.append(
+            f"The model was trained without {spoken(already)}: the artefact has moved up since."
+        )
     if structure is None:
         reasons.append("No background shows the noise alone; draw a rectangle on some to be surer.")
-    run = tuple(range(1, best + 1))
-    return Advice(run, "artefact", confidence, removed, lost, gain, tuple(reasons))
+    off = tuple(range(1, best + 1))
+    return Advice(off, "artefact", confidence, removed, lost, gain, tuple(reasons), already)
+
+
+def _no_run(
+    scores: Sequence[LevelScores], structure: Structure | None, already: tuple[int, ...]
+) -> Advice:
+    """No run of levels is worth switching off."""
+    below_top = scores[:-1]
+    if already:
+        reasons = [f"The model was trained without {spoken(already)}."]
+        holding = [s.level for s in below_top if s.verdict in ("artefact", "mixed", "coarse")]
+        reasons.append(
+            f"What {spoken(holding)} may hold of the artefact cannot be told from structures."
+            if holding
+            else "No other level looks like the noise of the raw image."
+        )
+        confidence: Confidence = "medium" if holding else "high"
+        return Advice((), "nothing", confidence, 0.0, 0.0, 0.0, tuple(reasons), already)
+    return _inseparable(below_top) if _is_structured(structure) else _unknown()
 
 
 def _is_structured(structure: Structure | None) -> bool:
@@ -164,6 +192,8 @@ def _inseparable(scores: Sequence[LevelScores]) -> Advice:
 
 def _likely(score: LevelScores) -> float:
     """Share of a level's variance in the dark that is the artefact."""
+    if score.verdict == "artefact" and score.s1 > EVERYWHERE:
+        return 1.0
     if score.s2 is None:  # nothing to compare with: only lines are believed
         return 1.0 if abs(score.s3) > DIRECTED_DB else 0.5
     return float(np.clip(score.s2 / SAME, 0.0, 1.0)) ** 2

@@ -229,8 +229,9 @@ def _verdict(numbers: dict[str, Any], *, untrained: bool, structured: bool) -> L
         return "empty"
     if numbers["s1"] <= ALIKE_IN_THE_DARK:
         return "structure"
-    lines = structured and numbers["s3"] > DIRECTED_DB
-    if lines or (numbers["s2"] or 0.0) > ALIKE_CORRELATION:
+    # of white noise there is no pattern to be alike with, but what chance and structures make
+    lines, alike = numbers["s3"] > DIRECTED_DB, (numbers["s2"] or 0.0) > ALIKE_CORRELATION
+    if structured and (lines or alike):
         return "artefact" if numbers["dark"] > 0.5 * numbers["everywhere"] else "mixed"
     everywhere = numbers["s1"] > EVERYWHERE and numbers["dark"] > VISIBLE
     return "coarse" if everywhere else "structure"
