@@ -208,7 +208,7 @@ def look(
         pixel_size_um=piece.stack.pixel_size_um,
     )
     report = level_report.report(inspection, where, piece.pixel_um)
-    record = inspection.to_json() | piece.to_json() | {"version": napari_hdn.__version__}
+    record = piece.to_json() | {"version": napari_hdn.__version__} | inspection.to_json()
     written += [
         api.write_new(paths["scores"], _json(record)),
         api.write_new(paths["report"], "\n".join([*report, ""]).encode()),
