@@ -126,7 +126,7 @@ def variant(
     off = levels(deactivate)
     if off is None:
         off = parent.config.network.deactivated_levels
-    learns = "all" if whole else None
+    learns: Literal["all"] | None = "all" if whole else None
     return api.variant_config(
         parent, off, deactivation=rule, learns=learns, scratch=scratch, **changes
     )
