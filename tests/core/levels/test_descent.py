@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from napari_hdn.core.levels.descent import Descent, no_noise
-from napari_hdn.core.model.ladder import Normal, kl_divergence
+from napari_hdn.core.model.stochastic import Normal, kl_divergence
 from simulated import TINY, network
 
 THREE = TINY.model_copy(update={"levels": 3})
