@@ -70,6 +70,7 @@ if TYPE_CHECKING:
     from napari_hdn.core.calibration.record import Calibration
     from napari_hdn.core.devices import Device
     from napari_hdn.core.hdn import HDN
+    from napari_hdn.core.levels.inspection import Inspection
     from napari_hdn.core.levels.view import LevelView
     from napari_hdn.core.noise.base import NoiseModel
 
@@ -104,6 +105,7 @@ __all__ = [
     "TrainingStep",
     "Validation",
     "VariantRecord",
+    "artefact_by_level",
     "available_devices",
     "calibrate",
     "cells_with_pixel_noise",
@@ -283,6 +285,14 @@ def structure_of_difference(difference: np.ndarray, signal: float) -> Structure 
         return structure_of_residuals([difference], signal, "differences")
     except NoiseModelError:
         return None
+
+
+def artefact_by_level(inspection: Inspection) -> np.ndarray:
+    """(n,) variance that each level holds of the artefact, in counts squared, level 1 first."""
+    from napari_hdn.core.levels.advice import artefact_of
+
+    noise = float(np.median(inspection.decomposition.noise))
+    return artefact_of(inspection.scores) * noise**2
 
 
 def spoken_levels(levels: Sequence[int]) -> str:

@@ -130,7 +130,9 @@ class Structure:
         return " ".join(remarks)
 
     def _white(self) -> str:
-        largest = max(np.abs(self.profile_x[1:]).max(), np.abs(self.profile_y[1:]).max())
+        near = 1 + len(self.profile_x) // 2  # in small regions far lags have few pixels
+        profiles = (self.profile_x[1:near], self.profile_y[1:near])
+        largest = max(np.abs(profile).max() for profile in profiles)
         return (
             f"Noise is white: its largest correlation along x or y is {largest:.3f}; below "
             f"{max(self.bound, NEGLIGIBLE):.3f} it counts as none (in as many pixels, chance alone "

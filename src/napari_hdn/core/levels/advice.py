@@ -106,7 +106,7 @@ def advise(scores: Sequence[LevelScores], structure: Structure | None) -> Advice
             "high",
             f"The noise of the raw image is {how}: pixel noise, which restoring removes by itself.",
         )
-    artefact = np.array([s.dark * _likely(s) for s in scores])
+    artefact = artefact_of(scores)
     detail = np.array([max(s.everywhere - a, 0.0) for s, a in zip(scores, artefact, strict=True)])
     left = np.array([artefact[m:].sum() + detail[:m].sum() for m in range(len(scores))])
     best = int(np.argmin(left))
@@ -152,6 +152,11 @@ def _no_run(
         confidence: Confidence = "medium" if holding else "high"
         return Advice((), "nothing", confidence, 0.0, 0.0, 0.0, tuple(reasons), already)
     return _inseparable(below_top) if _is_structured(structure) else _unknown()
+
+
+def artefact_of(scores: Sequence[LevelScores]) -> np.ndarray:
+    """(n,) A_k: variance that each level holds of the artefact, in units of the noise's."""
+    return np.array([s.dark * _likely(s) for s in scores])
 
 
 def _is_structured(structure: Structure | None) -> bool:

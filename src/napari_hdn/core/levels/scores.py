@@ -55,7 +55,7 @@ class LevelScores:
         RMS in the background over RMS in the foreground.
     s2 : float or None
         Correlation of its autocorrelation in the background with that of the raw background, without
-        lag 0; None where the raw background's is not known.
+        lag 0; None where the raw background's is not known, or white.
     s3 : float
         Difference along the noise's direction against the one across, dB; > 0 for lines.
     verdict : str
@@ -105,8 +105,8 @@ class LevelScores:
                 return f"Holds structures and some of the artefact ({told})."
             case "coarse":
                 return (
-                    "As strong in the dark as in the bright, but not like the noise of the raw image: "
-                    f"a texture, or an artefact as coarse as the structures ({told})."
+                    "As strong in the dark as in the bright, yet not like the raw image's noise: a "
+                    f"texture, or an artefact as coarse as the structures ({told})."
                 )
         return f"Holds structures: it follows what is in the image ({told})."
 
@@ -136,6 +136,7 @@ def score_levels(
     total = max(float(shares.sum()), 1e-12)
     across, along = _direction(structure)
     structured = structure is None or structure.verdict == "structured"
+    noise = structure if structured else None
     found = []
     for k, contribution in enumerate(decomposition.contributions):
         level = k + 1
@@ -151,7 +152,7 @@ def score_levels(
             "dark": in_dark,
             "everywhere": float(np.var(units)),
             "s1": float(np.sqrt(in_dark / max(in_bright, 1e-12))),
-            "s2": None if lags is None else _likeness(lags, structure),
+            "s2": None if lags is None else _likeness(lags, noise),
             "s3": 0.0 if lags is None else _directed(lags, across, along),
         }
         untrained = level in decomposition.untrained
