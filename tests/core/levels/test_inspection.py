@@ -146,6 +146,14 @@ def test_too_little_memory(make, counts, monkeypatch):
         list(inspect(make(), counts, device="cpu"))
 
 
+def test_a_plane_too_large_for_the_memory_is_refused_before_it_is_decoded(
+    make, counts, monkeypatch
+):
+    monkeypatch.setattr("napari_hdn.core.devices.Device.free_bytes", lambda self: 1_000_000)
+    with pytest.raises(MemoryShortError, match=r"128 x 128 pixels at once needs about 0.0 GB"):
+        list(inspect(make(), counts, device="cpu"))
+
+
 def test_prepared_for_a_device(make):
     prepared = prepare(make(), "cpu")
     assert prepared.device.name == "cpu" and not prepared.network.training

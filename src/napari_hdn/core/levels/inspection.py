@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from napari_hdn.core.artefacts import Box, Structure, structure_of_background
+from napari_hdn.core.calibration.frames import central
 from napari_hdn.core.devices import choose
 from napari_hdn.core.errors import ConfigurationError, ImageError, MemoryShortError, is_memory_short
 from napari_hdn.core.events import InspectionEvent, InspectionFinished, InspectionProgress, Stop
@@ -22,6 +23,8 @@ from napari_hdn.core.planes import Prepared
 from napari_hdn.core.statistics import check_finite
 
 LEAST_PX = 32  # a smaller piece tells nothing of its noise
+JUDGED_PX = 2048  # of a side, from the middle: enough to judge noise by, in bounded time
+IMAGES = 16  # of the plane's size that scoring holds besides the decoded ones, in float32
 
 
 @dataclass(frozen=True)
@@ -108,7 +111,8 @@ def inspect(
     counts = np.ascontiguousarray(counts, dtype=np.float32)
     _check(model, counts)
     stop, started = stop or Stop(), time.monotonic()
-    structure = structure_of_background([counts], boxes)
+    judged = counts if boxes else counts[central(*counts.shape, JUDGED_PX)]
+    structure = structure_of_background([judged], boxes)
     prepared = prepare(model, device)
     decomposition = None
     try:
@@ -150,3 +154,12 @@ def _check(model: HDN, counts: np.ndarray) -> None:
             f"Choose a piece of at least {least} x {least} pixels."
         )
     check_finite(counts, "the image", ())
+    needed = 4 * counts.size * (2 * (model.config.network.levels + 1) + IMAGES)
+    free = choose("cpu").free_bytes()
+    if needed > free:
+        height, width = counts.shape
+        raise MemoryShortError(
+            f"Looking at {width} x {height} pixels at once needs about {needed / 1e9:.1f} GB, and "
+            f"{free / 1e9:.1f} GB are free. Draw a smaller rectangle: one that shows background and "
+            "structures tells as much."
+        )
