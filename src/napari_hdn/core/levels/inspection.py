@@ -111,7 +111,8 @@ def inspect(
     counts = np.ascontiguousarray(counts, dtype=np.float32)
     _check(model, counts)
     stop, started = stop or Stop(), time.monotonic()
-    judged = counts if boxes else counts[central(*counts.shape, JUDGED_PX)]
+    height, width = counts.shape
+    judged = counts if boxes else counts[central(height, width, JUDGED_PX)]
     structure = structure_of_background([judged], boxes)
     prepared = prepare(model, device)
     decomposition = None
@@ -125,7 +126,6 @@ def inspect(
                     yield InspectionProgress(part, elapsed, elapsed * (1 / part - 1))
     except Exception as error:
         if is_memory_short(error):
-            height, width = counts.shape
             raise MemoryShortError(
                 f"There is not enough memory to look at {width} x {height} pixels at once. Close "
                 "other programs, or draw a smaller rectangle."
