@@ -3,7 +3,7 @@ import json
 import numpy as np
 import pytest
 import torch
-from scipy.ndimage import gaussian_filter
+from scipy.ndimage import convolve, gaussian_filter
 
 from napari_hdn.core.axes import ImageStack, describe_data
 from napari_hdn.core.calibration.choose import curve_of_plane, estimate, make_noise_model
@@ -189,6 +189,23 @@ def test_training_takes_the_whole_variance_of_blurred_noise_too():
     assert model.factor > 5
     white, _ = estimate([stack(counts(rng, scene(rng), frames=1))])
     assert not white.structured and white.factor == 1
+
+
+@pytest.mark.parametrize("kind", ["diagonal lines", "checker"])
+def test_noise_with_more_fine_grain_than_variance_is_not_counted_twice(kind):
+    rng = np.random.default_rng(14)
+    photons = scene(rng)
+    if kind == "checker":
+        y, x = np.indices(photons.shape)
+        noise = (-1.0) ** (y + x) * gaussian_filter(rng.normal(size=photons.shape), 4)
+    else:
+        noise = convolve(rng.normal(size=photons.shape), np.eye(9), mode="wrap")
+    image = counts(rng, photons) + 25 * noise / noise.std()
+    model, remarks = estimate([stack(image.astype(np.float32))])
+    assert model.structured and any("differ more than others" in r for r in remarks)
+    dark = float(np.quantile(photons, 0.25))
+    found = float(model.variance_curve(np.array([2 * dark + 100]), 0)[0])
+    assert found == pytest.approx(625 + 4 * dark + 9, rel=0.15)
 
 
 def test_blurred_images_scaled_apart_get_their_whole_variance_each():

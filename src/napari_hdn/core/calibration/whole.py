@@ -1,4 +1,8 @@
-"""The whole variance of noise that is blurred between pixels, of which its fine grain is a part."""
+"""The variance of structured noise, of which its fine grain shows too little or too much.
+
+Noise that is blurred between pixels has little fine grain; noise whose neighbours differ on purpose,
+such as diagonal lines or a checker, has more of it than its own variance.
+"""
 
 from __future__ import annotations
 
@@ -15,6 +19,8 @@ from napari_hdn.core.noise.curves import MeasuredCurve
 from napari_hdn.core.statistics import check_finite, spread_planes
 
 MOST_SCALED = 50.0
+MOST_GRAIN = 8.0  # a checker's, which is all in the differences: (16 / 6)^2 = 7.1
+NEARLY = 0.05
 BLURRED = 0.03  # lag 1 of the differences above that of white noise
 REGION_PLANES = 8
 
@@ -30,20 +36,24 @@ def whole_variance(
     What the likelihood does not count as noise is kept as signal, so that it has to get lag 0 of the
     autocorrelation. Fine texture all over an image looks like blurred noise in its
     autocorrelation, but leaves the differences of neighbours white; without a region that the user
-    drew both have to agree.
+    drew both have to agree. Less than its fine grain is no texture's doing: that is blurred by the
+    microscope.
     """
     if structure is None or structure.verdict != "structured":
-        return 1.0, ""
-    lags = lag_1(planes)
-    blurred = lags is not None and min(lags) - WHITE_LAG_1 > BLURRED
-    if structure.source == "background" and not blurred:
         return 1.0, ""
     share = structure.difference_gain
     if not structure.fine_grain and structure.source in ("background", "region"):
         grain = float(shared_line(curves, step).variance(structure.signal))
         share = grain / max(structure.variance, 1e-30)
-    share = float(np.clip(share, 1 / MOST_SCALED, 1.0))
-    if share > 0.95:
+    share = float(np.clip(share, 1 / MOST_SCALED, MOST_GRAIN))
+    if share > 1 + NEARLY:
+        return 1 / share, (
+            f"The fine grain holds {share:.2g} times the noise's variance, since neighbouring pixels "
+            f"differ more than others; all variances were divided by {share:.2g}."
+        )
+    lags = lag_1(planes)
+    blurred = lags is not None and min(lags) - WHITE_LAG_1 > BLURRED
+    if share > 1 - NEARLY or (structure.source == "background" and not blurred):
         return 1.0, ""
     return 1 / share, (
         f"The fine grain holds {100 * share:.2g} % of the noise's variance only, since neighbouring "
