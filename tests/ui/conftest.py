@@ -128,10 +128,15 @@ def held_training(monkeypatch: pytest.MonkeyPatch) -> SimpleNamespace:
         *,
         folder: Path | None = None,
         resume: bool = False,
+        start: Any = None,
+        scratch: bool = False,
         stop: ev.Stop | None = None,
         preview: Any = None,
     ) -> Iterator[Any]:
-        state.calls.append(SimpleNamespace(images=images, config=config, folder=folder))
+        call = SimpleNamespace(
+            images=images, config=config, folder=folder, start=start, scratch=scratch
+        )
+        state.calls.append(call)
         state.threads.append(threading.current_thread())
         yield ev.TrainingStarted("CPU", 1234, "variance = 2 s + 3", 9, 1, 0, folder)
         yield ev.TrainingStep(1, 0.25, 1.0, 75.0, 5.5, 5.0, 0.5, (0.4, 0.1), 1e-3)
@@ -271,3 +276,72 @@ def dock(viewer: Any, session: Any, open_dock: Any, trained: Path, qtbot: Any, n
     choice.activated.emit(choice.currentIndex())
     qtbot.waitUntil(lambda: session.model is not None)
     return dock
+
+
+@pytest.fixture
+def striped() -> np.ndarray:
+    """(T, Y, X) = (2, 96, 128) counts with horizontal lines."""
+    rng = np.random.default_rng(4)
+    y, x = np.mgrid[:96, :128]
+    photons = 20 + 15 * np.sin(y / 13) * np.cos(x / 17)
+    lines = rng.standard_normal((2, 96, 128 // 8)).repeat(8, axis=-1)
+    return (rng.poisson(photons, (2, 96, 128)) * 2 + 100 + 12 * lines).astype(np.float32)
+
+
+@pytest.fixture
+def model_folder(striped: np.ndarray) -> Path:
+    """A tiny model of three levels in the models folder."""
+    from napari_hdn.core.config import NetworkConfig, TrainingConfig
+
+    config = TrainingConfig(
+        network=NetworkConfig(levels=3, channels=8, latent_channels=4),
+        steps=20,
+        minutes=None,
+        patch_px=32,
+        batch_size=2,
+        device="cpu",
+        precision="float32",
+    )
+    folder = api.free_model_folder("lines")
+    for _ in api.train([api.ImageStack(striped, "TYX", "striped")], config, folder=folder):
+        pass
+    return folder
+
+
+@pytest.fixture
+def model(model_folder: Path) -> Any:
+    return api.load_model(model_folder)
+
+
+@pytest.fixture
+def inspect_dock(
+    viewer: Any, session: Any, open_dock: Any, model_folder: Path, striped: np.ndarray, qtbot: Any
+) -> Any:
+    """The dock with a placed layer and a model."""
+    viewer.add_image(
+        striped,
+        name="striped",
+        scale=(1, 0.13, 0.13),
+        translate=(0, 5, 6),
+        units=("second", "um", "um"),
+        axis_labels=("t", "y", "x"),
+    )
+    viewer.dims.set_current_step(0, 1)
+    qtbot.wait(50)
+    dock = open_dock("Inspect latent levels")
+    dock.device.choose("cpu")
+    dock.piece.part.choose("plane")
+    choice = dock.models.models
+    choice.setCurrentIndex(choice.findText("lines"))
+    choice.activated.emit(choice.currentIndex())
+    qtbot.waitUntil(lambda: session.model is not None)
+    return dock
+
+
+@pytest.fixture
+def inspected(inspect_dock: Any, session: Any, until_free: Any) -> Any:
+    """The dock after a look at the levels."""
+    inspect_dock.inspect.click()
+    until_free()
+    assert session.inspected is not None
+    return inspect_dock

@@ -3,87 +3,9 @@
 import numpy as np
 import pytest
 
+from inspecting import by_product, settled
 from napari_hdn import api
-from napari_hdn.core.config import NetworkConfig, TrainingConfig
 from napari_hdn.ui.layers import product_of
-
-LEVELS = 3
-
-
-@pytest.fixture
-def striped() -> np.ndarray:
-    """(T, Y, X) = (2, 96, 128) counts with horizontal lines."""
-    rng = np.random.default_rng(4)
-    y, x = np.mgrid[:96, :128]
-    photons = 20 + 15 * np.sin(y / 13) * np.cos(x / 17)
-    lines = rng.standard_normal((2, 96, 128 // 8)).repeat(8, axis=-1)
-    return (rng.poisson(photons, (2, 96, 128)) * 2 + 100 + 12 * lines).astype(np.float32)
-
-
-@pytest.fixture
-def model_folder(striped):
-    """A tiny model of three levels in the models folder."""
-    config = TrainingConfig(
-        network=NetworkConfig(levels=LEVELS, channels=8, latent_channels=4),
-        steps=20,
-        minutes=None,
-        patch_px=32,
-        batch_size=2,
-        device="cpu",
-        precision="float32",
-    )
-    folder = api.free_model_folder("lines")
-    for _ in api.train([api.ImageStack(striped, "TYX", "striped")], config, folder=folder):
-        pass
-    return folder
-
-
-@pytest.fixture
-def model(model_folder):
-    return api.load_model(model_folder)
-
-
-@pytest.fixture
-def dock(viewer, session, open_dock, model_folder, striped, qtbot):
-    """The dock with a placed layer and a model."""
-    viewer.add_image(
-        striped,
-        name="striped",
-        scale=(1, 0.13, 0.13),
-        translate=(0, 5, 6),
-        units=("second", "um", "um"),
-        axis_labels=("t", "y", "x"),
-    )
-    viewer.dims.set_current_step(0, 1)
-    qtbot.wait(50)
-    dock = open_dock("Inspect latent levels")
-    dock.device.choose("cpu")
-    dock.piece.part.choose("plane")
-    choice = dock.models.models
-    choice.setCurrentIndex(choice.findText("lines"))
-    choice.activated.emit(choice.currentIndex())
-    qtbot.waitUntil(lambda: session.model is not None)
-    return dock
-
-
-@pytest.fixture
-def inspected(dock, session, until_free):
-    dock.inspect.click()
-    until_free()
-    assert session.inspected is not None
-    return dock
-
-
-def settled(session, qtbot, off):
-    """Wait until the layers show these levels off."""
-    qtbot.waitUntil(
-        lambda: session.live.shown is not None and session.live.shown.off == off, timeout=20_000
-    )
-
-
-def by_product(viewer, product):
-    (layer,) = [x for x in viewer.layers if product_of(x) == product]
-    return layer
 
 
 def test_a_row_a_level_with_its_numbers(inspected, session, model, striped):
@@ -137,3 +59,140 @@ def test_a_flip_shows_before_without_and_removed(
     assert low == -high < 0
     assert api.spoken_levels(off) in inspected.removed.words.text()
     np.testing.assert_array_equal(source.data, striped)
+
+
+def test_flips_end_at_the_last_one_in_place(inspected, session, viewer, qtbot):
+    rows = inspected.rows.rows
+    rows[1].switch.click()
+    settled(session, qtbot, (1,))
+    layers = {p: by_product(viewer, p) for p in ("before", "without", "removed")}
+    for level in (2, 1, 1, 2, 2, 1):  # faster than they are decoded
+        rows[level].switch.click()
+    settled(session, qtbot, (2,))
+    assert all(by_product(viewer, p) is layer for p, layer in layers.items())
+    assert "without level 2" in layers["without"].name
+    viewer.layers.remove(layers["removed"])
+    layers["before"].name = "mine"
+    rows[2].switch.click()
+    settled(session, qtbot, ())
+    products = [product_of(x) for x in viewer.layers]
+    assert products == [None, "before", "without"]
+    assert layers["before"].name == "mine"
+    np.testing.assert_array_equal(layers["without"].data, layers["before"].data)
+    assert "nothing is removed" in inspected.removed.words.text()
+
+
+def test_the_grid_is_borrowed(inspected, session, viewer, qtbot):
+    grid, camera = viewer.canvas.grid, viewer.scene.camera
+    viewer.canvas.grid.shape = (3, -1)
+    zoom = camera.zoom
+    inspected.rows.rows[1].switch.click()
+    settled(session, qtbot, (1,))
+    assert grid.enabled
+    assert camera.zoom < zoom
+    inspected.removed.side_by_side.click()
+    assert not grid.enabled
+    assert grid.shape == (3, -1)
+    assert camera.zoom == pytest.approx(zoom)
+    assert not by_product(viewer, "removed").visible  # it would cover the image
+    inspected.removed.side_by_side.click()
+    assert grid.enabled
+    assert by_product(viewer, "removed").visible
+    grid.enabled = False  # by napari's own button
+    assert not inspected.removed.side_by_side.isChecked()
+    inspected.removed.side_by_side.click()
+    for product in ("before", "without", "removed"):
+        viewer.layers.remove(by_product(viewer, product))
+    assert not grid.enabled
+    assert grid.shape == (3, -1)
+    assert [x.name for x in viewer.layers] == ["striped"]
+
+
+def test_advice_is_used_only_on_request(inspected, session, monkeypatch):
+    from dataclasses import replace
+
+    look = session.inspected
+    advice = replace(look.inspection.advice, off=(1, 2), verdict="artefact")
+    inspection = replace(look.inspection, advice=advice)
+    session.inspected = replace(look, inspection=inspection)
+    session.inspection_changed.emit()
+    assert session.levels_off == ()
+    assert inspected.advice.use.isEnabled()
+    inspected.advice.use.click()
+    assert session.levels_off == (1, 2)
+    assert not inspected.advice.use.isEnabled()
+
+
+def test_restore_and_inspect_are_in_step(inspected, session, open_dock):
+    restore = open_dock("Restore images")
+    inspected.rows.rows[1].switch.click()
+    assert not restore.levels.boxes[0].isChecked()
+    restore.levels.boxes[1].click()
+    assert not inspected.rows.rows[2].switch.isChecked()
+    assert restore.config().deactivated_levels == session.levels_off == (1, 2)
+
+
+def test_a_drawn_rectangle_and_background(
+    inspect_dock, session, viewer, until_free, model, striped
+):
+    dock = inspect_dock
+    shapes = viewer.add_shapes(
+        name="here", scale=(0.13, 0.13), translate=(5, 6), units=("um", "um")
+    )
+    dock.piece.part.choose("rectangle")
+    dock.piece.rectangle.choose(shapes)
+    assert "draw a rectangle" in dock.piece.hint.text()
+    shapes.add_rectangles(np.array([[10, 20], [57, 83]]))
+    assert dock.piece.hint.text() == "striped, T 1: 64 × 48 pixels (y 10–57, x 20–83)."
+    dark = viewer.add_shapes(name="dark", scale=(0.13, 0.13), translate=(5, 6), units=("um", "um"))
+    dark.add_rectangles(np.array([[0, 0], [30, 50]]))
+    dock.piece.background.choose(dark)
+    dock.inspect.click()
+    until_free()
+    look = session.inspected
+    np.testing.assert_array_equal(look.inspection.counts, striped[1, 10:58, 20:84])
+    assert look.piece.boxes == ((0, 21, 0, 31),)
+
+
+def test_figure_3_is_drawn_on_request(inspected, session, viewer, until_free, model, striped):
+    drawn = inspected.drawn
+    assert not drawn.as_layers.isEnabled()
+    drawn.draw.click()
+    until_free()
+    *_, images = api.draw_levels(model, striped[1], device="cpu")
+    assert len(drawn.thumbnails) == 3 * 6
+    shown = drawn.thumbnails[2, 4].picture
+    np.testing.assert_allclose(shown, images[1, 4], atol=0.02)
+    drawn.as_layers.click()
+    layer = by_product(viewer, "drawn")
+    assert layer.data.shape == (6, 3, 1, 96, 128)
+    assert tuple(layer.axis_labels) == ("sample", "level", "t", "y", "x")
+    np.testing.assert_allclose(layer.data[4, 1, 0], images[1, 4], atol=0.02)
+    source = viewer.layers["striped"]
+    world = source.data_to_world((1, 3, 4))
+    np.testing.assert_allclose(layer.world_to_data((5, 2, *world)), (4, 1, 0, 3, 4), atol=1e-9)
+    drawn.origin.choose("prior")
+    drawn.draw.click()
+    until_free()
+    assert session.drawn.origin == "prior"
+    assert np.ptp(drawn.thumbnails[3, 0].limits) > 0
+
+
+def test_contributions_as_layers(inspected, session, viewer):
+    inspected.contributions.click()
+    layer = by_product(viewer, "contributions")
+    parts = session.inspected.inspection.decomposition.contributions
+    np.testing.assert_array_equal(layer.data[:, 0], parts)
+    assert tuple(layer.axis_labels) == ("level", "t", "y", "x")
+
+
+def test_a_second_dock_shows_the_same(inspected, viewer, session, qtbot):
+    from napari_hdn.ui.inspect import InspectDock
+
+    inspected.rows.rows[1].switch.click()
+    settled(session, qtbot, (1,))
+    again = InspectDock(viewer.__wrapped__)
+    qtbot.addWidget(again)
+    assert again.rows.rows[1].words.text() == inspected.rows.rows[1].words.text()
+    assert not again.rows.rows[1].switch.isChecked()
+    assert again.removed.words.text() == inspected.removed.words.text()

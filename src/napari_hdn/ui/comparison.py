@@ -46,7 +46,6 @@ class ComparisonLayers:
         self._layers: dict[Part, weakref.ref[Image]] = {}
         self._names: dict[Part, str] = {}  # as this class gave them
         self._limit: float | None = None  # of the contrast of what was removed, as set here
-        viewer.layers.events.removed.connect(self._on_removed)
 
     def begin(self, look: Inspected) -> None:
         """Take over what an earlier inspection of the same image left in the viewer."""
@@ -83,7 +82,9 @@ class ComparisonLayers:
             elif (layer := self.layer(part)) is not None:
                 self._update(layer, part, switched)
         if first:
-            self.side_by_side.begin(self._place)
+            self.side_by_side.begin(self._place, self.any_there)
+        else:
+            self.side_by_side.refit()
 
     def _add(self, viewer: Any, part: Part, switched: Switched) -> None:
         piece = switched.look.piece
@@ -129,10 +130,6 @@ class ComparisonLayers:
         if (layer := self.layer("removed")) is not None:
             layer.visible = side_by_side
 
-    def _on_removed(self) -> None:
-        if self._layers and not self.any_there():
-            self.side_by_side.end()
-
     def _source_of(self, layer: Image) -> Any:
         return layer.metadata[METADATA_KEY].get("source")
 
@@ -152,7 +149,7 @@ def _name(part: Part, switched: Switched) -> str:
         case "before":
             return f"{name} [HDN before]"
         case "without":
-            told = f"without {levels}" if switched.switched else "all levels on"
+            told = f"without {levels}" if switched.switched else "nothing switched off"
             return f"{name} [HDN preview, {told}]"
     return f"{name} [HDN removed by {levels} off]" if switched.switched else f"{name} [HDN removed]"
 

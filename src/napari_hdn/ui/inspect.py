@@ -5,9 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
+from pydantic import ValidationError
 from qtpy.QtWidgets import QPushButton
 
 from napari_hdn.api import HDNError
+from napari_hdn.ui.comparing import ComparisonJob
+from napari_hdn.ui.failures import explain
 from napari_hdn.ui.inspection import DrawingJob, InspectionJob, LevelsJob
 from napari_hdn.ui.jobs import Job
 from napari_hdn.ui.level_layers import add_contributions, add_drawn
@@ -21,13 +24,17 @@ from napari_hdn.ui.parts.notices import Notices
 from napari_hdn.ui.parts.piece_choice import PieceChoice
 from napari_hdn.ui.parts.progress import Progress
 from napari_hdn.ui.parts.removed import RemovedView
+from napari_hdn.ui.parts.retraining import Retraining
 from napari_hdn.ui.parts.section import Section
+from napari_hdn.ui.parts.variants import VariantTable
+from napari_hdn.ui.retraining import retraining_job
 from napari_hdn.ui.session import session_of
+from napari_hdn.ui.training import TrainingJob
 
 if TYPE_CHECKING:
     import napari
 
-_KINDS = (InspectionJob.kind, DrawingJob.kind)
+_KINDS = (InspectionJob.kind, DrawingJob.kind, ComparisonJob.kind, TrainingJob.kind)
 
 
 class InspectDock(DockBody):
@@ -55,6 +62,8 @@ class InspectDock(DockBody):
         )
         self.removed = RemovedView(self._session)
         self.drawn = DrawnLevels(self._session)
+        self.retraining = Retraining(self._session)
+        self.variants = VariantTable(self._session)
         self.inspect = QPushButton("Inspect")
         self.inspect.setToolTip("Look at what each latent level contributes to this piece")
         self.stop = QPushButton("Stop")
@@ -63,8 +72,11 @@ class InspectDock(DockBody):
         self.levels_section = Section("Levels, from coarse to fine", expanded=True)
         self.removed_section = Section("What is removed", expanded=True)
         self.drawn_section = Section("What a level may hold")
+        self.retraining_section = Section("Retrain without these levels")
+        self.variants_section = Section("Variants of this model", expanded=True)
         self._lay_out()
         self._connect()
+        self._on_image()
         self._on_inspection()
         self._show_job()
 
@@ -81,6 +93,8 @@ class InspectDock(DockBody):
             (self.levels_section, (self.rows, self.contributions)),
             (self.removed_section, (self.removed,)),
             (self.drawn_section, (self.drawn,)),
+            (self.retraining_section, (self.retraining,)),
+            (self.variants_section, (self.variants,)),
         ):
             for part in parts:
                 section.inside.addWidget(part)
@@ -93,6 +107,8 @@ class InspectDock(DockBody):
         self.inspect.clicked.connect(lambda: self._begin(self._inspection))
         self.drawn.wanted.connect(lambda origin: self._begin(lambda: self._drawing(origin)))
         self.drawn.layers_wanted.connect(self._on_drawn_layers)
+        self.retraining.wanted.connect(lambda: self._begin(self._retraining))
+        self.variants.wanted.connect(lambda: self._begin(self._comparison))
         self.contributions.clicked.connect(self._on_contributions)
         self.stop.clicked.connect(self._session.stop)
         self.piece.image.currentIndexChanged.connect(self._on_image)
@@ -111,12 +127,24 @@ class InspectDock(DockBody):
     def _drawing(self, origin: str) -> Job:
         model, look = self._session.chosen_model(), self._session.inspected
         piece = self.piece.snapshot() if look is None else look.piece
-        return DrawingJob(model, piece, origin, self.device.value())
+        return DrawingJob(model, piece.middle(), origin, self.device.value())
+
+    def _comparison(self) -> Job:
+        session = self._session
+        model, look = session.chosen_model(), session.inspected
+        piece = self.piece.snapshot() if look is None else look.piece
+        records = self.variants.records
+        return ComparisonJob(model, session.levels_off, records, piece, self.device.value())
+
+    def _retraining(self) -> Job:
+        return retraining_job(self._session, self.retraining, self.device.value())
 
     def _begin(self, make: Callable[[], Job]) -> None:
         try:
             self._session.check_free()
             self._session.start(make())
+        except ValidationError as error:
+            self._refuse(explain(error))
         except HDNError as error:
             self._refuse(str(error))
 
@@ -138,21 +166,27 @@ class InspectDock(DockBody):
 
     def _on_image(self) -> None:
         job, layer = self._session.job, self.piece.image.layer
+        self.retraining.take_images(layer)
         if isinstance(job, LevelsJob) and job.piece is not None:
             chosen = job.piece.source
             if chosen.layer is not layer:
-                job.drop(f"Stopped: another image than {chosen.name} is chosen now.")
+                job.drop(f"Stopped: {chosen.name} is no longer the image that is chosen.")
 
     def _on_model(self) -> None:
         job, model = self._session.job, self._session.model
         if isinstance(job, LevelsJob) and job.model is not None and job.model is not model:
-            job.drop(f"Stopped: another model than {job.model.name} is chosen now.")
+            job.drop(f"Stopped: {job.model.name} is no longer the model that is chosen.")
 
     # what the session tells
 
     def _on_inspection(self) -> None:
         look = self._session.inspected
-        self.looked_at.say("" if look is None else f"Shown: {look.piece.in_words()}.")
+        if look is None:
+            self.looked_at.say("")
+        else:
+            text = f"Shown: {look.piece.in_words()}. {look.moved.text if look.moved else ''}"
+            warning = look.moved is not None and look.moved.severity == "warning"
+            self.looked_at.say(text.strip(), warning=warning)
         self.levels_section.setVisible(look is not None)
         self.removed_section.setVisible(look is not None)
 
@@ -160,7 +194,7 @@ class InspectDock(DockBody):
         running, last = self._session.job, self._session.last
         if running is not None and running.kind in _KINDS:
             return running
-        return next((last[k] for k in _KINDS if k in last), None)
+        return next((last[k] for k in _KINDS[:-1] if k in last), None)
 
     def _on_job_changed(self) -> None:
         if self._session.job is not None and self._session.job.kind in _KINDS:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from napari_hdn.api import HDN
     from napari_hdn.core.levels.inspection import Inspection
 
+_GROWN = 1.5  # times as much variance as before
+_WORTH_A_WORD = 0.05  # of the artefact's variance in all levels before
 SAMPLES = 6  # images a level, as in the paper's Figure 3
 
 
@@ -31,6 +33,7 @@ class Inspected:
     piece: Piece
     inspection: Inspection
     device: str
+    moved: Notice | None = None  # of a variant: whether the artefact has moved up
 
     @property
     def untrained(self) -> tuple[int, ...]:
@@ -95,12 +98,32 @@ class LevelsJob(Job):
 
 
 class InspectionJob(LevelsJob):
-    """Look at what each level contributes to a piece; the last event is `Inspected`."""
+    """Look at what each level contributes to a piece; the last event is `Inspected`.
+
+    Parameters
+    ----------
+    model, piece, device
+        As for `LevelsJob`.
+    earlier : Inspection, optional
+        Of the model that this one is a variant of: has the artefact moved up?
+    then : callable, optional
+        The job that follows.
+    """
 
     kind = "inspection"
 
-    def __init__(self, model: HDN, piece: Piece, device: str = "auto") -> None:
+    def __init__(
+        self,
+        model: HDN,
+        piece: Piece,
+        device: str = "auto",
+        *,
+        earlier: Inspection | None = None,
+        then: Callable[[], Job] | None = None,
+    ) -> None:
         super().__init__(f"inspecting the levels of {piece.source.name}", model, piece, device)
+        self._earlier = earlier
+        self._then = then
 
     def work(self) -> Iterator[Any]:
         """Inspect, in the worker's thread."""
@@ -115,7 +138,9 @@ class InspectionJob(LevelsJob):
             model, counts, boxes=piece.boxes, device=self.device, stop=self.stop
         ):
             if isinstance(event, InspectionFinished):
-                yield Inspected(model, piece, event.inspection, self.device)
+                before = self._earlier
+                moved = None if before is None else moved_up(before, event.inspection)
+                yield Inspected(model, piece, event.inspection, self.device, moved)
             else:
                 yield event
         if self.stop.requested:
@@ -127,6 +152,38 @@ class InspectionJob(LevelsJob):
         if isinstance(event, Inspected):
             self.fraction = 1.0
             self.end(f"Inspected {event.piece.in_words()}.")
+
+    def next(self) -> Job | None:
+        """What was to follow."""
+        return None if self.unwanted or self._then is None else self._then()
+
+    def close(self) -> None:
+        """Let go of the earlier look, too."""
+        super().close()
+        self._earlier = self._then = None
+
+
+def moved_up(earlier: Inspection, now: Inspection) -> Notice:
+    """Whether a variant's levels hold more of the artefact than they did before retraining."""
+    before, after = api.artefact_by_level(earlier), api.artefact_by_level(now)
+    off = now.decomposition.untrained
+    on = [level not in off for level in range(1, len(after) + 1)]
+    grown = [
+        level
+        for level, (was, is_now) in enumerate(zip(before, after, strict=True), 1)
+        if on[level - 1] and is_now > _GROWN * was and is_now > _WORTH_A_WORD * before.sum()
+    ]
+    kept, left = float(before.sum()) ** 0.5, float(after[on].sum()) ** 0.5
+    numbers = (
+        f"all levels held {kept:.3g} counts of it before, those that are on hold {left:.3g} now"
+    )
+    if grown:
+        return Notice(
+            f"The artefact has moved up into {api.spoken_levels(grown)} ({numbers}): look at the "
+            "scores again, and compare with the model that it was made of.",
+            "warning",
+        )
+    return Notice(f"The artefact has not moved up: {numbers}.")
 
 
 class DrawingJob(LevelsJob):

@@ -103,6 +103,10 @@ class Job:
         if self.outcome is None:
             self.outcome = outcome
 
+    def next(self) -> Job | None:
+        """What is to be done as soon as this job is over, if anything; asked before `close`."""
+        return None
+
     def close(self) -> None:
         """Leave what was made in order and let go of all that is large; called when it is over.
 

@@ -307,3 +307,9 @@ def add_image(
         viewer.layers.selection = selected
         viewer.layers.selection.active = active
     return layer
+
+
+def is_open(viewer: Any) -> bool:
+    """Whether layers may still be added: a closed viewer may live on for a while."""
+    window = getattr(viewer, "window", None)
+    return viewer is not None and (window is None or hasattr(window, "_qt_window"))

@@ -18,6 +18,7 @@ from napari_hdn.api import ImageStack, RestorationConfig, RestorationFinished
 from napari_hdn.ui import jobs
 from napari_hdn.ui.comparison import ComparisonLayers
 from napari_hdn.ui.inspection import Inspected
+from napari_hdn.ui.layers import is_open
 
 if TYPE_CHECKING:
     from napari_hdn.core.artefacts import Structure
@@ -112,10 +113,9 @@ class LevelPreview:
 
     def _on_switched(self, switched: Switched) -> None:
         self._next()
-        wanted = (
-            switched.look is self._session.inspected and switched.off == self._session.levels_off
-        )
-        if wanted and self._session.viewer is not None:
+        session = self._session
+        wanted = switched.look is session.inspected and switched.off == session.levels_off
+        if wanted and is_open(session.viewer):
             self.shown, self.error = switched, ""
             self.layers.show(switched)
         self.changed.emit()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -12,7 +12,7 @@ from napari_hdn.api import HDNError
 from napari_hdn.ui.background import Box, areas_of, background_of
 from napari_hdn.ui.export import pixel_sizes
 from napari_hdn.ui.layers import Placement
-from napari_hdn.ui.region import Region, region_in_view
+from napari_hdn.ui.region import PREVIEW_PX, Region, region_in_view
 from napari_hdn.ui.sources import LayerSource
 
 _DRAW = "draw a rectangle around what is to be looked at"
@@ -47,6 +47,11 @@ class Piece:
     def placement(self) -> Placement:
         """Where a picture of the piece lies."""
         return self.region.placed(self.source.stack, self.source.placement)
+
+    def middle(self, side: int = PREVIEW_PX) -> Piece:
+        """Its middle, at most ``side`` pixels each way."""
+        ys, xs = (_middle(s, side) for s in (self.region.ys, self.region.xs))
+        return replace(self, region=replace(self.region, ys=ys, xs=xs), boxes=None)
 
     def read(self) -> np.ndarray:
         """(Y, X) float32 counts; for a worker."""
@@ -102,6 +107,12 @@ def drawn_piece(
 def _piece(source: LayerSource, region: Region, background: Shapes | None) -> Piece:
     boxes = None if background is None else _boxes_in(region, source, background)
     return Piece(source, region, boxes, _pixel_um(source))
+
+
+def _middle(part: slice, side: int) -> slice:
+    length = min(part.stop - part.start, side)
+    start = part.start + (part.stop - part.start - length) // 2
+    return slice(start, start + length)
 
 
 def _boxes_in(region: Region, source: LayerSource, shapes: Shapes) -> tuple[Box, ...]:

@@ -18,6 +18,7 @@ from psygnal import Signal
 from napari_hdn import api
 from napari_hdn.ui import jobs
 from napari_hdn.ui.calibration import Calibrated
+from napari_hdn.ui.comparing import Compared
 from napari_hdn.ui.inspection import Drawn, Inspected, LevelsJob
 from napari_hdn.ui.jobs import BusyError, Job
 from napari_hdn.ui.live import LevelPreview
@@ -59,6 +60,7 @@ class Session:
     levels_changed = Signal()  # other levels are switched off
     inspection_changed = Signal()  # another look at the levels of the model, or none any more
     drawn_changed = Signal()  # other images drawn at its levels, or none any more
+    compared_changed = Signal()  # other variants of a model were compared
 
     def __init__(self, viewer: Any) -> None:
         self._viewer = weakref.ref(viewer)
@@ -71,6 +73,7 @@ class Session:
         self.levels_off: tuple[int, ...] = ()  # of the current model, those trained off among them
         self.inspected: Inspected | None = None  # of the current model
         self.drawn: Drawn | None = None
+        self.compared: Compared | None = None  # variants of one model
         self.calibration: Calibration | None = None  # the last one made
         self.calibration_path: Path | None = None
         self.accepted_noise_models: set[Path] = set()  # with failed checks that the user knows of
@@ -141,6 +144,9 @@ class Session:
                     self.models_changed.emit()
                 case Inspected() | Drawn():
                     self._take_look(job, event)
+                case Compared():
+                    self.compared = event
+                    self.compared_changed.emit()
                 case Calibrated(calibration=calibration, path=path):
                     self.set_calibration(calibration, path)
                 case jobs.Failed(text=text):
@@ -152,11 +158,14 @@ class Session:
     def _on_job_finished(self, job: Job) -> None:
         job.failed |= job.outcome is None
         job.end(f"{job.title[:1].upper()}{job.title[1:]} ended by an unexpected error.")
+        following = None if job.failed or job.abandoned else job.next()
         job.close()
         self.job = None
         if not job.abandoned:
             self.job_updated.emit(job)
             self.job_changed.emit()
+        if following is not None and self.job is None:
+            self.start(following)
 
     # models
 
@@ -173,6 +182,7 @@ class Session:
         def on_error(text: str) -> None:
             if self.model_folder == folder:
                 self.model_error = text
+                self._forget_levels(None)
                 self.model_changed.emit()
 
         jobs.look_up(lambda: api.load_model(folder), on_result, on_error)
@@ -180,7 +190,8 @@ class Session:
     def set_model(self, folder: Path | None, model: HDN | None) -> None:
         """Make a model the current one; without ``model`` it is yet to be read."""
         self.model_folder, self.model, self.model_error = folder, model, None
-        self._forget_levels()
+        if model is not None or folder is None:  # else it is yet to be read
+            self._forget_levels(model)
         self.model_changed.emit()
 
     def chosen_model(self) -> HDN:
@@ -260,11 +271,8 @@ class Session:
             self.levels_off = network.deactivated_levels
             self.levels_changed.emit()
 
-    def _forget_levels(self) -> None:
+    def _forget_levels(self, model: HDN | None) -> None:
         """Another model has other levels; the same one, read again or renamed, has not."""
-        model = self.model
-        if model is None and self.model_folder is not None:
-            return  # yet to be read
         of = None if model is None else _identity(model)
         if of == self._levels_of:
             return

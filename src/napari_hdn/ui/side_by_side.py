@@ -1,4 +1,8 @@
-"""napari's grid, borrowed while layers are compared, and given back as it was."""
+"""napari's grid, borrowed while layers are compared, and given back as it was.
+
+The grid is let go of while layers are removed: napari 0.9.2 crashes when it draws a grid of which three
+layers went at once.
+"""
 
 from __future__ import annotations
 
@@ -7,8 +11,12 @@ from collections.abc import Callable
 from typing import Any
 
 from psygnal import Signal
+from qtpy.QtCore import QTimer
+
+from napari_hdn.ui.layers import is_open
 
 _SQUARE = (-1, -1)
+_REMOVED_MS = 100  # several are removed one after another
 _IN_ORDER = 1  # begins with the lowest layer: raw, before, without, removed
 
 
@@ -28,22 +36,45 @@ class SideBySide:
         self.wanted = True
         self._before: dict[str, Any] | None = None  # the grid as the user had it
         self._placed: Callable[[bool], None] = lambda on: None
+        self._there: Callable[[], bool] = lambda: False
         self._smaller = 1
         self._busy = False
+        self._paused = False
         self._grid().events.enabled.connect(self._on_grid)
+        viewer.layers.events.removing.connect(self._on_removing)
 
-    def begin(self, placed: Callable[[bool], None]) -> None:
-        """There are layers to compare; ``placed`` is told whether they lie side by side."""
-        self._placed = placed
+    def begin(self, placed: Callable[[bool], None], there: Callable[[], bool]) -> None:
+        """There are layers to compare.
+
+        Parameters
+        ----------
+        placed : callable
+            Told whether they lie side by side, when that changes.
+        there : callable
+            Tells whether there are still some.
+        """
+        self._placed, self._there = placed, there
         if self.wanted:
             self._take()
 
     def want(self, on: bool) -> None:
         """What the user wants from now on."""
         self.wanted = on
-        (self._take if on else self.end)()
+        if not on:
+            self.end()
+        elif self._there():
+            self._take()
         self._placed(on)
         self.changed.emit()
+
+    def refit(self) -> None:
+        """A place shows what the whole canvas did, however many places there are now."""
+        grid, viewer = self._grid(), self._viewer()
+        if self._before is None or viewer is None:
+            return
+        smaller = max(grid.actual_shape(viewer.layers))
+        self._zoom(self._smaller / smaller)
+        self._smaller = smaller
 
     def end(self) -> None:
         """Give the grid back."""
@@ -53,15 +84,17 @@ class SideBySide:
             return
         self._set(grid, before)
         self._zoom(self._smaller)
+        self._smaller = 1
 
     def _take(self) -> None:
         grid = self._grid()
         if grid is None or grid.enabled or self._before is not None:
             return  # the user has a grid already
-        self._before = {k: getattr(grid, k) for k in ("shape", "stride", "enabled")}
+        # in this order, so that the grid is off before it changes its shape back
+        self._before = {k: getattr(grid, k) for k in ("enabled", "shape", "stride")}
         self._set(grid, {"shape": _SQUARE, "stride": _IN_ORDER, "enabled": True})
-        self._smaller = max(grid.actual_shape(self._viewer().layers))
-        self._zoom(1 / self._smaller)  # a place shows what the whole canvas did
+        self._smaller = 1
+        self.refit()
 
     def _set(self, grid: Any, values: dict[str, Any]) -> None:
         self._busy = True
@@ -71,10 +104,24 @@ class SideBySide:
         finally:
             self._busy = False
 
+    def _on_removing(self) -> None:
+        if self._before is None:
+            return
+        self.end()
+        if not self._paused:
+            self._paused = True
+            QTimer.singleShot(_REMOVED_MS, self._resume)
+
+    def _resume(self) -> None:
+        self._paused = False
+        if self.wanted and is_open(self._viewer()) and self._there():
+            self._take()
+
     def _zoom(self, factor: float) -> None:
         viewer = self._viewer()
         # since napari 0.9 the camera belongs to the scene
-        getattr(viewer, "scene", viewer).camera.zoom *= factor
+        if factor != 1:
+            getattr(viewer, "scene", viewer).camera.zoom *= factor
 
     def _on_grid(self) -> None:
         """The user switches the grid off, by napari's own button."""

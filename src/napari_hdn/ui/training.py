@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import weakref
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
@@ -32,6 +32,7 @@ from napari_hdn.ui.region import Region, RegionWatch, central_region
 from napari_hdn.ui.sources import LayerSource, Source
 
 if TYPE_CHECKING:
+    from napari_hdn.api import HDN
     from napari_hdn.core.residuals import ResidualCheck
     from napari_hdn.core.summary import LossRecord, TrainingSummary
 
@@ -113,6 +114,12 @@ class TrainingJob(Job):
     resume : bool
         Whether to go on with the training in ``folder``, with its own config and the budget and
         device of ``config``.
+    start : HDN, optional
+        The model that a variant is made of.
+    scratch : bool
+        Whether a variant begins with random weights.
+    then : callable, optional
+        Given the trained model, the job that follows, if any.
     """
 
     kind = "training"
@@ -125,13 +132,20 @@ class TrainingJob(Job):
         folder: Path,
         *,
         resume: bool = False,
+        start: HDN | None = None,
+        scratch: bool = False,
+        then: Callable[[HDN], Job | None] | None = None,
     ) -> None:
-        verb = "continuing" if resume else "training"
+        verb = "continuing" if resume else "retraining" if start is not None else "training"
         super().__init__(f"{verb} {folder.name}")
         self.source: Source | None = source  # until the job is over
         self.config = config
         self.folder = folder
         self.resume = resume
+        self.start = start
+        self.scratch = scratch
+        self._then = then
+        self._trained: HDN | None = None
         self.training_loss = LossHistory()
         self.validation_loss = LossHistory()
         self.step = 0
@@ -192,9 +206,17 @@ class TrainingJob(Job):
             config,
             folder=self.folder,
             resume=self.resume,
+            start=self.start,
+            scratch=self.scratch,
             stop=self.stop,
             preview=self._preview_request,
         )
+
+    def next(self) -> Job | None:
+        """What was to follow."""
+        if self._then is None or self._trained is None:
+            return None
+        return self._then(self._trained)
 
     def close(self) -> None:
         """Let go of the viewer's events and of the images."""
@@ -202,6 +224,7 @@ class TrainingJob(Job):
         if self._watch is not None:
             self._watch.close()
         self.source = self._stack = self._preview = self._watch = None
+        self.start = self._then = self._trained = None
 
     def _preview_request(self) -> PreviewRequest | None:
         """What is in view; called in the worker's thread."""
@@ -240,8 +263,8 @@ class TrainingJob(Job):
                 self.residuals = check
             case Saved(step=step):
                 self.step = step
-            case TrainingFinished(step=step, stopped=stopped, folder=folder):
-                self.step = step
+            case TrainingFinished(model=model, step=step, stopped=stopped, folder=folder):
+                self.step, self._trained = step, model
                 where = (
                     "The model could not be saved: make room, then choose 'Save as ...'."
                     if folder is None

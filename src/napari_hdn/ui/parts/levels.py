@@ -6,6 +6,7 @@ from functools import partial
 
 from qtpy.QtWidgets import QCheckBox, QHBoxLayout, QWidget
 
+from napari_hdn.api import HDNError
 from napari_hdn.ui.parts.forms import watch
 from napari_hdn.ui.session import Session
 
@@ -59,7 +60,11 @@ class LevelSwitches(QWidget):
 def switch_level(session: Session, level: int, on: bool) -> None:
     """Switch one level on or off."""
     off = {*session.levels_off} - {level} if on else {*session.levels_off, level}
-    session.switch_levels_off(off)
+    try:
+        session.switch_levels_off(off)
+    except HDNError as error:
+        session.report(str(error))
+        session.levels_changed.emit()  # the box goes back
 
 
 def explain_level(level: int, *, is_top: bool, untrained: bool) -> str:

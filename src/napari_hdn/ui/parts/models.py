@@ -62,7 +62,8 @@ class ModelChoice(QWidget):
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
         form = Form()
-        form.add(label, row(self.models, self.browse, self.rename, stretch=0))
+        form.add(label, self.models)  # names of variants are long, and differ at their end
+        form.add("", row(self.browse, self.rename))
         form.addRow(self.summary)
         layout.addLayout(form)
         self.models.activated.connect(self._on_chosen)

@@ -19,7 +19,7 @@ from napari_hdn.ui.sources import LayerSource
 
 _LARGE = 4 * 1024 * 1024  # pixels; takes minutes on a processor
 _WAYS = (
-    (f"what is in view (at most {PREVIEW_PX} × {PREVIEW_PX} pixels)", "view"),
+    (f"what is in view (≤ {PREVIEW_PX} × {PREVIEW_PX} px)", "view"),
     ("a rectangle that I draw", "rectangle"),
     ("the whole plane", "plane"),
 )
