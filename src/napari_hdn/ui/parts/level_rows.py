@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from napari_hdn.ui.inspection import Inspected
 
 _SIDE = 104
-_BADGES = {"artefact": "bad", "mixed": "doubtful", "structure": "good", "empty": "good"}
+_BADGES = {"artefact": "bad", "mixed": "doubtful", "coarse": "doubtful"}
 _EXPLAINED = (
     "Share: of the energy of all contributions. KL: what the level takes from this image. "
     "S1: strength in the dark against the bright; near 1 is noise. S2: how alike its correlation is to "
@@ -52,7 +52,7 @@ class LevelRow(QFrame):
         self.switch.setStyleSheet("font-weight: bold;")
         self.switch.clicked.connect(partial(switch_level, session, level))
         self.badge = Badge(_BADGES.get(score.verdict, "good"))
-        self.badge.setVisible(score.verdict in ("artefact", "mixed"))
+        self.badge.setVisible(score.verdict in _BADGES)
         self.badge.setToolTip("Looks like noise or an artefact, wholly or in part")
         self.scale = Hint(scale_in_words(score, look.piece.pixel_um, is_top=is_top))
         self.numbers = Hint(
