@@ -56,7 +56,10 @@ def restored(task: ArtefactTask, model: hdn.HDN, off: tuple[int, ...] = ()) -> l
 def trained(task: ArtefactTask, config: hdn.TrainingConfig, folder: Path, **start: Any) -> hdn.HDN:
     """A model, from its folder if it was trained before."""
     if (folder / "config.json").is_file():
-        return api.load_model(folder)
+        model = api.load_model(folder)
+        if model.summary.stopped or model.config.steps != config.steps:
+            raise SystemExit(f"{folder} holds another or a half-trained model; remove it.")
+        return model
     stack = api.ImageStack(task.train, "SYX", name=task.name)
     *_, finished = api.train([stack], config, folder=folder, **start)
     return finished.model

@@ -234,11 +234,12 @@ def inspect_levels(
     device: str = "auto",
     tile_px: int | None = None,
     stop: Stop | None = None,
+    name: str = "the image",
 ) -> Iterator[InspectionEvent]:
     """What each latent level contributes to a plane; see `core.levels.inspection.inspect`."""
     from napari_hdn.core.levels.inspection import inspect
 
-    return inspect(model, counts, boxes=boxes, device=device, tile_px=tile_px, stop=stop)
+    return inspect(model, counts, boxes=boxes, device=device, tile_px=tile_px, stop=stop, name=name)
 
 
 def level_view(model: HDN, counts: np.ndarray, device: str = "auto") -> LevelView:

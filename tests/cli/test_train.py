@@ -230,6 +230,18 @@ def test_a_variant_from_scratch_takes_as_many_steps_and_other_weights(model, tmp
     assert api.load_model(api.models_folder() / "all of it").config.learns == "all"
 
 
+def test_the_settings_of_a_variant_serve_a_new_training(model, tmp_path):
+    images = str(model.parent / "a.tif")
+    variant = ["train", images, "--from", str(model), "--deactivate", "1", "--steps", "1"]
+    assert main([*variant, "--out", str(tmp_path / "v")]) == 0
+    new = ["train", images, "--config", str(tmp_path / "v"), "--steps", "1"]
+    assert main([*new, "--out", str(tmp_path / "new")]) == 0
+    config = api.load_model(tmp_path / "new").config
+    assert config.learns == "all" and config.network.deactivated_levels == (1,)
+    assert main([*new, "--deactivate", "none", "--out", str(tmp_path / "all")]) == 0
+    assert api.load_model(tmp_path / "all").config.network.deactivated_levels == ()
+
+
 def test_without_levels_a_variant_keeps_its_models(model, tmp_path):
     images = str(model.parent / "a.tif")
     first = ["train", images, "--from", str(model), "--deactivate", "1", "--steps", "1"]

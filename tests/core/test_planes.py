@@ -6,6 +6,7 @@ import torch
 
 from napari_hdn.core.devices import Device
 from napari_hdn.core.noise.poisson_gaussian import PoissonGaussian
+from napari_hdn.core.noise.refined import Refined
 from napari_hdn.core.normalisation import Normalisation
 from napari_hdn.core.planes import Prepared
 from simulated import network, simulate
@@ -69,3 +70,25 @@ def test_the_network_is_a_copy():
     prepared = Prepared(ladder, Normalisation(0.0, 1.0), PoissonGaussian(*NOISE), CPU)
     assert ladder.training and not prepared.network.training
     assert prepared.network is not ladder
+
+
+def test_noise_of_a_model_that_was_refined_is_the_refined_one():
+    refined = Refined(PoissonGaussian(*NOISE), [2.0])
+    prepared = Prepared(network(), Normalisation(20.0, 4.0, True), refined, CPU, "float32")
+    signal = torch.linspace(100, 300, 40 * 52).reshape(40, 52)
+    noise = prepared.noise(signal, prepared.plane(simulate((40, 52)), None, 1)).numpy()
+    np.testing.assert_allclose(
+        noise**2, refined.variance_curve(signal.numpy().ravel()).reshape(40, 52), rtol=1e-5
+    )
+    np.testing.assert_allclose(noise**2, 2 * (2 * signal.numpy() - 190), rtol=1e-5)
+
+
+@pytest.mark.parametrize("wrap", [lambda model: model, lambda model: Refined(model, [2.0, 2.0])])
+def test_a_blank_plane_of_a_model_with_a_curve_per_image(wrap):
+    """It shows no noise of its own: the middle curve is taken."""
+    per_image = wrap(PoissonGaussian([2.0, 8.0], [-190.0, -760.0], [5.0, 80.0]))
+    prepared = Prepared(network(), Normalisation(20.0, 4.0, True), per_image, CPU, "float32")
+    plane = prepared.plane(np.full((32, 48), 120.0, np.float32), None, 1)
+    assert plane.image.shape == (32, 48)
+    assert prepared.encode(plane.image, plane.tiles[0])[0].shape[-2:] == (16, 24)
+    assert prepared.noise(torch.full((32, 48), 120.0), plane).shape == (32, 48)

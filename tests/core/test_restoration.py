@@ -138,7 +138,7 @@ def test_switched_off_levels_take_the_prior_mean(model):
         expected = model.normalisation.invert(decoded.signal, curve)[0, 0]
     got = model.restore(image, "YX", samples=1, deactivated_levels=(1,), **EXACT).mean
     np.testing.assert_allclose(got, expected.numpy(), rtol=2e-5)
-    with pytest.raises(ConfigurationError, match="Levels 2 cannot be switched off"):
+    with pytest.raises(ConfigurationError, match="Level 2 cannot be switched off"):
         model.restore(image, "YX", deactivated_levels=(2,), **EXACT)
 
 

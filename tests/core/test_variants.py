@@ -81,7 +81,7 @@ def test_training_a_variant_leaves_its_parent_as_it_was(stack, parent):
 def test_parent_and_variant_hold_out_the_same_patches_and_train_on_others(stack, parent, config):
     device = choose("cpu")
     variant = prepare_variant([stack], few(parent, (1,)), parent, device, Stop())
-    again = prepare_variant([stack], few(parent, (1,)), parent, device, Stop(), scratch=True)
+    again = prepare_variant([stack], few(parent, (1,), scratch=True), parent, device, Stop(), scratch=True)
     assert torch.equal(variant.validation[0], again.validation[0])
     assert variant.draw == config.steps and again.draw == 0
     first, own = again.patches.batch(again.draw)[0], variant.patches.batch(variant.draw)[0]
@@ -244,3 +244,23 @@ def test_long_names_keep_what_tells_them_apart():
 @pytest.mark.parametrize("name", ["HDN3-4", "cells-2", "cells without drug", "without 2,3"])
 def test_names_that_are_a_users_own(name):
     assert base_name(name) == name
+
+
+def test_a_level_that_is_on_again_makes_the_whole_network_learn(stack, parent):
+    without = run_to_end([stack], few(parent, (1, 2)), start=parent)[0].model
+    again = few(without, (1,))
+    assert again.learns == "all"
+    end = run_to_end([stack], again, start=without)[0].model
+    moved = [n for n, p in end.network.named_parameters() if n.startswith("top_down.1.merge")]
+    old, new = without.network.state_dict(), end.network.state_dict()
+    assert moved and any(not torch.equal(old[n], new[n]) for n in moved)
+    with pytest.raises(ConfigurationError, match=r"Level 2 of .* never learned"):
+        few(without, (1,), learns="below")
+
+
+def test_from_scratch_nothing_can_learn_below_alone(stack, parent):
+    config = few(parent, (1,))
+    with pytest.raises(ConfigurationError, match="From scratch the whole network"):
+        run_to_end([stack], config, start=parent, scratch=True)
+    with pytest.raises(ConfigurationError, match="Only a variant of a trained model"):
+        run_to_end([stack], config)

@@ -83,7 +83,8 @@ def new_training(
         return api.preset(preset or "fast", **changes)
     if preset is not None:
         raise ConfigurationError("Take the settings from --preset or from --config, not both.")
-    return _changed(earlier_config(config), changes)
+    # of a variant, which may have learned only in part
+    return _changed(earlier_config(config), {"learns": "all", **changes})
 
 
 def without_levels(

@@ -14,7 +14,7 @@ import numpy as np
 
 import napari_hdn
 from napari_hdn import api
-from napari_hdn.api import InspectionFinished, InspectionProgress, Notice, Stop, TiffStack
+from napari_hdn.api import InspectionFinished, InspectionProgress, Stop, TiffStack
 from napari_hdn.cli import level_report
 from napari_hdn.cli.calibration import box
 from napari_hdn.cli.terminal import Progress
@@ -193,8 +193,6 @@ def look(
         If the user stopped before there was anything to write.
     """
     counts = piece.counts
-    if remark := api.range_remark(model, counts, piece.stack.name):
-        progress.notice(Notice(remark, "warning"))
     if len(piece.stack) > 1:
         progress.say(f"Looking at {piece.in_words()} of {_sizes(piece.stack)} (--index).")
     inspection = _inspected(model, piece, counts, progress, stop, device)
@@ -231,7 +229,9 @@ def _inspected(
     model: HDN, piece: Piece, counts: np.ndarray, progress: Progress, stop: Stop, device: str
 ) -> Inspection:
     inspection = None
-    for event in api.inspect_levels(model, counts, boxes=piece.boxes, device=device, stop=stop):
+    for event in api.inspect_levels(
+        model, counts, boxes=piece.boxes, device=device, stop=stop, name=piece.stack.name
+    ):
         match event:
             case InspectionProgress():
                 text = f"looking at the levels of {model.name}"

@@ -42,6 +42,8 @@ def report(inspection: Inspection, where: str, pixel_um: float | None = None) ->
     lines += _wrapped(f"Advice: {inspection.advice.in_words()}", "", "  ")
     for reason in inspection.advice.reasons:
         lines += _wrapped(f"- {reason}", "  ", "    ")
+    for warning in inspection.warnings:
+        lines += _wrapped(f"Warning: {warning}", "", "  ")
     if inspection.advice.off:
         off = ",".join(map(str, inspection.advice.off))
         lines.append(f"  To see it: napari-hdn restore MODEL IMAGE --out DIR --deactivate {off}")

@@ -14,6 +14,7 @@ from napari_hdn.core.calibration.choose import curve_of_plane
 from napari_hdn.core.devices import Device
 from napari_hdn.core.model.ladder import Ladder
 from napari_hdn.core.noise.base import NoiseModel
+from napari_hdn.core.noise.refined import Refined
 from napari_hdn.core.normalisation import NoiseCurve, Normalisation
 from napari_hdn.core.padding import reflect_pad
 from napari_hdn.core.tiling import Tile, halo_px, padded_size, plan_tiles, tile_side
@@ -103,10 +104,14 @@ class Prepared:
 
     def noise(self, signal: Tensor, plane: Plane) -> Tensor:
         """Standard deviation of the noise at a (Y, X) signal, counts."""
-        if plane.curve is not None:
-            return torch.sqrt(plane.curve.variance(signal))
+        model = self.noise_model
+        if plane.curve is not None and model.curves > 1:  # the plane has a curve of its own
+            variance = plane.curve.variance(signal)
+            if isinstance(model, Refined):
+                variance = variance * float(model.scale.median())
+            return torch.sqrt(variance)
         # the noise model stays in the computer's memory
-        variance: Tensor = self.noise_model.variance(signal[None, None].float().cpu())
+        variance = model.variance(signal[None, None].float().cpu())
         return torch.sqrt(variance.expand(1, 1, *signal.shape)[0, 0].detach())
 
     def autocast(self) -> torch.autocast:

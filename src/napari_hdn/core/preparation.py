@@ -90,6 +90,10 @@ def prepare_variant(
     ConfigurationError
         If config or images do not fit the parent.
     """
+    if scratch and config.learns == "below":
+        raise ConfigurationError(
+            "From scratch the whole network has to learn; below alone it can only from a trained model."
+        )
     remarks = [Notice(text, "warning") for text in check_fits(parent, config, images, scratch)]
     images, statistics, split = _look_at(images, config, stop)
     data = describe_data(tuple(images))

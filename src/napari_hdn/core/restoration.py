@@ -176,7 +176,8 @@ def check_levels(network: NetworkConfig, off: Sequence[int]) -> tuple[int, ...]:
     levels = network.levels
     if any(not 1 <= i < levels for i in off):
         raise ConfigurationError(
-            f"Levels {', '.join(map(str, off))} cannot be switched off: this model has levels 1 "
+            f"Level{'s' * (len(off) > 1)} {', '.join(map(str, off))} cannot be switched off: this model "
+            "has levels 1 "
             f"(finest) to {levels}, and level {levels} has to stay on."
         )
     return tuple(sorted(set(off)))

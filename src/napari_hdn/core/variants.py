@@ -52,7 +52,8 @@ def variant_config(
         ``below``, the default of a warm start: what the levels that are on hold stays, so that the
         artefact cannot move up into them, and only what makes an image of it learns. Measured on
         stripes, levels 1-2 off: not retrained 27.2 dB, below 27.5, all 25.1
-        (``benchmarks/levels.py``). From scratch all has to learn.
+        (``benchmarks/levels.py``). From scratch, and where a level is on again that the model was
+        trained without, all has to learn.
     scratch : bool
         Whether the variant shall begin with random weights.
     minutes, steps
@@ -74,10 +75,20 @@ def variant_config(
     network = switched_off(old.network, off, deactivation)
     # the noise model is taken as it came out of the parent's bootstrap
     noise = old.noise.model_copy(update={"bootstrap": False})
-    alone = bool(network.deactivated_levels) and not scratch
+    on_again = set(old.network.deactivated_levels) - set(network.deactivated_levels)
+    if learns == "below" and on_again and not scratch:
+        raise ConfigurationError(
+            f"{_level_names(on_again)} of {model.name} never learned from the images: to switch it on "
+            "again the whole network has to learn."
+        )
+    alone = bool(network.deactivated_levels) and not (scratch or on_again)
     own: dict[str, Any] = {"network": network, "noise": noise, "minutes": minutes, "steps": steps}
     own["learns"] = (learns or "below") if alone else "all"
     return TrainingConfig.model_validate({**old.model_dump(), **own, **changes})
+
+
+def _level_names(levels: Iterable[int]) -> str:
+    return "Level " + ", ".join(map(str, sorted(levels)))
 
 
 def switched_off(

@@ -66,18 +66,6 @@ def test_levels_above_the_highest_that_changed_are_kept(ladder, encoded, monkeyp
 
 
 @torch.no_grad()
-def test_a_forgotten_level_is_computed_again_with_what_is_below(ladder, encoded, monkeypatch):
-    descent = Descent(ladder, encoded, (2, 2, 3))
-    descent.signal(WAYS[0])
-    calls = counted(ladder, monkeypatch)
-    for level in (1, 2, 3):
-        calls.clear()
-        descent.forget(level)
-        descent.signal(WAYS[0])
-        assert calls == list(range(level, 0, -1))
-
-
-@torch.no_grad()
 def test_given_latents_are_the_same_only_if_they_are_the_same_tensor(ladder, encoded):
     latents = ladder.decode(encoded, WAYS[0], no_noise).latents
     descent = Descent(ladder, encoded, (2, 2, 3))

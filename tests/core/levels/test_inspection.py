@@ -79,7 +79,7 @@ def test_json_can_be_loaded_and_has_no_nan(model, counts):
     for image, boxes in [
         (counts, None),
         (counts, [(0, 128, 0, 128)]),
-        (np.full((64, 64), 120.0), None),
+        (np.where(np.arange(64) < 1, 121.0, np.full((64, 64), 120.0)), None),
         (counts[:40, :33], None),
     ]:
         found = looked(model, image, boxes=boxes)
@@ -144,6 +144,34 @@ def test_too_little_memory(make, counts, monkeypatch):
     monkeypatch.setattr(inspection, "decompose", fails)
     with pytest.raises(MemoryShortError, match="128 x 128 pixels"):
         list(inspect(make(), counts, device="cpu"))
+
+
+@pytest.mark.filterwarnings("ignore:.* runs from")
+def test_other_intensities_are_told_and_make_the_advice_uncertain(model, counts):
+    trained = looked(model, counts)
+    other = looked(model, 50 * counts, name="bright.tif")
+    assert trained.warnings == () and trained.to_json()["warnings"] == []
+    (warning,) = other.warnings
+    assert "bright.tif runs from" in warning and "trained on images from" in warning
+    assert other.to_json()["warnings"] == [warning]
+    assert not other.advice.off or other.advice.confidence == "low"
+
+
+def test_a_blank_plane_shows_nothing(make):
+    with pytest.raises(ImageError, match="All pixels of this piece of the image are 120 counts"):
+        list(inspect(make(), np.full((64, 64), 120.0)))
+
+
+def test_a_large_plane_is_scored_in_the_middle(model, counts, monkeypatch):
+    whole = looked(model, counts)
+    monkeypatch.setattr(inspection, "SCORED_PX", 64)
+    part = looked(model, counts)
+    middle = np.s_[32:96, 32:96]
+    expected = score_levels(whole.decomposition.part(*middle), whole.structure)
+    assert part.scores == expected
+    np.testing.assert_array_equal(
+        part.decomposition.contributions, whole.decomposition.contributions
+    )
 
 
 def test_a_plane_too_large_for_the_memory_is_refused_before_it_is_decoded(

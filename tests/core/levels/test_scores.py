@@ -103,6 +103,18 @@ def test_diagonal_lines_have_one_too(rng, scene):
     assert score.s3 == pytest.approx(10 * np.log10(9), abs=0.7)
 
 
+@pytest.mark.parametrize("turn", ["horizontal", "vertical", "diagonal"])
+def test_lines_are_found_where_no_background_tells_their_direction(rng, scene, turn):
+    lines = unit(uniform_filter1d(white(rng), 9, axis=1))
+    if turn == "vertical":
+        lines = lines.T
+    if turn == "diagonal":
+        lines = unit(sum(np.roll(lines_, k, (0, 1)) for lines_ in [white(rng)] for k in range(9)))
+    (score,) = score_levels(decomposition(scene, 10 * lines), None)
+    assert score.s3 == pytest.approx(10 * np.log10(9), abs=0.7)
+    assert score.verdict == "artefact" and "in lines" in score.in_words()
+
+
 def test_noise_correlated_as_the_raw_background_is(rng, scene):
     grain, other = unit(uniform_filter(white(rng), 3)), unit(uniform_filter(white(rng), 3))
     raw = noisy_background(rng, grain)

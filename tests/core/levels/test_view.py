@@ -1,5 +1,6 @@
 """A view gives what restoring gives, and computes no more than a switch needs."""
 
+from concurrent.futures import ThreadPoolExecutor
 from itertools import combinations
 
 import numpy as np
@@ -54,3 +55,12 @@ def test_levels_that_cannot_be_switched_off(make, ready):
         with pytest.raises(ConfigurationError, match="level 3 has to stay on"):
             view.restored(off)
     assert np.isfinite(view.restored((1, 2))).all()
+
+
+def test_threads_do_not_disturb_each_other(make, ready):
+    view = LevelView(ready(make(TINY.model_copy(update={"levels": 4}))), simulate((64, 64)))
+    expected = {off: view.restored(off) for off in SETS}
+    wanted = SETS * 6
+    with ThreadPoolExecutor(4) as pool:
+        for off, image in zip(wanted, pool.map(view.restored, wanted), strict=True):
+            np.testing.assert_array_equal(image, expected[off])

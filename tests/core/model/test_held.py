@@ -58,3 +58,20 @@ def test_training_below_leaves_what_is_above_exactly_as_it_was(stack, tiny_confi
         assert torch.equal(before.latents[level - 1], after.latents[level - 1])
         assert not torch.equal(before.latents[level - 1], moved.latents[level - 1])
     assert not torch.equal(before.signal, after.signal)
+
+
+def test_what_is_held_drops_nothing():
+    """Dropout above would show what learns other latents than those of prediction."""
+    config = FOUR.model_copy(update={"deactivated_levels": (1, 2), "dropout": 0.5})
+    ladder = network(config).train()
+    hold_above(ladder)
+    image = torch.randn(2, 1, 32, 32)
+    with torch.no_grad():
+        rng = torch.Generator().manual_seed(0)
+        features = ladder.encode(image, rng)
+        drawn = ladder.decode(features, ladder.choices("mean"), None, rng=rng)
+        ladder.eval()
+        expected = ladder.decode(ladder.encode(image), ladder.choices("mean"), None)
+    for level in (3, 4):
+        assert torch.equal(drawn.latents[level - 1], expected.latents[level - 1])
+    assert not torch.equal(drawn.signal, expected.signal)

@@ -66,6 +66,8 @@ def levels(
         raise ConfigurationError(
             f"--samples takes 1 to {inspection.MOST_SAMPLES} images a level, not {samples}."
         )
+    if not 0 <= seed < 2**31:
+        raise ConfigurationError(f"--seed takes a number from 0 to {2**31 - 1}, not {seed}.")
     if out.is_file():
         raise ConfigurationError(f"--out takes a folder; {out} is a file.")
     progress = Progress()

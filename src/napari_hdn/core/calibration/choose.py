@@ -190,6 +190,6 @@ def curve_of_plane(model: NoiseModel, plane: np.ndarray) -> NoiseCurve | None:
     line = fit_line(curve, quantisation_step(part))
     if line is None:
         middle = torch.argsort(model.gain)[model.curves // 2]
-        return model.curve(middle[None])
+        return NoiseCurve(model.gain[middle], model.offset[middle], model.floor[middle])
     values = (line.gain, line.offset, line.floor)
     return NoiseCurve(*(torch.tensor(v, dtype=torch.float32) for v in values))

@@ -128,7 +128,8 @@ def advise(scores: Sequence[LevelScores], structure: Structure | None) -> Advice
     )
     if already:
         reasons.append(
-            f"The model was trained without {spoken(already)}: the artefact has moved up since."
+            f"The model was trained without {spoken(already)}; {spoken([s.level for s in confirming])} "
+            "may hold some of the artefact, too."
         )
     if structure is None:
         reasons.append("No background shows the noise alone; draw a rectangle on some to be surer.")

@@ -8,7 +8,7 @@ bottom-up pass and n + 1 decodes, of which each begins at the first level that d
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -33,7 +33,8 @@ class Decomposition:
     noise : ndarray
         (Y, X) standard deviation of the noise at s_0.
     kl : tuple of float
-        Nats per pixel that each level is worth, level 1 first; 0 where it was trained off.
+        Nats per pixel that each level is worth, level 1 first; 0 where it was trained off and takes
+        its prior.
     untrained : tuple of int
         Levels that the model was trained without.
     """
@@ -57,6 +58,15 @@ class Decomposition:
         if sorted(off) != list(range(1, len(off) + 1)):
             raise ValueError(f"Levels {off} are no run from level 1 up; decode them instead.")
         return np.asarray(self.remainder + self.contributions[len(off) :].sum(axis=0))
+
+    def part(self, ys: slice, xs: slice) -> Decomposition:
+        """The same of a part of the plane; KL stays that of the whole."""
+        return replace(
+            self,
+            contributions=self.contributions[:, ys, xs],
+            remainder=self.remainder[ys, xs],
+            noise=self.noise[ys, xs],
+        )
 
     @property
     def image(self) -> np.ndarray:
@@ -96,9 +106,11 @@ def decompose(
     height, width = plane.size
     sigma = prepared.noise(torch.from_numpy(images[0]).to(plane.home), plane)
     images = images[:, :height, :width]
+    for k in range(n):  # in place: planes may be large
+        images[k] -= images[k + 1]
     yield Decomposition(
-        contributions=images[:-1] - images[1:],
-        remainder=images[-1].copy(),
+        contributions=images[:-1],
+        remainder=images[-1],
         noise=sigma[:height, :width].cpu().numpy(),
         kl=tuple((nats / (plane.shape[0] * plane.shape[1])).tolist()),
         untrained=network.config.deactivated_levels,

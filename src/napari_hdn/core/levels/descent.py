@@ -47,7 +47,7 @@ class Descent:
         """The signal with a choice at every level, level 1 first; (B, 1, Y, X) normalised.
 
         Levels whose own and whose higher levels' choices are those of the last call are not computed
-        again; so what draws noise must draw the same one, or begin with `forget`.
+        again; so what draws noise must draw the same one.
         """
         network = self._network
         kept = 0
@@ -71,10 +71,6 @@ class Descent:
     def kl(self) -> tuple[Tensor, ...]:
         """(B, h, w) nats a latent of the last call, level 1 first."""
         return tuple(kl for _, _, kl in reversed(self._path))
-
-    def forget(self, level: int) -> None:
-        """Compute a level and those below it anew next time."""
-        del self._path[max(self._network.config.levels - level, 0) :]
 
 
 def _same(a: Choice, b: Choice) -> bool:

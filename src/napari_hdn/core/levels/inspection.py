@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -20,11 +20,16 @@ from napari_hdn.core.levels.decomposition import Decomposition, decompose
 from napari_hdn.core.levels.scores import LevelScores, score_levels
 from napari_hdn.core.memory import kept_memory
 from napari_hdn.core.planes import Prepared
+from napari_hdn.core.restoration import range_remark
 from napari_hdn.core.statistics import check_finite
 
 LEAST_PX = 32  # a smaller piece tells nothing of its noise
 JUDGED_PX = 2048  # of a side, from the middle: enough to judge noise by, in bounded time
-IMAGES = 16  # of the plane's size that scoring holds besides the decoded ones, in float32
+SCORED_PX = 4096
+BYTES_DECODED, BYTES_SCORED = (
+    24,
+    82,
+)  # a pixel, besides four for each level's contribution; measured
 
 
 @dataclass(frozen=True)
@@ -42,6 +47,8 @@ class Inspection:
     scores : tuple of LevelScores
         Level 1 first.
     advice : Advice
+    warnings : tuple of str
+        What makes all of it doubtful.
     """
 
     model: str
@@ -50,6 +57,7 @@ class Inspection:
     structure: Structure | None
     scores: tuple[LevelScores, ...]
     advice: Advice
+    warnings: tuple[str, ...] = ()
 
     def to_json(self) -> dict[str, Any]:
         """Scores, advice and what the noise is like; no images."""
@@ -60,6 +68,7 @@ class Inspection:
             "noise": None if self.structure is None else self.structure.to_json(),
             "levels": [s.to_json() for s in self.scores],
             "advice": self.advice.to_json(),
+            "warnings": list(self.warnings),
         }
 
 
@@ -76,6 +85,7 @@ def inspect(
     device: str = "auto",
     tile_px: int | None = None,
     stop: Stop | None = None,
+    name: str = "the image",
 ) -> Iterator[InspectionEvent]:
     """Look at what each latent level of a model contributes to a plane.
 
@@ -91,6 +101,8 @@ def inspect(
         Side of tiles for planes that do not fit in memory; chosen if not given.
     stop : Stop, optional
         Looked at after every decode.
+    name : str
+        Of the image, for messages.
 
     Yields
     ------
@@ -109,7 +121,7 @@ def inspect(
         If it does not fit in memory.
     """
     counts = np.ascontiguousarray(counts, dtype=np.float32)
-    _check(model, counts)
+    _check(model, counts, boxes, name)
     stop, started = stop or Stop(), time.monotonic()
     height, width = counts.shape
     judged = counts if boxes else counts[central(height, width, JUDGED_PX)]
@@ -133,14 +145,19 @@ def inspect(
         raise
     if decomposition is None:
         return
-    scores = score_levels(decomposition, structure, boxes)
+    scored = decomposition if boxes else decomposition.part(*central(height, width, SCORED_PX))
+    scores = score_levels(scored, structure, boxes)
     advice = advise(scores, structure)
+    remark = range_remark(model, counts, name)
+    if remark and advice.off:
+        advice = replace(advice, confidence="low")
+    warnings = (remark,) if remark else ()
     yield InspectionFinished(
-        Inspection(model.name, counts, decomposition, structure, scores, advice)
+        Inspection(model.name, counts, decomposition, structure, scores, advice, warnings)
     )
 
 
-def _check(model: HDN, counts: np.ndarray) -> None:
+def _check(model: HDN, counts: np.ndarray, boxes: Sequence[Box] | None, name: str) -> None:
     least = max(LEAST_PX, model.config.network.multiple)
     if model.config.network.levels == 1:
         raise ConfigurationError(
@@ -153,8 +170,15 @@ def _check(model: HDN, counts: np.ndarray) -> None:
             f"levels: one latent of the coarsest level is {model.config.network.multiple} pixels wide. "
             f"Choose a piece of at least {least} x {least} pixels."
         )
-    check_finite(counts, "the image", ())
-    needed = 4 * counts.size * (2 * (model.config.network.levels + 1) + IMAGES)
+    check_finite(counts, name, ())
+    if np.ptp(counts) == 0:
+        raise ImageError(
+            f"All pixels of this piece of {name} are {counts.flat[0]:g} counts: there is nothing to "
+            "see. Choose a piece with structures and background."
+        )
+    scored = counts.size if boxes else min(counts.size, SCORED_PX**2)
+    decoded = counts.size * (4 * model.config.network.levels + BYTES_DECODED)
+    needed = decoded + scored * BYTES_SCORED
     free = choose("cpu").free_bytes()
     if needed > free:
         height, width = counts.shape

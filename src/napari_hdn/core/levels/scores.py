@@ -134,7 +134,7 @@ def score_levels(
     dark, bright = regions(decomposition, boxes)
     shares = decomposition.contributions.var(axis=(1, 2))
     total = max(float(shares.sum()), 1e-12)
-    across, along = _direction(structure)
+    directions = _directions(structure)
     structured = structure is None or structure.verdict == "structured"
     noise = structure if structured else None
     found = []
@@ -153,7 +153,7 @@ def score_levels(
             "everywhere": float(np.var(units)),
             "s1": float(np.sqrt(in_dark / max(in_bright, 1e-12))),
             "s2": None if lags is None else _likeness(lags, noise),
-            "s3": 0.0 if lags is None else _directed(lags, across, along),
+            "s3": 0.0 if lags is None else max(_directed(lags, *pair) for pair in directions),
         }
         untrained = level in decomposition.untrained
         verdict = _verdict(numbers, untrained=untrained, structured=structured)
@@ -204,20 +204,25 @@ def _without_centre(correlation: np.ndarray, reach: int) -> np.ndarray:
     return np.delete(correlation[near, near].ravel(), (2 * reach + 1) ** 2 // 2)
 
 
-def _direction(structure: Structure | None) -> tuple[tuple[int, int], tuple[int, int]]:
-    """Lags (y, x) across and along the strongest correlation of the noise; along x if unknown."""
-    if structure is None or structure.verdict == "white":
-        return (1, 0), (0, 1)
+Lag = tuple[int, int]  # y, x
+
+
+def _directions(structure: Structure | None) -> list[tuple[Lag, Lag]]:
+    """Lags across and along lines: those of the raw noise, or where it is not known all there are."""
+    if structure is None:
+        return [((1, 0), (0, 1)), ((0, 1), (1, 0)), ((1, -1), (1, 1)), ((1, 1), (1, -1))]
+    if structure.verdict == "white":
+        return [((1, 0), (0, 1))]
     y, x = structure.strongest
     size = max(abs(y), abs(x), 1)
     y, x = round(y / size), round(x / size)
-    return (x, -y), (y, x)
+    return [((x, -y), (y, x))]
 
 
-def _directed(lags: LagMap, across: tuple[int, int], along: tuple[int, int]) -> float:
+def _directed(lags: LagMap, across: Lag, along: Lag) -> float:
     middle = len(lags.correlation) // 2
 
-    def difference(lag: tuple[int, int]) -> float:
+    def difference(lag: Lag) -> float:
         return max(1e-6, 1 - float(lags.correlation[middle + lag[0], middle + lag[1]]))
 
     return 10 * float(np.log10(difference(across) / difference(along)))

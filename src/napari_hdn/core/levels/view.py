@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Sequence
 
 import numpy as np
@@ -20,6 +21,8 @@ class LevelView:
     prepared : Prepared
     counts : ndarray
         (Y, X) float32 camera counts, small enough to be decoded in one piece.
+
+    Safe from any thread; one decodes at a time.
     """
 
     def __init__(self, prepared: Prepared, counts: np.ndarray) -> None:
@@ -28,6 +31,7 @@ class LevelView:
         (self._tile,) = self._plane.tiles
         features = prepared.encode(self._plane.image, self._tile)
         batch, _, height, width = features[-1].shape
+        self._lock = threading.Lock()
         self._descent = Descent(prepared.network, features, (batch, height, width))
 
     def restored(self, off: Sequence[int] = ()) -> np.ndarray:
@@ -40,7 +44,7 @@ class LevelView:
         """
         network = self._prepared.network
         off = check_levels(network.config, off)
-        with torch.inference_mode(), self._prepared.autocast():
+        with self._lock, torch.inference_mode(), self._prepared.autocast():
             signal = self._descent.signal(network.choices("mean", off))[0, 0]
         height, width = self._plane.size
         counts = self._prepared.to_counts(signal.float(), self._plane)

@@ -56,7 +56,8 @@ class ResidualBlock(nn.Module):
     def forward(self, x: Tensor, rng: Rng) -> Tensor:
         h = x
         for norm, conv in zip(self.norms, self.convs, strict=True):
-            h = drop_channels(conv(activate(norm(h), self.activation)), self.dropout, rng)
+            h = conv(activate(norm(h), self.activation))
+            h = drop_channels(h, self.dropout, rng if self.training else None)
         if self.gate is not None:
             value, gate = self.gate(h).chunk(2, dim=1)
             h = activate(value, self.activation) * torch.sigmoid(gate)
