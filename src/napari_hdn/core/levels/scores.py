@@ -92,11 +92,7 @@ class LevelScores:
             case "empty":
                 return f"Holds next to nothing ({self.rms:.2g} counts)."
             case "artefact":
-                how = (
-                    "as strong in the dark as in the bright"
-                    if self.s1 > 0.7
-                    else "much in the dark"
-                )
+                how = _strength(self.s1)
                 alike = self.s2 is not None and self.s2 > ALIKE_CORRELATION
                 like = " and correlated as the noise is" if alike else ""
                 lines = ", in lines" if self.s3 > DIRECTED_DB else ""
@@ -104,9 +100,10 @@ class LevelScores:
             case "mixed":
                 return f"Holds structures and some of the artefact ({told})."
             case "coarse":
+                how = _strength(self.s1)
                 return (
-                    "As strong in the dark as in the bright, yet not like the raw image's noise: a "
-                    f"texture, or an artefact as coarse as the structures ({told})."
+                    f"{how[:1].upper()}{how[1:]}, yet not like the raw image's noise: a texture, or an "
+                    f"artefact as coarse as the structures ({told})."
                 )
         return f"Holds structures: it follows what is in the image ({told})."
 
@@ -114,6 +111,14 @@ class LevelScores:
         """All of it as JSON."""
         numbers = {k: round(v, 6) if isinstance(v, float) else v for k, v in asdict(self).items()}
         return numbers | {"details_px": list(self.scale_px), "in_words": self.in_words()}
+
+
+def _strength(s1: float) -> str:
+    if s1 <= EVERYWHERE:
+        return "much in the dark"
+    if s1 * EVERYWHERE <= 1:
+        return "as strong in the dark as in the bright"
+    return "stronger in the dark than in the bright"
 
 
 def score_levels(
