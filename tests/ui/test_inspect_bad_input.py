@@ -39,6 +39,8 @@ def test_no_image(inspect_dock, viewer, session, errors):
     viewer.layers.clear()
     inspect_dock.inspect.click()
     assert "Choose the image to look at" in errors[-1]
+    viewer.add_image(np.ones((90, 90), np.float32), name="another")
+    assert inspect_dock.piece.image.layer.name == "another"
 
 
 def test_a_model_of_one_level(inspect_dock, session, striped, until_free, errors, qtbot):

@@ -7,14 +7,15 @@ already; any other choice is decoded from the highest level that changed.
 
 from __future__ import annotations
 
+import threading
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from psygnal import Signal
 
 from napari_hdn import api
-from napari_hdn.api import ImageStack, RestorationConfig, RestorationFinished
+from napari_hdn.api import ImageStack, PlaneRestored, RestorationConfig, Stop
 from napari_hdn.ui import jobs
 from napari_hdn.ui.comparison import ComparisonLayers
 from napari_hdn.ui.inspection import Inspected
@@ -78,6 +79,7 @@ class LevelPreview:
         self.layers = ComparisonLayers(session.viewer)
         self._latest: tuple[Inspected, tuple[int, ...]] | None = None
         self._decoder: _Decoder | None = None
+        self._stop = Stop()
         session.inspection_changed.connect(self._on_inspection)
         session.levels_changed.connect(self._on_levels)
 
@@ -91,6 +93,8 @@ class LevelPreview:
         self.layers.begin(look)
         if self._session.levels_off != look.untrained or self.layers.any_there():
             self._ask()
+        else:  # the first flip shall be as fast as the others
+            jobs.look_up(self._decoder.encode, _nothing, _nothing)
 
     def _on_levels(self) -> None:
         if self._session.inspected is not None:
@@ -99,6 +103,7 @@ class LevelPreview:
     def _ask(self) -> None:
         assert self._session.inspected is not None
         self._latest = self._session.inspected, self._session.levels_off
+        self._stop.request()
         if not self.busy:
             self._compute()
 
@@ -106,13 +111,16 @@ class LevelPreview:
         assert self._latest is not None
         assert self._decoder is not None
         (_, off), self._latest = self._latest, None
-        decoder = self._decoder
+        decoder, stop = self._decoder, Stop()
+        self._stop = stop
         self.busy = True
         self.changed.emit()
-        jobs.look_up(lambda: decoder.switched(off), self._on_switched, self._on_error)
+        jobs.look_up(lambda: decoder.switched(off, stop), self._on_switched, self._on_error)
 
-    def _on_switched(self, switched: Switched) -> None:
+    def _on_switched(self, switched: Switched | None) -> None:
         self._next()
+        if switched is None:  # stopped, as something else is wanted by now
+            return
         session = self._session
         wanted = switched.look is session.inspected and switched.off == session.levels_off
         if wanted and is_open(session.viewer):
@@ -131,22 +139,35 @@ class LevelPreview:
             self._compute()
 
 
+def _nothing(_: Any) -> None:
+    """Whoever needs it will be told then."""
+
+
 class _Decoder:
     """Decodes one inspected piece with one choice of levels after another; for a worker."""
 
     def __init__(self, look: Inspected) -> None:
         self._look = look
         self._view: LevelView | None = None
+        self._one_at_a_time = threading.Lock()
 
-    def switched(self, off: tuple[int, ...]) -> Switched:
+    def encode(self) -> None:
+        """Get ready for choices that have to be decoded."""
+        if self._look.inspection.counts.size <= _AT_ONCE:
+            self._decode(self._look.untrained)
+
+    def switched(self, off: tuple[int, ...], stop: Stop) -> Switched | None:
+        """The piece with these levels off; None if stopped."""
         before = self._look.inspection.decomposition.image
-        without = self._without(off)
+        without = self._without(off, stop)
+        if without is None:
+            return None
         structure = None
         if off != self._look.untrained:
             structure = api.structure_of_difference(before - without, float(before.mean()))
         return Switched(self._look, off, before, without, structure)
 
-    def _without(self, off: tuple[int, ...]) -> np.ndarray:
+    def _without(self, off: tuple[int, ...], stop: Stop) -> np.ndarray | None:
         look, parts = self._look, self._look.inspection.decomposition
         if off == look.untrained:
             return parts.image
@@ -154,21 +175,24 @@ class _Decoder:
         if not look.untrained and off == tuple(range(1, len(off) + 1)):
             return parts.without(off)
         if look.inspection.counts.size > _AT_ONCE:
-            return self._in_tiles(off)
-        if self._view is None:
-            self._view = api.level_view(look.model, look.inspection.counts, look.device)
-        return self._view.restored(off)
+            return self._in_tiles(off, stop)
+        return self._decode(off)
 
-    def _in_tiles(self, off: tuple[int, ...]) -> np.ndarray:
+    def _decode(self, off: tuple[int, ...]) -> np.ndarray:
+        look = self._look
+        with self._one_at_a_time:
+            if self._view is None:
+                self._view = api.level_view(look.model, look.inspection.counts, look.device)
+            return self._view.restored(off)
+
+    def _in_tiles(self, off: tuple[int, ...], stop: Stop) -> np.ndarray | None:
         config = RestorationConfig(
             samples=1,
             deactivated_levels=off,
             device=self._look.device,  # type: ignore[arg-type]
         )
         stack = ImageStack(self._look.inspection.counts, "YX", self._look.piece.source.name)
-        for event in api.restore(self._look.model, stack, config):
-            if isinstance(event, RestorationFinished):
-                break
-            if isinstance(event, api.PlaneRestored):
-                plane = event.mean
-        return plane
+        for event in api.restore(self._look.model, stack, config, stop=stop):
+            if isinstance(event, PlaneRestored):
+                return event.mean
+        return None

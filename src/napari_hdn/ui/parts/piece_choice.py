@@ -97,10 +97,12 @@ class PieceChoice(QWidget):
         return self.image.source(model.config.channel) or source
 
     def _choose_first(self, event: Any = None) -> None:
+        self.image.refresh()  # napari may tell this widget first
         if self.image.layer is None and self.image.count() > 1:
             active = self._session.viewer.layers.selection.active
             self.image.setCurrentIndex(1)
-            self.image.choose(active)
+            if active is not None:
+                self.image.choose(active)
 
     def _on_part(self) -> None:
         self.form.setRowVisible(self.rectangle, self.part.value() == "rectangle")
