@@ -18,7 +18,12 @@ def test_manifest_is_valid_and_everything_it_names_is_there():
     manifest.validate_imports()
     assert manifest.display_name == manifest.name == "napari-hdn"
     names = [w.display_name for w in manifest.contributions.widgets]
-    assert names == ["Calibrate noise model", "Train HDN", "Restore images"]
+    assert names == [
+        "Calibrate noise model",
+        "Train HDN",
+        "Inspect latent levels",
+        "Restore images",
+    ]
     assert [s.display_name for s in manifest.contributions.sample_data] == [
         "cells with pixel noise",
         "cells with stripes",
