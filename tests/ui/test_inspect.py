@@ -108,6 +108,20 @@ def test_the_grid_is_borrowed(inspected, session, viewer, qtbot):
     assert [x.name for x in viewer.layers] == ["striped"]
 
 
+def test_where_many_layers_are_in_sight_the_grid_is_only_offered(
+    inspected, session, viewer, qtbot, striped
+):
+    for name in ("a", "b"):
+        viewer.add_image(striped, name=name)
+    inspected.rows.rows[1].switch.click()
+    settled(session, qtbot, (1,))
+    assert not viewer.canvas.grid.enabled
+    assert not inspected.removed.side_by_side.isChecked()
+    assert not by_product(viewer, "removed").visible
+    inspected.removed.side_by_side.click()
+    assert viewer.canvas.grid.enabled
+
+
 def test_advice_is_used_only_on_request(inspected, session, monkeypatch):
     from dataclasses import replace
 

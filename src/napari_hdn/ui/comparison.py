@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
 Part = Literal["before", "without", "removed"]
 PARTS: tuple[Part, ...] = ("before", "without", "removed")  # the last one on top
+_BESIDE = 2  # other layers in sight, of which the raw image is one
 _BLUE, _WHITE, _RED = (0.13, 0.33, 0.75, 1.0), (0.97, 0.97, 0.97, 1.0), (0.75, 0.11, 0.15, 1.0)
 
 
@@ -76,6 +77,8 @@ class ComparisonLayers:
         if viewer is None or switched.look is not self._look:
             return
         first = not self._layers
+        if first:
+            self.side_by_side.propose(self._others_in_sight(viewer) <= _BESIDE)
         for part in PARTS:
             if part not in self._layers:
                 self._add(viewer, part, switched)
@@ -124,6 +127,10 @@ class ComparisonLayers:
             return  # the user's
         self._limit = _limit_of(picture)
         layer.contrast_limits = (-self._limit, self._limit)
+
+    def _others_in_sight(self, viewer: Any) -> int:
+        """Each of them would take a place, and make all smaller."""
+        return sum(layer.visible for layer in viewer.layers)
 
     def _place(self, side_by_side: bool) -> None:
         """What was removed would cover the image, were it not beside it."""

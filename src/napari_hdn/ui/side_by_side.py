@@ -34,6 +34,7 @@ class SideBySide:
     def __init__(self, viewer: Any) -> None:
         self._viewer = weakref.ref(viewer)
         self.wanted = True
+        self._said = False  # whether the user has chosen
         self._before: dict[str, Any] | None = None  # the grid as the user had it
         self._placed: Callable[[bool], None] = lambda on: None
         self._there: Callable[[], bool] = lambda: False
@@ -42,6 +43,12 @@ class SideBySide:
         self._paused = False
         self._grid().events.enabled.connect(self._on_grid)
         viewer.layers.events.removing.connect(self._on_removing)
+
+    def propose(self, on: bool) -> None:
+        """What is sensible, unless the user has chosen."""
+        if not self._said and on != self.wanted:
+            self.wanted = on
+            self.changed.emit()
 
     def begin(self, placed: Callable[[bool], None], there: Callable[[], bool]) -> None:
         """There are layers to compare.
@@ -59,7 +66,7 @@ class SideBySide:
 
     def want(self, on: bool) -> None:
         """What the user wants from now on."""
-        self.wanted = on
+        self.wanted, self._said = on, True
         if not on:
             self.end()
         elif self._there():
