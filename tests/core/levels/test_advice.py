@@ -106,6 +106,29 @@ def test_structured_noise_within_the_structures_levels():
     assert "hold as much of the structures" in advice.reasons[-1]
 
 
+def test_an_artefact_coarser_than_some_structures():
+    """Curtaining of a micrograph, whose cracks are finer than its curtains."""
+    levels = (
+        ("coarse", 2.0, 2.1, 0.15),
+        ("artefact", 3.0, 2.9, 0.35),
+        ("artefact", 4.0, 4.2, 0.67),
+        ("artefact", 2.0, 2.2, 0.52),
+    )
+    advice = advise(scores(*levels), structure())
+    assert advice.off == () and advice.verdict == "inseparable"
+    assert advice.reasons[0].startswith("Level 1: as strong") and "finer" in advice.reasons[-1]
+    # hardly anything there: it does not stand in the way
+    faint = (("coarse", 0.2, 0.2, 0.15), *levels[1:])
+    assert advise(scores(*faint), structure()).off == (1, 2, 3)
+
+
+def test_an_artefact_that_reaches_the_top_is_not_removed_whole():
+    levels = [*STRIPES[:3], ("artefact", 0.05, 0.06, 0.6)]
+    advice = advise(scores(*levels), structure())
+    assert advice.off and advice.confidence == "medium"
+    assert any("Level 4, the top" in r and "some will be left" in r for r in advice.reasons)
+
+
 def test_without_a_background_only_lines_are_believed():
     lines = [(v, d, e, None) for v, d, e, _ in STRIPES]
     advice = advise(scores(*lines), None)

@@ -22,6 +22,7 @@ Confidence = Literal["high", "medium", "low"]
 
 WORTH_DB = 1.0  # of predicted gain; less is not worth a loss of detail
 CLEAR_DB = 3.0  # between the best set and no set
+UNLIKE = 0.1  # of a run's variance may be in levels that do not look like the artefact
 SAME = 0.75  # S2 from which on all of a level's variance in the dark is taken for the artefact
 
 
@@ -66,8 +67,8 @@ class Advice:
                 more = "more " if self.already else ""
                 return f"Switch nothing {more}off ({sure})."
         return (
-            "Switch nothing off: if there is an artefact, it is as coarse as the structures, and HDN "
-            "cannot tell them apart."
+            "Switch nothing off: if there is an artefact, it is as coarse as the structures or coarser, "
+            "and HDN cannot tell them apart."
         )
 
     def to_json(self) -> dict[str, Any]:
@@ -116,12 +117,16 @@ def advise(scores: Sequence[LevelScores], structure: Structure | None) -> Advice
     confirming = [s for s in run if s.verdict in ("artefact", "mixed")]
     if not confirming or gain < WORTH_DB:
         return _no_run(scores, structure, already)
+    others = [s for s in run if s not in confirming]
+    finer = [s for s in others if s.everywhere > UNLIKE * sum(r.everywhere for r in run)]
+    if finer:
+        return _coarser_than(finer, confirming)
     removed = float(artefact[:best].sum() / max(artefact.sum(), 1e-12))
     lost = float(detail[:best].sum() / max(detail[:-1].sum(), 1e-12))
     confidence: Confidence = "low"
     if structure is not None and len(confirming) == len(run):
         confidence = "high" if gain > CLEAR_DB else "medium"
-    reasons = [f"Level {s.level}: {_lower(s.in_words())}" for s in confirming]
+    reasons = _each(confirming)
     reasons.append(
         f"Off, they take about {100 * removed:.0f} % of the artefact with them, and at least "
         f"{100 * lost:.0f} % of the fine structures."
@@ -130,6 +135,12 @@ def advise(scores: Sequence[LevelScores], structure: Structure | None) -> Advice
         reasons.append(
             f"The model was trained without {spoken(already)}; {spoken([s.level for s in confirming])} "
             "may hold some of the artefact, too."
+        )
+    if scores[-1].verdict == "artefact":
+        confidence = "low" if confidence == "low" else "medium"
+        reasons.append(
+            f"Level {scores[-1].level}, the top, looks like it, too, and has to stay on: some will be "
+            "left."
         )
     if structure is None:
         reasons.append("No background shows the noise alone; draw a rectangle on some to be surer.")
@@ -164,8 +175,20 @@ def _is_structured(structure: Structure | None) -> bool:
     return structure is not None and structure.verdict == "structured"
 
 
-def _lower(text: str) -> str:
-    return text[:1].lower() + text[1:]
+def _each(scores: Sequence[LevelScores]) -> list[str]:
+    words = [(s.level, s.in_words()) for s in scores]
+    return [f"Level {level}: {text[:1].lower()}{text[1:]}" for level, text in words]
+
+
+def _coarser_than(finer: Sequence[LevelScores], artefact: Sequence[LevelScores]) -> Advice:
+    """Levels below those of the artefact hold something else."""
+    reasons = _each([*finer, *artefact])
+    those = spoken([s.level for s in finer])
+    reasons.append(
+        f"What {those} may hold is finer than the artefact and unlike it; switching the levels of the "
+        "artefact off would leave it without what it stands on."
+    )
+    return Advice((), "inseparable", "medium", 0.0, 0.0, 0.0, tuple(reasons))
 
 
 def _nothing(confidence: Confidence, *reasons: str) -> Advice:
@@ -182,7 +205,7 @@ def _unknown() -> Advice:
 
 def _inseparable(scores: Sequence[LevelScores]) -> Advice:
     guilty = [s for s in scores if s.verdict in ("coarse", "artefact", "mixed")]
-    reasons = [f"Level {s.level}: {_lower(s.in_words())}" for s in guilty]
+    reasons = _each(guilty)
     if any(s.verdict == "coarse" for s in guilty):
         reasons.append(
             "If the image has such a texture everywhere, nothing is wrong. If it is an artefact, look "
