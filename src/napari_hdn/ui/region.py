@@ -18,6 +18,7 @@ from napari_hdn.ui.layers import Placement
 
 PREVIEW_PX = 512  # at most, in Y and in X: what a preview every few seconds can afford
 _LEAST_PX = 64
+_ALIGNED_PX = 32  # a piece has the latents of the whole image if it begins at one of five levels
 
 
 @dataclass(frozen=True)
@@ -99,7 +100,8 @@ def _window(low: int, high: int, size: int) -> slice:
     low, high = max(low, 0), min(high, size)
     length = min(max(high - low, _LEAST_PX), PREVIEW_PX, size)
     start = min(max((low + high - length) // 2, 0), size - length)
-    return slice(start, start + length)
+    aligned = start - start % _ALIGNED_PX
+    return slice(aligned, min(start + length, aligned + PREVIEW_PX))
 
 
 class RegionWatch:
