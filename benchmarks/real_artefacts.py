@@ -2,9 +2,10 @@ r"""Real artefacts: restored with all levels and without those that the inspecto
 
     python benchmarks/real_artefacts.py --data ../shared/data --models /tmp/models --out /tmp/pictures
 
-Trains on the images themselves, inspects them, follows the advice, retrains below, and writes a strip of
-pictures each: raw, all levels, without, removed. Prints the autocorrelation in the dark before and
-after, and PSNR where a truth is known (FMD wide field). Pictures are 8 bit and cropped.
+Trains on the images themselves, inspects them, follows the advice, retrains below, and writes a
+strip of pictures each: raw, all levels, without, removed, and the truth where it is known. Prints the
+autocorrelation in the dark before and after, and PSNR where a truth is known (FMD wide field).
+Pictures are 8 bit and cropped.
 """
 
 from __future__ import annotations
@@ -65,15 +66,25 @@ def in_the_dark(image: np.ndarray, dark: np.ndarray) -> str:
     return f"RMS {fine[dark].std():8.1f}   lags {', '.join(map(str, LAGS))} px: {told}"
 
 
+def richest(image: np.ndarray) -> tuple[slice, slice]:
+    """The piece with the most structure in it."""
+    smooth = gaussian_filter(image, 4.0)
+    corners = [
+        (y, x)
+        for y in range(0, max(1, image.shape[0] - CROP_PX + 1), 32)
+        for x in range(0, max(1, image.shape[1] - CROP_PX + 1), 32)
+    ]
+    y, x = max(corners, key=lambda c: smooth[c[0] : c[0] + CROP_PX, c[1] : c[1] + CROP_PX].var())
+    return slice(y, y + CROP_PX), slice(x, x + CROP_PX)
+
+
 def strip(images: list[np.ndarray], removed: np.ndarray, path: Path) -> None:
     """Write crops side by side: images in one contrast, what was removed in its own."""
-    height, width = images[0].shape
-    y, x = max(0, (height - CROP_PX) // 2), max(0, (width - CROP_PX) // 2)
-    crop = np.s_[y : y + CROP_PX, x : x + CROP_PX]
-    low, high = np.percentile(images[1][crop], [0.5, 99.5])
+    crop = richest(images[1])
+    low, high = np.percentile(images[1][crop], [0.5, 99.7])
     size = np.percentile(np.abs(removed[crop]), 99.5)
     shown = [(i[crop] - low) / max(high - low, 1e-9) for i in images]
-    shown.append(removed[crop] / max(2 * size, 1e-9) + 0.5)
+    shown.insert(3, removed[crop] / max(2 * size, 1e-9) + 0.5)
     padded = [np.pad(np.clip(s, 0, 1), 2, constant_values=1) for s in shown]
     Image.fromarray((255 * np.concatenate(padded, axis=1)).astype(np.uint8)).save(path)
 
@@ -114,7 +125,9 @@ def look(task: str, chosen: argparse.Namespace) -> None:
             decibel = "" if truth is None else f"   {psnr(truth[number], image):.2f} dB"
             print(f"  {way:28s} {in_the_dark(image, dark)}{decibel}")
         full, without = ways["all levels"], list(ways.values())[-1]
-        strip([counts, full, without], full - without, chosen.out / f"{task}_{number}.png")
+        known = [] if truth is None else [truth[number].astype(np.float32)]
+        path = chosen.out / f"{task}_{number}.png"
+        strip([counts, full, without, *known], full - without, path)
 
 
 def trained(stacks: list[api.ImageStack], config: hdn.TrainingConfig, **how: Any) -> hdn.HDN:
