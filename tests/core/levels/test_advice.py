@@ -106,6 +106,13 @@ def test_structured_noise_within_the_structures_levels():
     assert "hold as much of the structures" in advice.reasons[-1]
 
 
+def test_a_high_price_makes_the_advice_less_clear():
+    dear = (STRIPES[0], ("artefact", 0.0789, 0.15, 0.75), *STRIPES[2:])
+    advice = advise(scores(*dear), structure())
+    assert advice.off == (1, 2) and advice.lost > 0.5 and advice.confidence == "medium"
+    assert any("high price" in r and "compare with level 1 off" in r for r in advice.reasons)
+
+
 def test_an_artefact_coarser_than_some_structures():
     """Curtaining of a micrograph, whose cracks are finer than its curtains."""
     levels = (

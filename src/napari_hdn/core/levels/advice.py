@@ -22,6 +22,7 @@ Confidence = Literal["high", "medium", "low"]
 
 WORTH_DB = 1.0  # of predicted gain; less is not worth a loss of detail
 CLEAR_DB = 3.0  # between the best set and no set
+DEAR = 0.5  # share of the fine structures that is no longer cheap
 UNLIKE = 0.1  # of a run's variance may be in levels that do not look like the artefact
 SAME = 0.75  # S2 from which on all of a level's variance in the dark is taken for the artefact
 
@@ -122,15 +123,20 @@ def advise(scores: Sequence[LevelScores], structure: Structure | None) -> Advice
     if finer:
         return _coarser_than(finer, confirming)
     removed = float(artefact[:best].sum() / max(artefact.sum(), 1e-12))
+    off = tuple(range(1, best + 1))
     lost = float(detail[:best].sum() / max(detail[:-1].sum(), 1e-12))
     confidence: Confidence = "low"
     if structure is not None and len(confirming) == len(run):
-        confidence = "high" if gain > CLEAR_DB else "medium"
+        confidence = "high" if gain > CLEAR_DB and lost < DEAR else "medium"
     reasons = _each(confirming)
     reasons.append(
         f"Off, they take about {100 * removed:.0f} % of the artefact with them, and at least "
         f"{100 * lost:.0f} % of the fine structures."
     )
+    if lost >= DEAR and best > 1:
+        reasons.append(
+            f"That is a high price: look at what is removed, and compare with {spoken(off[:-1])} off."
+        )
     if already:
         reasons.append(
             f"The model was trained without {spoken(already)}; {spoken([s.level for s in confirming])} "
@@ -144,7 +150,6 @@ def advise(scores: Sequence[LevelScores], structure: Structure | None) -> Advice
         )
     if structure is None:
         reasons.append("No background shows the noise alone; draw a rectangle on some to be surer.")
-    off = tuple(range(1, best + 1))
     return Advice(off, "artefact", confidence, removed, lost, gain, tuple(reasons), already)
 
 
