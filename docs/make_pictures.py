@@ -1,7 +1,7 @@
 """Makes the pictures of README and docs by driving the real program as a user does.
 
 Usage, on a virtual screen of 1600 x 1000: python docs/make_pictures.py [--minutes 5]
-[--only calibration]
+[--only training]
 """
 
 from __future__ import annotations
@@ -16,9 +16,9 @@ from pathlib import Path
 os.environ.setdefault("NAPARI_HDN_MODELS", tempfile.mkdtemp(prefix="napari-hdn-pictures-"))
 
 import napari
-from qtpy.QtWidgets import QApplication
+from qtpy.QtWidgets import QApplication, QWidget
 
-from napari_hdn.ui.session import session_of
+from napari_hdn.ui.session import Session, session_of
 
 IMAGES = Path(__file__).parent / "images"
 LINE_LEVELS = (1, 2)
@@ -69,8 +69,55 @@ def calibrate(sample: str, name: str, sections: tuple[str, ...]) -> None:
     wait(1)
 
 
+def levels(session: Session, viewer: napari.Viewer) -> None:
+    """Inspect the model that the session has just trained, follow the advice, retrain, compare."""
+    dock, inspect = viewer.window.add_plugin_dock_widget("napari-hdn", "Inspect latent levels")
+    viewer.layers["cells with stripes (truth)"].visible = False
+    viewer.reset_view()
+    wait(2)
+
+    def show(part: QWidget, name: str) -> None:
+        wait(1)
+        inspect.scroll.verticalScrollBar().setValue(part.y())
+        picture(viewer, name)
+
+    inspect.inspect.click()
+    wait(120, lambda: session.inspected is not None and session.job is None)
+    show(inspect.advice, "inspect")
+    inspect.advice.use.click()
+    wait(8)
+    show(inspect.removed_section, "inspect-off")
+    inspect.drawn_section.expand()
+    inspect.drawn.draw.click()
+    wait(300, lambda: session.drawn is not None and session.job is None)
+    show(inspect.drawn_section, "inspect-drawn")
+    inspect.drawn_section.collapse()
+    inspect.retraining_section.expand()
+    whole = session.model_folder
+    inspect.retraining.retrain.click()
+    wait(600, lambda: session.model_folder != whole and session.job is None)
+    wait(60, lambda: session.job is None and session.inspected is not None)
+    for layer in [layer for layer in viewer.layers if "[HDN" in layer.name]:
+        viewer.layers.remove(layer)
+    inspect.retraining_section.collapse()
+    session.choose_model(whole)
+    wait(30, lambda: session.model is not None)
+    inspect.inspect.click()
+    wait(120, lambda: session.job is None and session.inspected is not None)
+    inspect.advice.use.click()
+    wait(8)
+    inspect.variants.compare.click()
+    wait(120, lambda: session.job is None)
+    show(inspect.variants_section, "inspect-variants")
+    viewer.window.remove_dock_widget(dock)
+    for layer in [layer for layer in viewer.layers if "[HDN" in layer.name]:
+        viewer.layers.remove(layer)
+    session.switch_levels_off(())
+    wait(2)
+
+
 def training(minutes: float) -> None:
-    """Open the striped sample, train, restore."""
+    """Open the striped sample, train, inspect the levels, restore."""
     viewer = napari.Viewer()
     viewer.window._qt_window.resize(1560, 940)
     session = session_of(viewer)
@@ -88,6 +135,7 @@ def training(minutes: float) -> None:
     wait(60 * minutes + 120, lambda: session.job is None)
     viewer.window.remove_dock_widget(dock)
     viewer.layers.remove("cells with stripes [HDN preview]")
+    levels(session, viewer)
 
     _, restore = viewer.window.add_plugin_dock_widget("napari-hdn", "Restore images")
     wait(2, lambda: bool(restore.levels.boxes))
