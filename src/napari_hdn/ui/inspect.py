@@ -11,7 +11,7 @@ from qtpy.QtWidgets import QPushButton
 from napari_hdn.api import HDNError
 from napari_hdn.ui.comparing import ComparisonJob
 from napari_hdn.ui.failures import explain
-from napari_hdn.ui.inspection import DrawingJob, InspectionJob, LevelsJob
+from napari_hdn.ui.inspection import DrawingJob, Inspected, InspectionJob, LevelsJob
 from napari_hdn.ui.jobs import Job
 from napari_hdn.ui.level_layers import add_contributions, add_drawn
 from napari_hdn.ui.parts.advice import AdviceBox
@@ -75,8 +75,10 @@ class InspectDock(DockBody):
         self.retraining_section = Section("Retrain without these levels")
         self.variants_section = Section("Variants of this model", expanded=True)
         self._lay_out()
+        self._choose_known_image()
+        self._chosen = self.piece.image.layer
+        self.retraining.take_images(self._chosen)
         self._connect()
-        self._on_image()
         self._on_inspection()
         self._show_job()
 
@@ -117,6 +119,13 @@ class InspectDock(DockBody):
         watch(self, self._session.job_changed, self._on_job_changed)
         watch(self, self._session.job_updated, self._on_job_updated)
 
+    def _choose_known_image(self) -> None:
+        """The one that is looked at already: a dock may be opened again while a job runs."""
+        job, look = self._session.job, self._session.inspected
+        piece = job.piece if isinstance(job, LevelsJob) else None if look is None else look.piece
+        if piece is not None:
+            self.piece.image.choose(piece.source.layer)
+
     # what the user does
 
     def _inspection(self) -> Job:
@@ -126,12 +135,17 @@ class InspectDock(DockBody):
 
     def _drawing(self, origin: str) -> Job:
         model, look = self._session.chosen_model(), self._session.inspected
-        piece = self.piece.snapshot() if look is None else look.piece
+        piece = self.piece.snapshot() if look is None or self._is_other(look) else look.piece
         return DrawingJob(model, piece.middle(), origin, self.device.value())
 
     def _comparison(self) -> Job:
         session = self._session
         model, look = session.chosen_model(), session.inspected
+        if look is not None and self._is_other(look):
+            raise HDNError(
+                f"The levels shown are of {look.piece.source.name}; press Inspect first to compare on "
+                f"{self.piece.image.layer.name}."
+            )
         piece = self.piece.snapshot() if look is None else look.piece
         records = self.variants.records
         return ComparisonJob(model, session.levels_off, records, piece, self.device.value())
@@ -165,12 +179,19 @@ class InspectDock(DockBody):
     # what is no longer wanted
 
     def _on_image(self) -> None:
-        job, layer = self._session.job, self.piece.image.layer
+        job, layer, before = self._session.job, self.piece.image.layer, self._chosen
+        self._chosen = layer
         self.retraining.take_images(layer)
-        if isinstance(job, LevelsJob) and job.piece is not None:
+        self._on_inspection()
+        if isinstance(job, LevelsJob) and job.piece is not None and layer is not before:
             chosen = job.piece.source
-            if chosen.layer is not layer:
+            if chosen.layer is before:  # else the job is another dock's
                 job.drop(f"Stopped: {chosen.name} is no longer the image that is chosen.")
+
+    def _is_other(self, look: Inspected) -> bool:
+        """Whether another image is chosen than what is shown."""
+        layer = self.piece.image.layer
+        return layer is not None and look.piece.source.layer is not layer
 
     def _on_model(self) -> None:
         job, model = self._session.job, self._session.model
@@ -186,6 +207,9 @@ class InspectDock(DockBody):
         else:
             text = f"Shown: {look.piece.in_words()}. {look.moved.text if look.moved else ''}"
             warning = look.moved is not None and look.moved.severity == "warning"
+            if self._is_other(look):
+                text += f" You chose {self.piece.image.layer.name}: press Inspect to look at it."
+                warning = True
             self.looked_at.say(text.strip(), warning=warning)
         self.levels_section.setVisible(look is not None)
         self.removed_section.setVisible(look is not None)

@@ -135,7 +135,12 @@ class InspectionJob(LevelsJob):
         if remark:
             yield Notice(remark, "warning")
         for event in api.inspect_levels(
-            model, counts, boxes=piece.boxes, device=self.device, stop=self.stop
+            model,
+            counts,
+            boxes=piece.boxes,
+            device=self.device,
+            stop=self.stop,
+            name=piece.source.name,
         ):
             if isinstance(event, InspectionFinished):
                 before = self._earlier
@@ -155,7 +160,9 @@ class InspectionJob(LevelsJob):
 
     def next(self) -> Job | None:
         """What was to follow."""
-        return None if self.unwanted or self._then is None else self._then()
+        if self.unwanted or self.stop.requested or self._then is None:
+            return None
+        return self._then()
 
     def close(self) -> None:
         """Let go of the earlier look, too."""

@@ -19,6 +19,7 @@ from napari_hdn import api
 from napari_hdn.ui import jobs
 from napari_hdn.ui.calibration import Calibrated
 from napari_hdn.ui.comparing import Compared
+from napari_hdn.ui.failures import in_words
 from napari_hdn.ui.inspection import Drawn, Inspected, LevelsJob
 from napari_hdn.ui.jobs import BusyError, Job
 from napari_hdn.ui.live import LevelPreview
@@ -158,14 +159,25 @@ class Session:
     def _on_job_finished(self, job: Job) -> None:
         job.failed |= job.outcome is None
         job.end(f"{job.title[:1].upper()}{job.title[1:]} ended by an unexpected error.")
-        following = None if job.failed or job.abandoned else job.next()
-        job.close()
-        self.job = None
+        following: Job | None = None
+        try:
+            following = None if job.failed or job.abandoned else job.next()
+        except Exception as error:
+            self._report_unstarted(error)
+        finally:  # whatever happens, the next job can begin
+            job.close()
+            self.job = None
         if not job.abandoned:
             self.job_updated.emit(job)
             self.job_changed.emit()
         if following is not None and self.job is None:
-            self.start(following)
+            try:
+                self.start(following)
+            except api.HDNError as error:
+                self._report_unstarted(error)
+
+    def _report_unstarted(self, error: Exception) -> None:
+        self.report(f"What was to follow could not be begun: {in_words(error) or repr(error)}")
 
     # models
 

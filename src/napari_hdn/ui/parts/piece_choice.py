@@ -62,6 +62,7 @@ class PieceChoice(QWidget):
         events = session.viewer.layers.events
         watch(self, events.inserted, self._choose_first)
         watch(self, session.model_changed, self._check)
+        watch(self, session.viewer.dims.events.current_step, self._on_slider)
         self._choose_first()
         self._on_part()
 
@@ -107,6 +108,10 @@ class PieceChoice(QWidget):
     def _on_part(self) -> None:
         self.form.setRowVisible(self.rectangle, self.part.value() == "rectangle")
         self._check()
+
+    def _on_slider(self, event: Any = None) -> None:
+        if self.part.value() != "view":  # which says nothing of the piece
+            self._check()
 
     def _check(self) -> None:
         try:

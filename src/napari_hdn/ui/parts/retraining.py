@@ -73,6 +73,8 @@ class Retraining(QWidget):
         self.retrain.clicked.connect(self.wanted.emit)
         watch(self, session.model_changed, self._on_model)
         watch(self, session.levels_changed, self._on_levels)
+        self._timed: Any = None
+        self._usual: float | None = None  # what the duration was set to by itself
         self._on_unit()
         self._on_model()
 
@@ -114,15 +116,24 @@ class Retraining(QWidget):
             self.rule.choose(model.config.network.deactivation)
             if self.source.channel.count():
                 self.source.channel.choose(model.config.channel)
+        if model is not self._timed:  # what was set was for another model
+            self._timed, self._usual = model, None
         self._on_levels()
 
     def _on_levels(self) -> None:
         session, off = self._session, self._session.levels_off
-        self.retrain.setEnabled(session.model is not None and bool(off))
-        if session.model is None:
+        model = session.model
+        trained = () if model is None else tuple(sorted(model.config.network.deactivated_levels))
+        self.retrain.setEnabled(model is not None and off != trained)
+        if model is None:
             self.what.say("Choose a model first.")
         elif not off:
             self.what.say("All levels are on. Switch off those that hold the artefact.")
+        elif off == trained:
+            self.what.say(
+                f"{model.name} was trained without {api.spoken_levels(off)}. Switch more levels off, or "
+                "train it longer with Continue in the dock Train HDN."
+            )
         else:
             how = "is" if len(off) == 1 else "are"
             self.what.say(
@@ -131,7 +142,7 @@ class Retraining(QWidget):
             )
             if not self.name.isModified():
                 self.name.setText(api.suggested_name(session.model, off))
-        self._usual_duration()
+        self._usual_duration(unless_edited=True)
         self._explain()
 
     def _on_begin(self) -> None:
@@ -145,10 +156,12 @@ class Retraining(QWidget):
         self.duration.setSingleStep(1 if minutes else 100)
         self._usual_duration()
 
-    def _usual_duration(self) -> None:
+    def _usual_duration(self, *, unless_edited: bool = False) -> None:
         """A quarter of what the network took, or all of it from scratch."""
         session = self._session
         if session.model is None or not session.levels_off:
+            return
+        if unless_edited and self._usual is not None and self.duration.value() != self._usual:
             return
         usual = api.variant_config(session.model, session.levels_off, scratch=self.begin.value())
         done = session.model.summary
@@ -157,6 +170,7 @@ class Retraining(QWidget):
         else:
             a_step = done.seconds / max(done.steps, 1)
             self.duration.setValue((usual.steps or 1) * a_step / 60)
+        self._usual = self.duration.value()
 
     # the images
 
@@ -174,8 +188,13 @@ class Retraining(QWidget):
         stack = self._first_stack()
         if stack is None:
             self.data.say(f"{model.name} learned from {learned}.")
-        elif any(_signature(stack) in told for told in model.summary.data):
+        elif any(told.startswith(stack.name + _signature(stack)) for told in model.summary.data):
             self.data.say(f"{model.name} learned from the same: {learned}.")
+        elif any(_signature(stack) in told for told in model.summary.data):
+            self.data.say(
+                f"{model.name} learned from images of this size: {learned}. If these are others, take "
+                "some from the same microscope and settings."
+            )
         else:
             self.data.say(
                 f"{model.name} learned from other images: {learned}. Best train on those, or on "

@@ -120,6 +120,7 @@ class VariantTable(QWidget):
         compared = self._session.compared
         if compared is not None and (model is None or compared.family != model.summary.family):
             compared = None
+        selected = self._selected()
         self._keys = [r.key for r in rows]
         self.table.setRowCount(len(rows))
         for at_row, entry in enumerate(rows):
@@ -142,6 +143,7 @@ class VariantTable(QWidget):
                         Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter
                     )
                 self.table.setItem(at_row, column, item)
+        self._select(selected)
         head = self.table.horizontalHeader().sizeHint().height()
         self.table.setFixedHeight(head + _ROW_PX * max(len(rows), 1) + 4)
         self.hint.say(_NO_NUMBERS if compared is None else f"On {compared.piece.in_words()}.")
@@ -154,6 +156,14 @@ class VariantTable(QWidget):
     def _selected(self) -> Key | None:
         at = self.table.currentRow()
         return self._keys[at] if 0 <= at < len(self._keys) and self.table.selectedItems() else None
+
+    def _select(self, key: Key | None) -> None:
+        """Rows come and go: what is selected is a variant, not a row."""
+        if key in self._keys:
+            self.table.selectRow(self._keys.index(key))
+        else:
+            self.table.clearSelection()
+            self.table.setCurrentCell(-1, -1)
 
     def _on_use(self) -> None:
         key, session = self._selected(), self._session
