@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from napari_hdn.core.artefacts import Structure
     from napari_hdn.ui.live import Switched
 
+_LINES = 4  # times as far along one axis as along the other
+
 
 class RemovedView(QWidget):
     """A view of the session's live preview."""
@@ -84,19 +86,13 @@ def structure_in_words(structure: Structure) -> str:
     """What the correlation of what was removed looks like."""
     if structure.verdict == "white":
         return "What was removed is not correlated: it looks like pixel noise."
-    along = [
-        f"along {axis} over {reach} px"
-        for axis, reach in (("x", structure.reach_x), ("y", structure.reach_y))
-        if reach
-    ]
-    if len(along) == 1:
-        return (
-            f"What was removed is correlated {along[0]} only: lines in that direction, as an artefact "
-            "makes them and structures seldom do."
-        )
+    reaches = {"x": structure.reach_x, "y": structure.reach_y}
+    along = [f"along {axis} over {reach} px" for axis, reach in reaches.items() if reach]
     if not along:
         return f"What was removed is correlated at a slant over {structure.reach} px."
-    return (
-        f"What was removed is correlated {' and '.join(along)}: look whether it shows structures of "
-        "the image; if it does, these levels should stay on."
-    )
+    shorter, longer = sorted(reaches.values())
+    told = f"What was removed is correlated {' and '.join(along)}{' only' * (len(along) == 1)}"
+    if longer >= _LINES * shorter:
+        way = max(reaches, key=lambda axis: reaches[axis])
+        return f"{told}: lines along {way}, as an artefact makes them and structures seldom do."
+    return f"{told}: look whether it shows structures of the image."
