@@ -179,12 +179,12 @@ def test_figure_3_is_drawn_on_request(inspected, session, viewer, until_free, mo
     np.testing.assert_allclose(shown, images[1, 4], atol=0.02)
     drawn.as_layers.click()
     layer = by_product(viewer, "drawn")
-    assert layer.data.shape == (6, 3, 1, 96, 128)
+    assert layer.data.shape == (6, 4, 1, 96, 128)
     assert tuple(layer.axis_labels) == ("sample", "level", "t", "y", "x")
-    np.testing.assert_allclose(layer.data[4, 1, 0], images[1, 4], atol=0.02)
+    np.testing.assert_allclose(layer.data[4, 2, 0], images[1, 4], atol=0.02)
     source = viewer.layers["striped"]
     world = source.data_to_world((1, 3, 4))
-    np.testing.assert_allclose(layer.world_to_data((5, 2, *world)), (4, 1, 0, 3, 4), atol=1e-9)
+    np.testing.assert_allclose(layer.world_to_data((5, 2, *world)), (4, 2, 0, 3, 4), atol=1e-9)
     drawn.origin.choose("prior")
     drawn.draw.click()
     until_free()
@@ -196,7 +196,7 @@ def test_contributions_as_layers(inspected, session, viewer):
     inspected.contributions.click()
     layer = by_product(viewer, "contributions")
     parts = session.inspected.inspection.decomposition.contributions
-    np.testing.assert_array_equal(layer.data[:, 0], parts)
+    np.testing.assert_array_equal(layer.data[1:, 0], parts)
     assert tuple(layer.axis_labels) == ("level", "t", "y", "x")
 
 
