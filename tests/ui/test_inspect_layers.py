@@ -1,9 +1,9 @@
 """The layers of the level inspector: whose they are, where they lie, and what is kept of them."""
 
-from dataclasses import replace
+import gc
+import weakref
 
 import numpy as np
-import pytest
 
 from inspecting import by_product, settled
 from napari_hdn.core.artefacts import Structure
@@ -46,3 +46,135 @@ def test_the_slider_shows_the_level(inspected, session, viewer, until_free):
         np.testing.assert_array_equal(
             drawn.data[sample, at, 0], session.drawn.images[level - 1, sample]
         )
+
+
+PARTS = ("before", "without", "removed")
+
+
+def inspect(dock, session, layer, until_free):
+    dock.piece.image.choose(layer)
+    dock.inspect.click()
+    until_free()
+    assert session.inspected.piece.source.layer is getattr(layer, "__wrapped__", layer)
+
+
+def flip(dock, session, qtbot, level):
+    dock.rows.rows[level].switch.click()
+    settled(session, qtbot, session.levels_off)
+    assert session.live.shown.look is session.inspected
+
+
+def test_a_duplicate_is_the_users(inspected, session, viewer, qtbot, until_free):
+    flip(inspected, session, qtbot, 1)
+    own = {product: by_product(viewer, product) for product in PARTS}
+    copy = type(own["without"]).create(*own["without"].as_layer_data_tuple())
+    copy.data = copy.data.copy()
+    copy.metadata = dict(own["without"].metadata)
+    copy.name = "kept"
+    viewer.add_layer(copy)
+    kept = copy.data.copy()
+    inspected.inspect.click()
+    until_free()
+    flip(inspected, session, qtbot, 2)
+    np.testing.assert_array_equal(copy.data, kept)
+    assert copy.name == "kept"
+    assert "without levels 1 and 2" in own["without"].name
+    np.testing.assert_array_equal(own["without"].data[0], session.live.shown.without)
+    assert len(viewer.layers) == 5
+
+
+def test_an_image_of_the_same_name_has_layers_of_its_own(
+    inspected, session, viewer, qtbot, until_free, striped
+):
+    flip(inspected, session, qtbot, 1)
+    first = {product: by_product(viewer, product) for product in PARTS}
+    data = {product: layer.data for product, layer in first.items()}
+    viewer.layers["striped"].name = "old"
+    another = viewer.add_image(striped[:, ::-1] + 5, name="striped")
+    inspect(inspected, session, another, until_free)
+    flip(inspected, session, qtbot, 2)
+    assert all(first[product].data is data[product] for product in PARTS)
+    assert len(viewer.layers) == 8
+
+
+def test_grid_and_box_agree_on_a_second_image(
+    inspected, session, viewer, qtbot, until_free, striped
+):
+    grid, box = viewer.canvas.grid, inspected.removed.side_by_side
+    old = viewer.layers["striped"]
+    flip(inspected, session, qtbot, 1)
+    first = {product: by_product(viewer, product) for product in PARTS}
+    assert grid.enabled
+    other = viewer.add_image(striped + 7, name="other")
+    inspect(inspected, session, other, until_free)
+    settled(session, qtbot, (1,))
+    qtbot.waitUntil(lambda: len(viewer.layers) == 8)
+    second = {
+        layer.metadata["napari-hdn"]["product"]: layer
+        for layer in viewer.layers
+        if layer.metadata and layer not in first.values()
+    }
+    assert set(second) == set(PARTS)
+    assert grid.enabled
+    assert box.isChecked()
+    assert not any(layer.visible for layer in first.values())
+    assert all(layer.visible for layer in second.values())
+    inspect(inspected, session, old, until_free)
+    qtbot.waitUntil(lambda: first["removed"].visible)
+    assert all(layer.visible for layer in first.values())
+    assert not any(layer.visible for layer in second.values())
+    assert len(viewer.layers) == 8
+    assert grid.enabled
+
+
+def test_a_second_image_among_many_layers_gives_the_grid_back(
+    inspected, session, viewer, qtbot, until_free, striped
+):
+    grid, box = viewer.canvas.grid, inspected.removed.side_by_side
+    flip(inspected, session, qtbot, 1)
+    assert grid.enabled
+    assert inspected.removed.hint.text() == ""
+    first = [by_product(viewer, product) for product in PARTS]
+    for name in ("a", "b", "c"):
+        other = viewer.add_image(striped + 7, name=name)
+    inspect(inspected, session, other, until_free)
+    qtbot.waitUntil(lambda: len(viewer.layers) == 10)
+    assert not grid.enabled
+    assert not box.isChecked()
+    assert not any(layer.visible for layer in first)
+    assert not viewer.layers["c [HDN removed by level 1 off]"].visible
+    assert "more than two other layers" in inspected.removed.hint.text()
+    box.click()
+    assert grid.enabled
+    assert inspected.removed.hint.text() == ""
+    assert viewer.layers["c [HDN removed by level 1 off]"].visible
+
+
+def test_a_layer_that_comes_back_gets_its_place(inspected, session, viewer, qtbot, until_free):
+    grid = viewer.canvas.grid
+    flip(inspected, session, qtbot, 1)
+    for product in ("before", "removed"):
+        viewer.layers.remove(by_product(viewer, product))
+    grid.enabled = False
+    session.live.layers.side_by_side.want(True)
+    inspected.inspect.click()
+    until_free()
+    qtbot.waitUntil(lambda: len(viewer.layers) == 4)
+    assert by_product(viewer, "removed").visible
+    assert grid.enabled
+    assert max(grid.actual_shape(viewer.layers)) == 2
+    qtbot.wait(300)  # what was begun when they were removed is over by now
+    assert grid.enabled
+
+
+def test_nothing_is_kept_of_a_look_that_is_over(inspected, session, qtbot):
+    flip(inspected, session, qtbot, 1)
+    inspection = weakref.ref(session.inspected.inspection)
+    look = weakref.ref(session.inspected)
+    qtbot.wait(100)
+    session.set_model(None, None)
+    assert session.live.layers._look is None
+    qtbot.wait(200)
+    gc.collect()
+    assert look() is None
+    assert inspection() is None

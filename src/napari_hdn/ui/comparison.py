@@ -10,11 +10,13 @@ from napari.layers import Image
 from napari.utils.colormaps import Colormap
 
 from napari_hdn import api
-from napari_hdn.ui.layers import METADATA_KEY, add_image, product_of
+from napari_hdn.ui.layers import METADATA_KEY, add_image
 from napari_hdn.ui.outputs import look_of
 from napari_hdn.ui.side_by_side import SideBySide
 
 if TYPE_CHECKING:
+    from napari.layers import Layer
+
     from napari_hdn.ui.inspection import Inspected
     from napari_hdn.ui.live import Switched
 
@@ -29,10 +31,36 @@ def difference_colours() -> Colormap:
     return Colormap([_BLUE, _WHITE, _RED], name="blue-white-red")
 
 
-class ComparisonLayers:
-    """The three layers of the image that is inspected; made once, then kept up to date in place.
+class _Trio:
+    """The three layers of one image, as far as they were made and not removed."""
 
-    One that the user removes does not come back before the next inspection.
+    def __init__(self) -> None:
+        self.layers: dict[Part, weakref.ref[Image]] = {}
+        self.names: dict[Part, str] = {}  # as `ComparisonLayers` gave them
+        self.limit: float | None = None  # of the contrast of what was removed, as set there
+        self.hidden: set[Part] = set()  # by `ComparisonLayers`, for another image's
+
+    def there(self, viewer: Any, part: Part) -> Image | None:
+        """One of the layers, if it is in the viewer."""
+        known = self.layers.get(part)
+        layer = None if known is None else known()
+        return layer if viewer is not None and layer in viewer.layers else None
+
+    def forget(self, viewer: Any, ndim: int) -> None:
+        """Those that the user removed, or that have other axes than the image has now."""
+        for part in PARTS:
+            layer = self.there(viewer, part)
+            if layer is None or layer.ndim != ndim:
+                self.layers.pop(part, None)
+                self.names.pop(part, None)
+
+
+class ComparisonLayers:
+    """The three layers of each image that is inspected; made once, then kept up to date in place.
+
+    One that the user removes does not come back before the next inspection. Layers are known by
+    themselves, not by what their metadata tell: a user's duplicate of one has the same, and images
+    change their names. Those of one image only are in sight.
 
     Parameters
     ----------
@@ -44,58 +72,77 @@ class ComparisonLayers:
         self._viewer = weakref.ref(viewer)
         self.side_by_side = SideBySide(viewer)
         self._look: Inspected | None = None
-        self._layers: dict[Part, weakref.ref[Image]] = {}
-        self._names: dict[Part, str] = {}  # as this class gave them
-        self._limit: float | None = None  # of the contrast of what was removed, as set here
+        self._made: weakref.WeakKeyDictionary[Layer, _Trio] = weakref.WeakKeyDictionary()
+        self._all: weakref.WeakSet[Image] = weakref.WeakSet()  # that were ever made here
+        self._shown: _Trio | None = None  # the trio in sight
 
     def begin(self, look: Inspected) -> None:
         """Take over what an earlier inspection of the same image left in the viewer."""
-        viewer = self._viewer()
-        self._look, self._layers, self._names, self._limit = look, {}, {}, None
-        if viewer is None:
-            return
-        ndim = len(look.piece.source.stack.axes)
-        for layer in viewer.layers:
-            part = product_of(layer)
-            if part in PARTS and layer.ndim == ndim and self._source_of(layer) == look_name(look):
-                self._layers[part] = weakref.ref(layer)
-                self._names[part] = layer.name
+        self._look = look
+        self._trio(look).forget(self._viewer(), len(look.piece.source.stack.axes))
+
+    def end(self) -> None:
+        """Let go of what was inspected; the layers stay."""
+        self._look = None
 
     def any_there(self) -> bool:
-        """Whether one of the layers is in the viewer."""
-        return any(self.layer(part) is not None for part in PARTS)
-
-    def layer(self, part: Part) -> Image | None:
-        """One of the layers, if it is in the viewer."""
-        viewer, known = self._viewer(), self._layers.get(part)
-        layer = None if known is None else known()
-        return layer if viewer is not None and layer in viewer.layers else None
+        """Whether one of the layers of what is inspected is in the viewer."""
+        return self._look is not None and self._any_of(self._trio(self._look))
 
     def show(self, switched: Switched) -> None:
         """Make the layers, or change what they show."""
         viewer = self._viewer()
         if viewer is None or switched.look is not self._look:
             return
-        first = not self._layers
-        if first:
-            self.side_by_side.propose(self._others_in_sight(viewer) <= _BESIDE)
+        trio = self._trio(switched.look)
+        begins = trio is not self._shown or not trio.layers
+        adds = any(part not in trio.layers for part in PARTS)
+        if begins or adds:
+            self.side_by_side.end()  # no layers come and go while napari draws the grid
+        if begins:
+            self._bring_forward(viewer, trio)
         for part in PARTS:
-            if part not in self._layers:
-                self._add(viewer, part, switched)
-            elif (layer := self.layer(part)) is not None:
-                self._update(layer, part, switched)
-        if first:
-            self.side_by_side.begin(self._place, self.any_there)
+            if part not in trio.layers:
+                self._add(viewer, trio, part, switched)
+            elif (layer := trio.there(viewer, part)) is not None:
+                self._update(trio, layer, part, switched)
+        if begins or adds:
+            self.side_by_side.begin(self._place, self._any_in_sight)
         else:
             self.side_by_side.refit()
 
-    def _add(self, viewer: Any, part: Part, switched: Switched) -> None:
+    def _bring_forward(self, viewer: Any, trio: _Trio) -> None:
+        """Hide an earlier image's layers, and show again those that were hidden so."""
+        earlier, self._shown = self._shown, trio
+        if earlier is not None and earlier is not trio:
+            for part in PARTS:
+                if (layer := earlier.there(viewer, part)) is not None and layer.visible:
+                    layer.visible = False
+                    earlier.hidden.add(part)
+        self.side_by_side.propose(self._others_in_sight(viewer) <= _BESIDE)
+        for part in trio.hidden - {"removed"}:
+            if (layer := trio.there(viewer, part)) is not None:
+                layer.visible = True
+        trio.hidden.clear()
+        self._place(self.side_by_side.wanted)
+
+    def _trio(self, look: Inspected) -> _Trio:
+        return self._made.setdefault(look.piece.source.layer, _Trio())
+
+    def _any_of(self, trio: _Trio | None) -> bool:
+        viewer = self._viewer()
+        return trio is not None and any(trio.there(viewer, part) is not None for part in PARTS)
+
+    def _any_in_sight(self) -> bool:
+        return self._any_of(self._shown)
+
+    def _add(self, viewer: Any, trio: _Trio, part: Part, switched: Switched) -> None:
         piece = switched.look.piece
         picture = getattr(switched, part)
         appearance: dict[str, Any] = look_of(piece.placement, picture)
         if part == "removed":
-            self._limit = _limit_of(picture)
-            limits = (-self._limit, self._limit)
+            trio.limit = _limit_of(picture)
+            limits = (-trio.limit, trio.limit)
             appearance = {"contrast_limits": limits, "colormap": difference_colours()}
             appearance["visible"] = self.side_by_side.wanted
         layer = add_image(
@@ -106,39 +153,39 @@ class ComparisonLayers:
             _identity(part, switched),
             **appearance,
         )
-        self._layers[part] = weakref.ref(layer)
-        self._names[part] = layer.name
+        trio.layers[part] = weakref.ref(layer)
+        trio.names[part] = layer.name
+        self._all.add(layer)
 
-    def _update(self, layer: Image, part: Part, switched: Switched) -> None:
+    def _update(self, trio: _Trio, layer: Image, part: Part, switched: Switched) -> None:
         piece = switched.look.piece
         picture = getattr(switched, part)
         piece.placement.apply(layer)
         layer.data = piece.shaped(picture)
         layer.metadata[METADATA_KEY] = _identity(part, switched)
-        if layer.name == self._names.get(part):  # unless the user gave it another
+        if layer.name == trio.names.get(part):  # unless the user gave it another
             layer.name = _name(part, switched)
-            self._names[part] = layer.name
+            trio.names[part] = layer.name
         if part == "removed":
-            self._adapt_contrast(layer, picture)
+            self._adapt_contrast(trio, layer, picture)
 
-    def _adapt_contrast(self, layer: Image, picture: np.ndarray) -> None:
+    def _adapt_contrast(self, trio: _Trio, layer: Image, picture: np.ndarray) -> None:
         low, high = layer.contrast_limits
-        if self._limit is not None and (low, high) != (-self._limit, self._limit):
+        if trio.limit is not None and (low, high) != (-trio.limit, trio.limit):
             return  # the user's
-        self._limit = _limit_of(picture)
-        layer.contrast_limits = (-self._limit, self._limit)
+        trio.limit = _limit_of(picture)
+        layer.contrast_limits = (-trio.limit, trio.limit)
 
     def _others_in_sight(self, viewer: Any) -> int:
         """Each of them would take a place, and make all smaller."""
-        return sum(layer.visible for layer in viewer.layers)
+        return sum(layer.visible for layer in viewer.layers if layer not in self._all)
 
     def _place(self, side_by_side: bool) -> None:
         """What was removed would cover the image, were it not beside it."""
-        if (layer := self.layer("removed")) is not None:
-            layer.visible = side_by_side
-
-    def _source_of(self, layer: Image) -> Any:
-        return layer.metadata[METADATA_KEY].get("source")
+        if self._shown is not None:
+            layer = self._shown.there(self._viewer(), "removed")
+            if layer is not None:
+                layer.visible = side_by_side
 
 
 def look_name(look: Inspected) -> str:

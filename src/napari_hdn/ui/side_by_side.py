@@ -1,7 +1,8 @@
 """napari's grid, borrowed while layers are compared, and given back as it was.
 
 The grid is let go of while layers are removed: napari 0.9.2 crashes when it draws a grid of which three
-layers went at once.
+layers went at once. Who adds or hides several gives it back first, too (`SideBySide.end`), and begins
+again.
 """
 
 from __future__ import annotations
@@ -44,10 +45,17 @@ class SideBySide:
         self._grid().events.enabled.connect(self._on_grid)
         viewer.layers.events.removing.connect(self._on_removing)
 
+    @property
+    def only_offered(self) -> bool:
+        """Whether it is off by `propose`, not by the user."""
+        return not self.wanted and not self._said
+
     def propose(self, on: bool) -> None:
         """What is sensible, unless the user has chosen."""
         if not self._said and on != self.wanted:
             self.wanted = on
+            if not on:
+                self.end()
             self.changed.emit()
 
     def begin(self, placed: Callable[[bool], None], there: Callable[[], bool]) -> None:

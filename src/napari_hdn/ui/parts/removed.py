@@ -9,7 +9,7 @@ from qtpy.QtWidgets import QCheckBox, QVBoxLayout, QWidget
 
 from napari_hdn import api
 from napari_hdn.ui.parts.checks import Sentence
-from napari_hdn.ui.parts.forms import watch
+from napari_hdn.ui.parts.forms import Hint, watch
 from napari_hdn.ui.parts.structure_view import StructureView
 from napari_hdn.ui.session import Session
 
@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from napari_hdn.core.artefacts import Structure
     from napari_hdn.ui.live import Switched
 
+_CROWDED = "Off at first, since more than two other layers are in sight: each would have a place."
 _LINES = 4  # times as far along one axis as along the other
 
 
@@ -33,10 +34,12 @@ class RemovedView(QWidget):
             "Show before, without and what was removed beside each other, in napari's grid; unticking "
             "puts the grid back as it was. Every visible layer has a place: hide those in the way."
         )
+        self.hint = Hint()
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
         layout.setSpacing(4)
         layout.addWidget(self.side_by_side)
+        layout.addWidget(self.hint)
         layout.addWidget(self.words)
         layout.addWidget(self.structure)
         grid = session.live.layers.side_by_side
@@ -47,7 +50,9 @@ class RemovedView(QWidget):
         self._show()
 
     def _on_grid(self) -> None:
-        self.side_by_side.setChecked(self._session.live.layers.side_by_side.wanted)
+        grid = self._session.live.layers.side_by_side
+        self.side_by_side.setChecked(grid.wanted)
+        self.hint.say(_CROWDED if grid.only_offered else "")
 
     def _show(self) -> None:
         live = self._session.live
