@@ -89,6 +89,7 @@ class LevelPreview:
         self._decoder = None if look is None else _Decoder(look)
         self.changed.emit()
         if look is None:
+            self.layers.end()
             return
         self.layers.begin(look)
         if self._session.levels_off != look.untrained or self.layers.any_there():
