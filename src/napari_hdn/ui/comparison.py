@@ -23,12 +23,25 @@ if TYPE_CHECKING:
 Part = Literal["before", "without", "removed"]
 PARTS: tuple[Part, ...] = ("before", "without", "removed")  # the last one on top
 _BESIDE = 2  # other layers in sight, of which the raw image is one
+_LARGE = 512 * 512  # pixels
+_SPARSE = 8
 _BLUE, _WHITE, _RED = (0.13, 0.33, 0.75, 1.0), (0.97, 0.97, 0.97, 1.0), (0.75, 0.11, 0.15, 1.0)
 
 
 def difference_colours() -> Colormap:
     """Blue below 0, white at it, red above."""
     return Colormap([_BLUE, _WHITE, _RED], name="blue-white-red")
+
+
+def sparse(pictures: np.ndarray) -> np.ndarray:
+    """(..., Y, X) pixels enough to tell percentiles of large pictures by, at once."""
+    height, width = pictures.shape[-2:]
+    return pictures[..., ::_SPARSE, ::_SPARSE] if height * width > _LARGE else pictures
+
+
+def limit_of(differences: np.ndarray) -> float:
+    """Counts up to which almost all of the (..., Y, X) differences reach."""
+    return max(float(np.percentile(np.abs(sparse(differences)), 99.5)), 1e-3)
 
 
 class _Trio:
@@ -139,9 +152,9 @@ class ComparisonLayers:
     def _add(self, viewer: Any, trio: _Trio, part: Part, switched: Switched) -> None:
         piece = switched.look.piece
         picture = getattr(switched, part)
-        appearance: dict[str, Any] = look_of(piece.placement, picture)
+        appearance: dict[str, Any] = look_of(piece.placement, sparse(picture))
         if part == "removed":
-            trio.limit = _limit_of(picture)
+            trio.limit = switched.limit
             limits = (-trio.limit, trio.limit)
             appearance = {"contrast_limits": limits, "colormap": difference_colours()}
             appearance["visible"] = self.side_by_side.wanted
@@ -167,14 +180,14 @@ class ComparisonLayers:
             layer.name = _name(part, switched)
             trio.names[part] = layer.name
         if part == "removed":
-            self._adapt_contrast(trio, layer, picture)
+            self._adapt_contrast(trio, layer, switched.limit)
 
-    def _adapt_contrast(self, trio: _Trio, layer: Image, picture: np.ndarray) -> None:
+    def _adapt_contrast(self, trio: _Trio, layer: Image, limit: float) -> None:
         low, high = layer.contrast_limits
         if trio.limit is not None and (low, high) != (-trio.limit, trio.limit):
             return  # the user's
-        trio.limit = _limit_of(picture)
-        layer.contrast_limits = (-trio.limit, trio.limit)
+        trio.limit = limit
+        layer.contrast_limits = (-limit, limit)
 
     def _others_in_sight(self, viewer: Any) -> int:
         """Each of them would take a place, and make all smaller."""
@@ -191,10 +204,6 @@ class ComparisonLayers:
 def look_name(look: Inspected) -> str:
     """What an inspected image is called."""
     return look.piece.source.name
-
-
-def _limit_of(picture: np.ndarray) -> float:
-    return max(float(np.percentile(np.abs(picture), 99.5)), 1e-3)
 
 
 def _name(part: Part, switched: Switched) -> str:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from napari_hdn.ui.comparison import difference_colours
+from napari_hdn.ui.comparison import difference_colours, limit_of, sparse
 from napari_hdn.ui.layers import add_image
 from napari_hdn.ui.outputs import look_of
 
@@ -29,7 +29,7 @@ def add_contributions(viewer: Any, look: Inspected) -> Image:
     """One layer with the contribution of every level, in counts; its sum is the restored image."""
     piece, whole = look.piece, look.inspection.decomposition
     parts = whole.contributions
-    limit = max(float(np.percentile(np.abs(parts), 99.5)), 1e-3)
+    limit = limit_of(parts)
     return _add(
         viewer,
         piece.shaped(np.concatenate([whole.remainder[None], parts])),
@@ -52,7 +52,7 @@ def add_drawn(viewer: Any, drawn: Drawn) -> Image:
         f"{piece.source.name} [HDN drawn{of} by level, 0 as 1]",
         piece.placement.led_by(("sample", "level"), (_FIRST_SAMPLE, 0.0)),
         _identity(drawn.model, piece, "drawn", at_0="level 1") | {"origin": drawn.origin},
-        **look_of(piece.placement, images),
+        **look_of(piece.placement, sparse(images)),
     )
 
 

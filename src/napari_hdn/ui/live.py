@@ -17,7 +17,7 @@ from psygnal import Signal
 from napari_hdn import api
 from napari_hdn.api import ImageStack, PlaneRestored, RestorationConfig, Stop
 from napari_hdn.ui import jobs
-from napari_hdn.ui.comparison import ComparisonLayers
+from napari_hdn.ui.comparison import ComparisonLayers, limit_of
 from napari_hdn.ui.inspection import Inspected
 from napari_hdn.ui.layers import is_open
 
@@ -38,8 +38,14 @@ class Switched:
     look : Inspected
     off : tuple of int
         All that are off.
-    before, without : ndarray
-        (Y, X) counts: with all levels that the model has on, and without those.
+    before, without, removed : ndarray
+        (Y, X) counts: with all levels that the model has on, without those, and the difference.
+    rms : float
+        Of what was removed, counts.
+    share : float
+        Of the variance of ``before``, that what was removed has.
+    limit : float
+        Counts up to which almost all of what was removed reaches.
     structure : Structure or None
         Of what was removed; None where that is nothing.
     """
@@ -48,12 +54,11 @@ class Switched:
     off: tuple[int, ...]
     before: np.ndarray
     without: np.ndarray
+    removed: np.ndarray
+    rms: float
+    share: float
+    limit: float
     structure: Structure | None
-
-    @property
-    def removed(self) -> np.ndarray:
-        """(Y, X) counts."""
-        return self.before - self.without
 
     @property
     def switched(self) -> tuple[int, ...]:
@@ -78,7 +83,7 @@ class LevelPreview:
         self.busy = False
         self.layers = ComparisonLayers(session.viewer)
         self._latest: tuple[Inspected, tuple[int, ...]] | None = None
-        self._decoder: _Decoder | None = None
+        self._decoder: Decoder | None = None
         self._stop = Stop()
         session.inspection_changed.connect(self._on_inspection)
         session.levels_changed.connect(self._on_levels)
@@ -86,7 +91,7 @@ class LevelPreview:
     def _on_inspection(self) -> None:
         look = self._session.inspected
         self.shown, self.error, self._latest = None, "", None
-        self._decoder = None if look is None else _Decoder(look)
+        self._decoder = None if look is None else Decoder(look)
         self.changed.emit()
         if look is None:
             self.layers.end()
@@ -144,8 +149,13 @@ def _nothing(_: Any) -> None:
     """Whoever needs it will be told then."""
 
 
-class _Decoder:
-    """Decodes one inspected piece with one choice of levels after another; for a worker."""
+class Decoder:
+    """Decodes one inspected piece with one choice of levels after another; for a worker.
+
+    Parameters
+    ----------
+    look : Inspected
+    """
 
     def __init__(self, look: Inspected) -> None:
         self._look = look
@@ -160,15 +170,28 @@ class _Decoder:
     def switched(self, off: tuple[int, ...], stop: Stop) -> Switched | None:
         """The piece with these levels off; None if stopped."""
         before = self._look.inspection.decomposition.image
-        without = self._without(off, stop)
+        without = self.without(off, stop)
         if without is None:
             return None
+        removed = before - without
         structure = None
         if off != self._look.untrained:
-            structure = api.structure_of_difference(before - without, float(before.mean()))
-        return Switched(self._look, off, before, without, structure)
+            structure = api.structure_of_difference(removed, float(before.mean()))
+        variance, mean = removed.var(dtype=np.float64), removed.mean(dtype=np.float64)
+        return Switched(
+            self._look,
+            off,
+            before,
+            without,
+            removed,
+            rms=float(variance + mean**2) ** 0.5,
+            share=float(variance / max(before.var(dtype=np.float64), 1e-12)),
+            limit=limit_of(removed),
+            structure=structure,
+        )
 
-    def _without(self, off: tuple[int, ...], stop: Stop) -> np.ndarray | None:
+    def without(self, off: tuple[int, ...], stop: Stop) -> np.ndarray | None:
+        """(Y, X) counts with these levels off: a sum, decoded at once or in tiles; None if stopped."""
         look, parts = self._look, self._look.inspection.decomposition
         if off == look.untrained:
             return parts.image

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-import numpy as np
 from qtpy.QtWidgets import QCheckBox, QVBoxLayout, QWidget
 
 from napari_hdn import api
@@ -77,13 +76,11 @@ def removed_in_words(shown: Switched) -> str:
     """How much goes with the levels."""
     if not shown.switched:
         return "All levels are on that the model was trained with: nothing is removed."
-    rms = float(np.sqrt(np.mean(shown.removed.astype(np.float64) ** 2)))
-    share = float(shown.removed.var() / max(float(shown.before.var()), 1e-12))
     levels = api.spoken_levels(shown.switched)
     return (
-        f"Without {levels}: {rms:.3g} counts (RMS) are removed, {share:.1%} of the restored image's "
-        "variance. This is a preview: the levels take what the model expects. Restoring does the same; "
-        "retraining may do better."
+        f"Without {levels}: {shown.rms:.3g} counts (RMS) are removed, {shown.share:.1%} of the restored "
+        "image's variance. This is a preview: the levels take what the model expects. Restoring does "
+        "the same; retraining may do better."
     )
 
 
