@@ -4,10 +4,19 @@ import gc
 import weakref
 
 import numpy as np
+import pytest
 
 from inspecting import by_product, settled
+from napari_hdn import api
 from napari_hdn.core.artefacts import Structure
+from napari_hdn.core.config import RestorationConfig
+from napari_hdn.core.errors import StoppedEarly
+from napari_hdn.core.events import PlaneRestored
+from napari_hdn.ui.comparing import ComparisonJob
+from napari_hdn.ui.comparison import limit_of, sparse
 from napari_hdn.ui.parts.removed import structure_in_words
+from napari_hdn.ui.piece import whole_plane
+from napari_hdn.ui.sources import LayerSource
 
 
 def correlated(reach_x, reach_y):
@@ -78,7 +87,7 @@ def test_a_duplicate_is_the_users(inspected, session, viewer, qtbot, until_free)
     flip(inspected, session, qtbot, 2)
     np.testing.assert_array_equal(copy.data, kept)
     assert copy.name == "kept"
-    assert "without levels 1 and 2" in own["without"].name
+    assert "without levels 1-2" in own["without"].name
     np.testing.assert_array_equal(own["without"].data[0], session.live.shown.without)
     assert len(viewer.layers) == 5
 
@@ -178,3 +187,66 @@ def test_nothing_is_kept_of_a_look_that_is_over(inspected, session, qtbot):
     gc.collect()
     assert look() is None
     assert inspection() is None
+
+
+def test_numbers_of_what_is_removed_come_with_it(inspected, session, viewer, qtbot):
+    flip(inspected, session, qtbot, 2)
+    shown = session.live.shown
+    removed = shown.before.astype(np.float64) - shown.without
+    np.testing.assert_allclose(shown.removed, removed, atol=1e-3)
+    assert shown.rms == pytest.approx(np.sqrt(np.mean(removed**2)), rel=1e-4)
+    assert shown.share == pytest.approx(removed.var() / shown.before.var(), rel=1e-3)
+    assert f"{shown.rms:.3g} counts (RMS)" in inspected.removed.words.text()
+    assert by_product(viewer, "removed").contrast_limits == [-shown.limit, shown.limit]
+
+
+def test_contrast_of_a_large_plane_is_told_by_few_pixels():
+    plane = np.random.default_rng(0).normal(0, 3, (2048, 2048)).astype(np.float32)
+    assert sparse(plane).size == plane.size / 64
+    assert sparse(plane[:512, :512]).size == 512 * 512
+    assert limit_of(plane) == pytest.approx(np.percentile(np.abs(plane), 99.5), rel=0.02)
+
+
+def comparison(model, striped, off, viewer):
+    """A job on the first plane with some levels off."""
+    layer = viewer.add_image(striped, name="striped").__wrapped__
+    piece = whole_plane(viewer.__wrapped__, LayerSource.of(layer, "TYX", None))
+    return ComparisonJob(model, off, [], piece, "cpu")
+
+
+def restored(model, stack, config):
+    (plane,) = [e for e in api.restore(model, stack, config) if isinstance(e, PlaneRestored)]
+    return plane.mean
+
+
+@pytest.mark.parametrize("off", [(2,), (1, 2)])
+def test_a_large_plane_is_compared_in_tiles(model, striped, viewer, monkeypatch, off):
+    monkeypatch.setattr("napari_hdn.ui.live._AT_ONCE", 96 * 64)
+    monkeypatch.setattr(api, "level_view", None)  # all of it in one piece
+    job = comparison(model, striped, off, viewer)
+    piece = job.piece
+    *_, result = job.work()
+    config = RestorationConfig(samples=1, deactivated_levels=off, device="cpu")
+    stack = api.ImageStack(piece.read(), "YX", "plane")
+    full, part = (
+        restored(model, stack, config.model_copy(update={"deactivated_levels": levels}))
+        for levels in ((), off)
+    )
+    rms = np.sqrt(np.mean((full - part) ** 2))
+    assert result.numbers[model.folder, off].removed == pytest.approx(rms, rel=1e-3)
+    assert rms > 0.01
+
+
+def test_stop_ends_a_comparison_in_tiles(model, striped, viewer, monkeypatch):
+    monkeypatch.setattr("napari_hdn.ui.live._AT_ONCE", 96 * 64)
+    job, restore, told = comparison(model, striped, (2,), viewer), api.restore, []
+
+    def stopped(*args, **kwargs):
+        job.stop.request()
+        told.append(kwargs["stop"].requested)
+        return restore(*args, **kwargs)
+
+    monkeypatch.setattr(api, "restore", stopped)
+    with pytest.raises(StoppedEarly):
+        list(job.work())
+    assert told == [True]

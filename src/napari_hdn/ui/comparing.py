@@ -13,12 +13,15 @@ import numpy as np
 from napari_hdn import api
 from napari_hdn.api import HDNError, InspectionFinished, InspectionProgress, Notice
 from napari_hdn.core.errors import StoppedEarly
-from napari_hdn.ui.inspection import Done, LevelsJob
+from napari_hdn.ui.inspection import Done, Inspected, LevelsJob
+from napari_hdn.ui.live import Decoder
 
 if TYPE_CHECKING:
     from napari_hdn.api import HDN, VariantRecord
     from napari_hdn.core.levels.inspection import Inspection
     from napari_hdn.ui.piece import Piece
+
+_STOPPED = "Stopped: the variants were not compared."
 
 Key = tuple[Path | None, tuple[int, ...]]  # the model's folder, and all levels that are off
 
@@ -97,13 +100,16 @@ class ComparisonJob(LevelsJob):
                 elif isinstance(event, InspectionFinished):
                     look = event.inspection
             if look is None:
-                raise StoppedEarly("Stopped: the variants were not compared.")
+                raise StoppedEarly(_STOPPED)
             image = look.decomposition.image
             first = image if is_first else first
             trained = look.decomposition.untrained
             numbers[folder, trained] = _numbers(look, trained, image, first)
             if variant is model and self.off != trained:
-                without = api.level_view(model, counts, self.device).restored(self.off)
+                switched = Decoder(Inspected(model, piece, look, self.device))
+                without = switched.without(self.off, self.stop)
+                if without is None:
+                    raise StoppedEarly(_STOPPED)
                 numbers[folder, self.off] = _numbers(look, self.off, without, first)
         yield Compared(model.summary.family, piece, numbers)
 
