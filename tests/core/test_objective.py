@@ -47,7 +47,7 @@ def test_stabilised_signal_gets_the_likelihood_in_counts():
 
 
 def test_dropout_only_where_asked():
-    objective = Objective(network(), Gaussian(10.0), Normalisation(100.0, 20.0), 0.0)
+    objective = Objective(network().train(), Gaussian(10.0), Normalisation(100.0, 20.0), 0.0)
 
     def loss(dropout):
         with torch.no_grad():
