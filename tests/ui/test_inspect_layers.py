@@ -250,3 +250,18 @@ def test_stop_ends_a_comparison_in_tiles(model, striped, viewer, monkeypatch):
     with pytest.raises(StoppedEarly):
         list(job.work())
     assert told == [True]
+
+
+def test_a_comparison_keeps_the_words_of_its_piece_only(inspected, session, qtbot, until_free):
+    words = session.inspected.piece.in_words()
+    piece, stack = (
+        weakref.ref(x) for x in (session.inspected.piece, session.inspected.piece.source.stack)
+    )
+    inspected.variants.compare.click()
+    until_free()
+    assert session.compared.piece.in_words() == words
+    assert words in inspected.variants.hint.text()
+    session.set_model(None, None)
+    qtbot.wait(200)
+    gc.collect()
+    assert (piece(), stack()) == (None, None)

@@ -35,11 +35,22 @@ class Numbers:
 
 
 @dataclass(frozen=True)
+class Told:
+    """What is kept of a piece: its words, but neither layer nor pixels."""
+
+    words: str
+
+    def in_words(self) -> str:
+        """What was looked at."""
+        return self.words
+
+
+@dataclass(frozen=True)
 class Compared:
     """Variants of one family, on one piece."""
 
     family: str
-    piece: Piece
+    piece: Told
     numbers: dict[Key, Numbers]
 
 
@@ -111,7 +122,7 @@ class ComparisonJob(LevelsJob):
                 if without is None:
                     raise StoppedEarly(_STOPPED)
                 numbers[folder, self.off] = _numbers(look, self.off, without, first)
-        yield Compared(model.summary.family, piece, numbers)
+        yield Compared(model.summary.family, Told(piece.in_words()), numbers)
 
     def show(self, event: Any) -> None:
         """Take in an event, on the main thread."""
