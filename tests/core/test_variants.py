@@ -81,7 +81,9 @@ def test_training_a_variant_leaves_its_parent_as_it_was(stack, parent):
 def test_parent_and_variant_hold_out_the_same_patches_and_train_on_others(stack, parent, config):
     device = choose("cpu")
     variant = prepare_variant([stack], few(parent, (1,)), parent, device, Stop())
-    again = prepare_variant([stack], few(parent, (1,), scratch=True), parent, device, Stop(), scratch=True)
+    again = prepare_variant(
+        [stack], few(parent, (1,), scratch=True), parent, device, Stop(), scratch=True
+    )
     assert torch.equal(variant.validation[0], again.validation[0])
     assert variant.draw == config.steps and again.draw == 0
     first, own = again.patches.batch(again.draw)[0], variant.patches.batch(variant.draw)[0]
