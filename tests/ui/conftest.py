@@ -345,3 +345,19 @@ def inspected(inspect_dock: Any, session: Any, until_free: Any) -> Any:
     until_free()
     assert session.inspected is not None
     return inspect_dock
+
+
+@pytest.fixture
+def held_inspection(monkeypatch: pytest.MonkeyPatch) -> Iterator[threading.Event]:
+    """An inspection that waits before each event until it is let go, or stopped."""
+    go_on, inspect_levels = threading.Event(), api.inspect_levels
+
+    def slowly(*args: Any, **kwargs: Any) -> Iterator[Any]:
+        for event in inspect_levels(*args, **kwargs):
+            while not go_on.wait(0.02) and not kwargs["stop"].requested:
+                pass
+            yield event
+
+    monkeypatch.setattr(api, "inspect_levels", slowly)
+    yield go_on
+    go_on.set()

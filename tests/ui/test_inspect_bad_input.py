@@ -10,22 +10,6 @@ from napari_hdn import api
 from napari_hdn.core.config import NetworkConfig, TrainingConfig
 
 
-@pytest.fixture
-def held(monkeypatch):
-    """An inspection that waits before its result until it is let go, or stopped."""
-    go_on, inspect_levels = threading.Event(), api.inspect_levels
-
-    def slowly(*args, **kwargs):
-        for event in inspect_levels(*args, **kwargs):
-            while not go_on.wait(0.02) and not kwargs["stop"].requested:
-                pass
-            yield event
-
-    monkeypatch.setattr(api, "inspect_levels", slowly)
-    yield go_on
-    go_on.set()
-
-
 def test_no_model_and_no_image(viewer, session, open_dock, errors):
     dock = open_dock("Inspect latent levels")
     dock.inspect.click()
@@ -107,7 +91,7 @@ def test_background_outside_the_piece(inspect_dock, viewer, session, errors):
     assert "No rectangle of dark lies in the piece" in errors[-1]
 
 
-def test_stop_keeps_what_is_shown(inspected, session, until_free, held):
+def test_stop_keeps_what_is_shown(inspected, session, until_free, held_inspection):
     before = session.inspected
     inspected.inspect.click()
     assert inspected.stop.isEnabled()
@@ -118,30 +102,30 @@ def test_stop_keeps_what_is_shown(inspected, session, until_free, held):
 
 
 def test_a_result_for_another_image_is_dropped(
-    inspect_dock, viewer, striped, session, until_free, held
+    inspect_dock, viewer, striped, session, until_free, held_inspection
 ):
     viewer.add_image(striped, name="other")
     inspect_dock.inspect.click()
     inspect_dock.piece.image.choose(viewer.layers["other"])
-    held.set()
+    held_inspection.set()
     until_free()
     assert session.inspected is None
     assert "striped is no longer the image" in inspect_dock.progress.line.text()
 
 
 def test_a_layer_renamed_or_removed_while_it_is_inspected(
-    inspect_dock, viewer, session, until_free, held, qtbot
+    inspect_dock, viewer, session, until_free, held_inspection, qtbot
 ):
     inspect_dock.inspect.click()
     viewer.layers["striped"].name = "renamed"
-    held.set()
+    held_inspection.set()
     until_free()
     assert session.inspected is not None
-    held.clear()
+    held_inspection.clear()
     before = session.inspected
     inspect_dock.inspect.click()
     viewer.layers.remove(viewer.layers["renamed"])
-    held.set()
+    held_inspection.set()
     until_free()
     assert session.inspected is before
     inspect_dock.rows.rows[1].switch.click()  # what was inspected can still be looked at
@@ -149,11 +133,13 @@ def test_a_layer_renamed_or_removed_while_it_is_inspected(
     assert len(viewer.layers) == 3
 
 
-def test_another_model_while_it_is_inspected(inspected, session, until_free, held, qtbot, striped):
+def test_another_model_while_it_is_inspected(
+    inspected, session, until_free, held_inspection, qtbot, striped
+):
     assert list(inspected.rows.rows) == [3, 2, 1]
     inspected.inspect.click()
     session.choose_model(None)
-    held.set()
+    held_inspection.set()
     until_free()
     assert session.inspected is None
     assert not inspected.rows.rows

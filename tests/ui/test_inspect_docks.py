@@ -1,11 +1,8 @@
 """The Inspect dock beside others, opened again, and what follows a job."""
 
-import threading
-
 import pytest
 
 from inspecting import settled
-from napari_hdn import api
 from napari_hdn.ui import retraining as retraining_module
 from napari_hdn.ui.inspect import InspectDock
 
@@ -22,24 +19,8 @@ def another_dock(viewer, qtbot):
     return make
 
 
-@pytest.fixture
-def held(monkeypatch):
-    """An inspection that waits before each event until it is let go, or stopped."""
-    go_on, inspect_levels = threading.Event(), api.inspect_levels
-
-    def slowly(*args, **kwargs):
-        for event in inspect_levels(*args, **kwargs):
-            while not go_on.wait(0.02) and not kwargs["stop"].requested:
-                pass
-            yield event
-
-    monkeypatch.setattr(api, "inspect_levels", slowly)
-    yield go_on
-    go_on.set()
-
-
 def test_a_dock_opened_again_drops_no_job(
-    inspect_dock, viewer, session, another_dock, striped, held, until_free
+    inspect_dock, viewer, session, another_dock, striped, held_inspection, until_free
 ):
     dock, first = inspect_dock, inspect_dock.piece.image.layer
     viewer.add_image(striped + 1, name="second")  # the active one from now on
@@ -51,13 +32,13 @@ def test_a_dock_opened_again_drops_no_job(
     assert session.job is job and not job.stop.requested
     again.piece.image.choose(viewer.layers["second"])
     assert job.stop.requested  # the user chose another image in a dock that showed this one
-    held.set()
+    held_inspection.set()
     until_free()
     assert session.inspected is None
 
 
 def test_another_docks_choice_leaves_the_job_alone(
-    inspect_dock, viewer, session, another_dock, striped, held, until_free
+    inspect_dock, viewer, session, another_dock, striped, held_inspection, until_free
 ):
     first = inspect_dock.piece.image.layer
     viewer.add_image(striped + 1, name="second")
@@ -67,7 +48,7 @@ def test_another_docks_choice_leaves_the_job_alone(
     inspect_dock.inspect.click()
     other.piece.image.choose(viewer.layers["third"])
     assert not session.job.stop.requested
-    held.set()
+    held_inspection.set()
     until_free()
     assert session.inspected.piece.source.layer is first
     assert "You chose third: press Inspect" in other.looked_at.text() and other.looked_at.warns
@@ -102,7 +83,9 @@ def test_a_follow_up_that_fails_frees_the_viewer(
     assert session.inspected.model.config.network.deactivated_levels == (1,)
 
 
-def test_stop_ends_what_was_to_follow(inspected, session, until_free, monkeypatch, qtbot, held):
+def test_stop_ends_what_was_to_follow(
+    inspected, session, until_free, monkeypatch, qtbot, held_inspection
+):
     inspected.rows.rows[1].switch.click()
     settled(session, qtbot, (1,))
     inspected.retraining.duration.setValue(2)
