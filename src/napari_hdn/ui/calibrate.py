@@ -4,22 +4,20 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from pydantic import ValidationError
 from qtpy.QtCore import QTimer
 from qtpy.QtWidgets import QLineEdit, QPushButton
 
 from napari_hdn import api
-from napari_hdn.api import CalibrationConfig, HDNError
+from napari_hdn.api import CalibrationConfig
 from napari_hdn.ui.calibration import CalibrationJob
-from napari_hdn.ui.failures import explain
+from napari_hdn.ui.job_dock import JobDock
 from napari_hdn.ui.jobs import Job
 from napari_hdn.ui.parts.calibration_view import CalibrationView
-from napari_hdn.ui.parts.forms import DockBody, Form, row, watch
+from napari_hdn.ui.parts.forms import Form, row, watch
 from napari_hdn.ui.parts.layer_pick import LayerPick
 from napari_hdn.ui.parts.method import MethodChoice
 from napari_hdn.ui.parts.noise_settings import NoiseSettings
 from napari_hdn.ui.parts.notices import Notices
-from napari_hdn.ui.parts.progress import Progress
 from napari_hdn.ui.parts.source import ImageSource
 from napari_hdn.ui.session import session_of
 
@@ -27,7 +25,7 @@ if TYPE_CHECKING:
     import napari
 
 
-class CalibrateDock(DockBody):
+class CalibrateDock(JobDock):
     """A view of the session's calibration.
 
     Parameters
@@ -35,9 +33,10 @@ class CalibrateDock(DockBody):
     napari_viewer : napari.viewer.Viewer
     """
 
+    kinds = kinds_over = (CalibrationJob.kind,)
+
     def __init__(self, napari_viewer: napari.viewer.Viewer) -> None:
-        super().__init__()
-        self._session = session_of(napari_viewer)
+        super().__init__(session_of(napari_viewer))
         self.source = ImageSource(self._session, "to measure the noise on")
         self.method = MethodChoice(self._session)
         self.meant_for = LayerPick(self._session, "the same images")
@@ -54,7 +53,6 @@ class CalibrateDock(DockBody):
         self.calibrate.setToolTip("Measure the noise, fit a model to it and judge it")
         self.stop = QPushButton("Stop")
         self.stop.setToolTip("Stop; the noise model in hand stays")
-        self.progress = Progress()
         self._laid_out = QTimer(self)  # what was filled in has its place only after Qt's next round
         self._laid_out.setSingleShot(True)
         self._lay_out()
@@ -84,7 +82,7 @@ class CalibrateDock(DockBody):
         self.calibrate.clicked.connect(self._on_calibrate)
         self.stop.clicked.connect(self._session.stop)
         self._laid_out.timeout.connect(self._scroll_to_result)
-        watch(self, self._session.job_changed, self._show_job)
+        watch(self, self._session.job_changed, self._on_job_changed)
         watch(self, self._session.job_updated, self._on_job_updated)
         watch(self, self._session.calibration_changed, self._on_calibration)
 
@@ -117,32 +115,19 @@ class CalibrateDock(DockBody):
         self.name.setText(f"{of} noise".strip())
 
     def _on_calibrate(self) -> None:
-        session = self._session
-        try:
-            session.check_free()
-            channel = self.source.channel.value()
-            job = CalibrationJob(
-                self.source.snapshot(),
-                self.config(),
-                self.name.text(),
-                meant_for=self.meant_for.source(channel),
-                **self.method.others(channel),
-            )
-            session.start(job)
-        except ValidationError as error:
-            self._refuse(explain(error))
-        except HDNError as error:
-            self._refuse(str(error))
+        self._begin(self._calibration)
 
-    def _refuse(self, message: str) -> None:
-        self.progress.line.say(message, warning=True)
-        self._session.report(message)
+    def _calibration(self) -> Job:
+        channel = self.source.channel.value()
+        return CalibrationJob(
+            self.source.snapshot(),
+            self.config(),
+            self.name.text(),
+            meant_for=self.meant_for.source(channel),
+            **self.method.others(channel),
+        )
 
     # what the session tells
-
-    def _on_job_updated(self, job: Job) -> None:
-        if isinstance(job, CalibrationJob):
-            self._show_job()
 
     def _on_calibration(self) -> None:
         self._laid_out.start()
@@ -151,7 +136,7 @@ class CalibrateDock(DockBody):
         self.scroll.verticalScrollBar().setValue(self.view.y())
 
     def _show_job(self) -> None:
-        job = self._session.last.get(CalibrationJob.kind)
+        job = self._shown
         running = job is not None and job.running
         self.calibrate.setEnabled(not running)
         self.stop.setEnabled(running and not job.stop.requested)

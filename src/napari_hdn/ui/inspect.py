@@ -2,27 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from pydantic import ValidationError
 from qtpy.QtWidgets import QPushButton
 
 from napari_hdn.api import HDNError
 from napari_hdn.ui.comparing import ComparisonJob
-from napari_hdn.ui.failures import explain
 from napari_hdn.ui.inspection import DrawingJob, Inspected, InspectionJob, LevelsJob
+from napari_hdn.ui.job_dock import JobDock
 from napari_hdn.ui.jobs import Job
 from napari_hdn.ui.level_layers import add_contributions, add_drawn
 from napari_hdn.ui.parts.advice import AdviceBox
 from napari_hdn.ui.parts.device import DeviceChoice
 from napari_hdn.ui.parts.drawn_levels import DrawnLevels
-from napari_hdn.ui.parts.forms import DockBody, Form, Hint, row, watch
+from napari_hdn.ui.parts.forms import Form, Hint, row, watch
 from napari_hdn.ui.parts.level_rows import LevelRows
 from napari_hdn.ui.parts.models import ModelChoice
 from napari_hdn.ui.parts.notices import Notices
 from napari_hdn.ui.parts.piece_choice import PieceChoice
-from napari_hdn.ui.parts.progress import Progress
 from napari_hdn.ui.parts.removed import RemovedView
 from napari_hdn.ui.parts.retraining import Retraining
 from napari_hdn.ui.parts.section import Section
@@ -34,10 +31,8 @@ from napari_hdn.ui.training import TrainingJob
 if TYPE_CHECKING:
     import napari
 
-_KINDS = (InspectionJob.kind, DrawingJob.kind, ComparisonJob.kind, TrainingJob.kind)
 
-
-class InspectDock(DockBody):
+class InspectDock(JobDock):
     """A view of the levels of the session's model.
 
     Parameters
@@ -45,10 +40,11 @@ class InspectDock(DockBody):
     napari_viewer : napari.viewer.Viewer
     """
 
+    kinds_over = (InspectionJob.kind, DrawingJob.kind, ComparisonJob.kind)
+    kinds = (*kinds_over, TrainingJob.kind)
+
     def __init__(self, napari_viewer: napari.viewer.Viewer) -> None:
-        super().__init__()
-        self._session = session_of(napari_viewer)
-        self._shown = self._latest_job()
+        super().__init__(session_of(napari_viewer))
         self.models = ModelChoice(self._session)
         self.piece = PieceChoice(self._session)
         self.device = DeviceChoice()
@@ -68,7 +64,6 @@ class InspectDock(DockBody):
         self.inspect.setToolTip("Look at what each latent level contributes to this piece")
         self.stop = QPushButton("Stop")
         self.stop.setToolTip("Stop; what is shown stays")
-        self.progress = Progress()
         self.levels_section = Section("Levels, from coarse to fine", expanded=True)
         self.removed_section = Section("What is removed", expanded=True)
         self.drawn_section = Section("What a level may hold")
@@ -153,19 +148,6 @@ class InspectDock(DockBody):
     def _retraining(self) -> Job:
         return retraining_job(self._session, self.retraining, self.device.value())
 
-    def _begin(self, make: Callable[[], Job]) -> None:
-        try:
-            self._session.check_free()
-            self._session.start(make())
-        except ValidationError as error:
-            self._refuse(explain(error))
-        except HDNError as error:
-            self._refuse(str(error))
-
-    def _refuse(self, message: str) -> None:
-        self.progress.line.say(message, warning=True)
-        self._session.report(message)
-
     def _on_contributions(self) -> None:
         look, viewer = self._session.inspected, self._session.viewer
         if look is not None and viewer is not None:
@@ -213,21 +195,6 @@ class InspectDock(DockBody):
             self.looked_at.say(text.strip(), warning=warning)
         self.levels_section.setVisible(look is not None)
         self.removed_section.setVisible(look is not None)
-
-    def _latest_job(self) -> Job | None:
-        running, last = self._session.job, self._session.last
-        if running is not None and running.kind in _KINDS:
-            return running
-        return next((last[k] for k in _KINDS[:-1] if k in last), None)
-
-    def _on_job_changed(self) -> None:
-        if self._session.job is not None and self._session.job.kind in _KINDS:
-            self._shown = self._session.job
-        self._show_job()
-
-    def _on_job_updated(self, job: Job) -> None:
-        if job is self._shown:
-            self._show_job()
 
     def _show_job(self) -> None:
         job = self._shown

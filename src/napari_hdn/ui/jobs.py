@@ -237,20 +237,26 @@ def look_up(
     gone = threading.Event()
     if owner is not None:
         on_deleted(owner, gone.set)
+    # superqt's workers put themselves into `warnings.showwarning` while they run; where two overlap one
+    # stays there when it is over, and must not keep what was asked of it
+    asked, answers = [function], [(on_result, on_error)]
+
+    def on_returned(value: Any) -> None:
+        tell, _ = answers.pop()
+        if not gone.is_set():
+            tell(value)
 
     def on_errored(error: Exception) -> None:
+        _, tell = answers.pop()
         text = in_words(error)
         if not gone.is_set():
-            on_error(text or f"An unexpected error: {error!r}")
+            tell(text or f"An unexpected error: {error!r}")
             if text is None:
                 raise error
 
     create_worker(
-        function,
-        _connect={
-            "returned": lambda value: None if gone.is_set() else on_result(value),
-            "errored": on_errored,
-        },
+        lambda: asked.pop()(),
+        _connect={"returned": on_returned, "errored": on_errored},
         _ignore_errors=True,
         _start_thread=True,
     )

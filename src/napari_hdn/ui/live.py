@@ -8,8 +8,6 @@ already; any other choice is decoded from the highest level that changed.
 from __future__ import annotations
 
 import threading
-import weakref
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -102,7 +100,7 @@ class LevelPreview:
         if self._session.levels_off != look.untrained or self.layers.any_there():
             self._ask()
         else:  # the first flip shall be as fast as the others
-            jobs.look_up(_weakly(self._decoder.encode), _nothing, _nothing)
+            jobs.look_up(self._decoder.encode, _nothing, _nothing)
 
     def _on_levels(self) -> None:
         if self._session.inspected is not None:
@@ -119,11 +117,11 @@ class LevelPreview:
         assert self._latest is not None
         assert self._decoder is not None
         (_, off), self._latest = self._latest, None
-        switched, stop = _weakly(self._decoder.switched), Stop()
+        decoder, stop = self._decoder, Stop()
         self._stop = stop
         self.busy = True
         self.changed.emit()
-        jobs.look_up(lambda: switched(off, stop), self._on_switched, self._on_error)
+        jobs.look_up(lambda: decoder.switched(off, stop), self._on_switched, self._on_error)
 
     def _on_switched(self, switched: Switched | None) -> None:
         self._next()
@@ -149,21 +147,6 @@ class LevelPreview:
 
 def _nothing(_: Any) -> None:
     """Whoever needs it will be told then."""
-
-
-def _weakly(method: Callable[..., Any]) -> Callable[..., Any]:
-    """The method as long as anybody wants its object, else None.
-
-    superqt's workers put themselves into `warnings.showwarning` while they run; where two overlap one
-    stays there when it is over, with all that its function holds.
-    """
-    known = weakref.WeakMethod(method)
-
-    def call(*args: Any) -> Any:
-        alive = known()
-        return None if alive is None else alive(*args)
-
-    return call
 
 
 class Decoder:

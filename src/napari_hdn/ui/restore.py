@@ -2,22 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from pydantic import ValidationError
 from qtpy.QtWidgets import QCheckBox, QPushButton, QSpinBox
 
 from napari_hdn.api import HDNError, RestorationConfig
-from napari_hdn.ui.failures import explain
+from napari_hdn.ui.job_dock import JobDock
 from napari_hdn.ui.jobs import Job
 from napari_hdn.ui.parts.device import DeviceChoice
 from napari_hdn.ui.parts.exporting import Exporting
-from napari_hdn.ui.parts.forms import DockBody, Form, Hint, heading, row, watch
+from napari_hdn.ui.parts.forms import Form, Hint, heading, row, watch
 from napari_hdn.ui.parts.levels import LevelSwitches
 from napari_hdn.ui.parts.models import ModelChoice
 from napari_hdn.ui.parts.notices import Notices
-from napari_hdn.ui.parts.progress import Progress
 from napari_hdn.ui.parts.targets import Targets
 from napari_hdn.ui.region import PREVIEW_PX, region_in_view
 from napari_hdn.ui.restoration import FolderJob, LayersJob, Outputs, PreviewJob
@@ -27,10 +24,9 @@ if TYPE_CHECKING:
     import napari
 
 _SAMPLES_MEAN, _SAMPLES_STD = 2, 16
-_KINDS = ("restoration", "export")
 
 
-class RestoreDock(DockBody):
+class RestoreDock(JobDock):
     """A view of the session's model and restoration.
 
     Parameters
@@ -38,10 +34,10 @@ class RestoreDock(DockBody):
     napari_viewer : napari.viewer.Viewer
     """
 
+    kinds = kinds_over = ("restoration", "export")
+
     def __init__(self, napari_viewer: napari.viewer.Viewer) -> None:
-        super().__init__()
-        self._session = session_of(napari_viewer)
-        self._shown = self._latest_job()
+        super().__init__(session_of(napari_viewer))
         self.models = ModelChoice(self._session)
         self.targets = Targets(self._session)
         self.mean = QCheckBox("restored image (mean)")
@@ -67,7 +63,6 @@ class RestoreDock(DockBody):
         )
         self.stop = QPushButton("Stop")
         self.stop.setToolTip("Stop and keep what is restored")
-        self.progress = Progress()
         self._lay_out()
         self._connect()
         self._explain_samples()
@@ -167,35 +162,7 @@ class RestoreDock(DockBody):
         region = region_in_view(viewer, source.layer, source.stack)
         return PreviewJob(viewer, source, region, model, self.config(preview=True))
 
-    def _begin(self, make: Callable[[], Job]) -> None:
-        try:
-            self._session.check_free()
-            self._session.start(make())
-        except ValidationError as error:
-            self._refuse(explain(error))
-        except HDNError as error:
-            self._refuse(str(error))
-
-    def _refuse(self, message: str) -> None:
-        self.progress.line.say(message, warning=True)
-        self._session.report(message)
-
     # what the session tells
-
-    def _latest_job(self) -> Job | None:
-        running, last = self._session.job, self._session.last
-        if running is not None and running.kind in _KINDS:
-            return running
-        return next((last[k] for k in _KINDS if k in last), None)
-
-    def _on_job_changed(self) -> None:
-        if self._session.job is not None and self._session.job.kind in _KINDS:
-            self._shown = self._session.job
-        self._show_job()
-
-    def _on_job_updated(self, job: Job) -> None:
-        if job is self._shown:
-            self._show_job()
 
     def _show_job(self) -> None:
         job = self._shown

@@ -12,15 +12,14 @@ from qtpy.QtWidgets import QDoubleSpinBox, QLineEdit, QPushButton
 from napari_hdn import api
 from napari_hdn.api import HDNError, TrainingConfig
 from napari_hdn.ui.failures import explain
-from napari_hdn.ui.jobs import Job
+from napari_hdn.ui.job_dock import JobDock
 from napari_hdn.ui.parts.device import DeviceChoice
 from napari_hdn.ui.parts.expert import ExpertSettings, with_changes
-from napari_hdn.ui.parts.forms import Choice, DockBody, Form, Hint, row, watch
+from napari_hdn.ui.parts.forms import Choice, Form, Hint, row, watch
 from napari_hdn.ui.parts.loss_plot import LossPlot
 from napari_hdn.ui.parts.models import ModelChoice
 from napari_hdn.ui.parts.noise import NoiseChoice
 from napari_hdn.ui.parts.notices import Notices
-from napari_hdn.ui.parts.progress import Progress
 from napari_hdn.ui.parts.residual_view import ResidualView
 from napari_hdn.ui.parts.source import ImageSource
 from napari_hdn.ui.session import session_of
@@ -32,7 +31,7 @@ if TYPE_CHECKING:
 _STEPS_A_MINUTE = 250  # of a usual preset on a usual computer
 
 
-class TrainDock(DockBody):
+class TrainDock(JobDock):
     """A view of the session's training.
 
     Parameters
@@ -40,9 +39,10 @@ class TrainDock(DockBody):
     napari_viewer : napari.viewer.Viewer
     """
 
+    kinds = kinds_over = (TrainingJob.kind,)
+
     def __init__(self, napari_viewer: napari.viewer.Viewer) -> None:
-        super().__init__()
-        self._session = session_of(napari_viewer)
+        super().__init__(session_of(napari_viewer))
         self.source = ImageSource(self._session)
         self.noise = NoiseChoice(self._session)
         self.preset = Choice([(name.capitalize(), name) for name in api.PRESETS])
@@ -68,7 +68,6 @@ class TrainDock(DockBody):
             "Go on with the model chosen beside 'Continue': one that was stopped to the end of its "
             "time, one that was complete for the time set here"
         )
-        self.progress = Progress()
         self._lay_out()
         self._connect()
         self._on_unit()
@@ -169,12 +168,12 @@ class TrainDock(DockBody):
             self.check.say(explain(error), warning=True)
 
     def _on_train(self) -> None:
-        self._begin(resume=False)
+        self._begin_training(resume=False)
 
     def _on_continue(self) -> None:
-        self._begin(resume=True)
+        self._begin_training(resume=True)
 
-    def _begin(self, *, resume: bool) -> None:
+    def _begin_training(self, *, resume: bool) -> None:
         session = self._session
         try:
             session.check_free()
@@ -203,23 +202,15 @@ class TrainDock(DockBody):
             raise HDNError("This model is not saved; choose 'Save as ...' beside 'Continue' first.")
         raise HDNError("Choose the model to go on with, beside 'Continue'.")
 
-    def _refuse(self, message: str) -> None:
-        self.progress.line.say(message, warning=True)
-        self._session.report(message)
-
     # what the session tells
 
     def _on_job_changed(self) -> None:
-        self._show_job()
+        super()._on_job_changed()
         if self._session.job is not None and self._session.job.kind == TrainingJob.kind:
             self.scroll.ensureWidgetVisible(self.notices)
 
-    def _on_job_updated(self, job: Job) -> None:
-        if isinstance(job, TrainingJob):
-            self._show_job()
-
     def _show_job(self) -> None:
-        job = self._session.last.get(TrainingJob.kind)
+        job = self._shown
         training = job is not None and job.running
         self.train.setEnabled(not training)
         self.resume.setEnabled(not training)
