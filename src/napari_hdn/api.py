@@ -13,12 +13,15 @@ import numpy as np
 
 from napari_hdn.core.axes import ImageStack, guess_axes
 from napari_hdn.core.config import (
+    OUTPUTS,
     CalibrationConfig,
+    DeviceName,
     NetworkConfig,
     NoiseConfig,
     RestorationConfig,
     TrainingConfig,
 )
+from napari_hdn.core.convergence import MeanSpread, decibels
 from napari_hdn.core.errors import HDNError
 from napari_hdn.core.events import (
     CalibrationEvent,
@@ -28,6 +31,7 @@ from napari_hdn.core.events import (
     InspectionFinished,
     InspectionProgress,
     Notice,
+    PlaneFailed,
     PlaneRestored,
     Preview,
     PreviewRequest,
@@ -43,6 +47,7 @@ from napari_hdn.core.events import (
     TrainingStep,
     Validation,
 )
+from napari_hdn.core.memory import check_fits
 from napari_hdn.core.presets import PRESETS, preset
 from napari_hdn.core.variants import suggested_name, switched_off, variant_config, variant_name
 from napari_hdn.io.images import TiffStack, open_images, read_pixel_size
@@ -61,21 +66,24 @@ from napari_hdn.io.noise_models import (
     noise_models_folder,
 )
 from napari_hdn.io.ome_tiff import OmeTiffWriter, write_ome_tiff
-from napari_hdn.io.restorations import restoration_mark, restoration_writers
+from napari_hdn.io.restorations import RestorationFiles, restoration_mark
 from napari_hdn.io.samples import Sample, cells_with_pixel_noise, cells_with_stripes
 from napari_hdn.io.variants import VariantRecord, read_variant, variants_of
 
 if TYPE_CHECKING:
     from napari_hdn.core.artefacts import Structure
     from napari_hdn.core.calibration.record import Calibration
+    from napari_hdn.core.convergence import Convergence
     from napari_hdn.core.devices import Device
     from napari_hdn.core.hdn import HDN
     from napari_hdn.core.levels.inspection import Inspection
     from napari_hdn.core.levels.view import LevelView
     from napari_hdn.core.noise.base import NoiseModel
+    from napari_hdn.core.sampling import Sampler
 
 __all__ = [
     "HDN",
+    "OUTPUTS",
     "PRESETS",
     "CalibrationConfig",
     "CalibrationFinished",
@@ -84,15 +92,18 @@ __all__ = [
     "ImageStack",
     "InspectionFinished",
     "InspectionProgress",
+    "MeanSpread",
     "NetworkConfig",
     "NoiseConfig",
     "Notice",
     "OmeTiffWriter",
+    "PlaneFailed",
     "PlaneRestored",
     "Preview",
     "PreviewRequest",
     "ResidualsChecked",
     "RestorationConfig",
+    "RestorationFiles",
     "RestorationFinished",
     "RestorationProgress",
     "Sample",
@@ -110,8 +121,11 @@ __all__ = [
     "calibrate",
     "cells_with_pixel_noise",
     "cells_with_stripes",
+    "check_fits",
     "covered_signal",
+    "decibels",
     "draw_levels",
+    "draw_samples",
     "estimate_noise_model",
     "free_model_folder",
     "free_noise_model_path",
@@ -125,6 +139,7 @@ __all__ = [
     "list_noise_models",
     "load_calibration",
     "load_model",
+    "measure_convergence",
     "models_folder",
     "noise_models_folder",
     "open_images",
@@ -135,8 +150,8 @@ __all__ = [
     "rename_model",
     "reserve_model_folder",
     "restoration_mark",
-    "restoration_writers",
     "restore",
+    "sampler",
     "save_calibration",
     "split_suffix",
     "spoken_levels",
@@ -224,6 +239,41 @@ def restore(
     from napari_hdn.core.restoration import restore as _restore
 
     return _restore(model, stack, config, stop=stop)
+
+
+def draw_samples(
+    model: HDN,
+    counts: np.ndarray,
+    samples: int,
+    *,
+    seed: int = 0,
+    off: Sequence[int] = (),
+    device: DeviceName = "auto",
+    tile_px: int | None = None,
+    stop: Stop | None = None,
+) -> Iterator[float | np.ndarray]:
+    """Draw independent posterior samples of a plane; see `napari_hdn.core.sampling.draw_samples`."""
+    from napari_hdn.core.sampling import draw_samples as _draw
+
+    return _draw(
+        model, counts, samples, seed=seed, off=off, device=device, tile_px=tile_px, stop=stop
+    )
+
+
+def sampler(model: HDN, stack: ImageStack, config: RestorationConfig) -> Sampler:
+    """Draws the samples of a restoration one by one; see `napari_hdn.core.sampling.Sampler`."""
+    from napari_hdn.core.sampling import Sampler
+
+    return Sampler(model, stack, config)
+
+
+def measure_convergence(
+    model: HDN, counts: np.ndarray, config: RestorationConfig, *, stop: Stop | None = None
+) -> Iterator[float | Convergence]:
+    """How the mean's error falls with the samples; see `core.sampling.measure_convergence`."""
+    from napari_hdn.core.sampling import measure_convergence as _measure
+
+    return _measure(model, counts, config, stop=stop)
 
 
 def inspect_levels(

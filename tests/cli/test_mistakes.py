@@ -115,7 +115,6 @@ MISTAKES = [
     ("restore cutweights good.tif --out r", "weights.safetensors of model cutweights is damaged"),
     ("restore badconfig good.tif --out r", "config.json of model badconfig is damaged"),
     ("restore badnoise good.tif --out r", "noise_model.json of model badnoise is damaged"),
-    ("restore MODEL damaged.tif --out r", "plane 1"),
     ("restore MODEL good.tif", "--out"),
     ("restore MODEL missing.tif --out r", "no file or folder"),
     ("restore MODEL nan.tif --out r", "NaN"),

@@ -12,6 +12,7 @@ from napari_hdn.api import (
     PlaneRestored,
 )
 from napari_hdn.cli import main
+from napari_hdn.core.errors import ImageError
 
 
 def test_restore_writes_ome_tiffs_and_numbers_them(model, tmp_path, capsys):
@@ -31,7 +32,7 @@ def test_restore_writes_ome_tiffs_and_numbers_them(model, tmp_path, capsys):
     mean, std = api.open_images([out / "in_hdn-mean.ome.tif", out / "in_hdn-std.ome.tif"])
     assert (mean.axes, mean.array.shape, mean.array.dtype) == ("TZYX", image.shape, np.float32)
     assert mean.pixel_size_um == pytest.approx(size)
-    restored = api.load_model(model).restore(image, "TZYX", samples=4, std=True)
+    restored = api.load_model(model).restore(image, "TZYX", samples=4, outputs=("mean", "std"))
     np.testing.assert_array_equal(mean.array, restored.mean)
     np.testing.assert_array_equal(std.array, restored.std)
     assert "Wrote" in capsys.readouterr().out
@@ -50,7 +51,7 @@ def test_restore_one_channel_in_the_input_type(model, tmp_path):
 
 def test_clipping_is_told(model, tmp_path, capsys, monkeypatch):
     tifffile.imwrite(tmp_path / "c.tif", np.full((40, 48), 40, np.uint8))
-    plane = PlaneRestored((), np.full((40, 48), 300, np.float32), None)
+    plane = PlaneRestored((), {"mean": np.full((40, 48), 300, np.float32)}, slice(0, 40))
     monkeypatch.setattr(api, "restore", lambda *a, **k: iter([plane]))
     command = ["restore", str(model), str(tmp_path / "c.tif"), "--out", str(tmp_path)]
     assert main([*command, "--dtype", "input"]) == 0
@@ -73,23 +74,117 @@ def test_stopped_restoration_keeps_complete_planes(model, tmp_path, monkeypatch,
     assert "Stopped at image 1 of 1" in capsys.readouterr().out
 
 
-def test_an_error_late_in_a_restoration_keeps_the_planes_before_it(model, tmp_path, capsys):
-    image = np.random.default_rng(0).normal(40, 6, (3, 40, 48)).astype(np.float32)
+def test_a_damaged_plane_is_told_and_the_others_are_done(model, tmp_path, capsys):
+    image = np.random.default_rng(0).normal(40, 6, (4, 40, 48)).astype(np.float32)
+    expected = api.load_model(model).restore(image, "TYX", samples=3, outputs=("mean", "std"))
     image[2, 5, 5] = np.nan
     tifffile.imwrite(tmp_path / "c.tif", image, photometric="minisblack")
     out = tmp_path / "out"
     command = ["restore", str(model), str(tmp_path / "c.tif"), "--out", str(out), "--std"]
+    assert main([*command, "--samples", "3"]) == 1
+    assert set(os.listdir(out)) == {"c_hdn-mean-partial.ome.tif", "c_hdn-std-partial.ome.tif"}
+    said = capsys.readouterr().out
+    assert "c.tif, plane 2: 1 of 1920 pixels are NaN" in said
+    assert "1 of 4 planes are damaged and 0 in the files" in said
+    mean = tifffile.imread(out / "c_hdn-mean-partial.ome.tif")
+    np.testing.assert_array_equal(mean[[0, 1, 3]], expected.mean[[0, 1, 3]])
+    assert (mean[2] == 0).all()
+
+
+def test_a_stack_whose_file_is_torn_is_restored_as_far_as_it_goes(model, tmp_path, capsys):
+    image = np.random.default_rng(0).poisson(40, (3, 64, 48)).astype(np.uint16)
+    path = tmp_path / "torn.tif"
+    tifffile.imwrite(path, image, photometric="minisblack", compression="zlib", metadata=None)
+    with tifffile.TiffFile(path) as file:
+        at, length = (file.pages[1].dataoffsets[0], file.pages[1].databytecounts[0])
+    content = bytearray(path.read_bytes())
+    content[at : at + length] = bytes(length)
+    path.write_bytes(content)
+    assert main(["restore", str(model), str(path), "--out", str(tmp_path / "out")]) == 1
+    said = capsys.readouterr().out
+    assert "torn.tif is truncated or damaged" in said and "1 of 3 planes are damaged" in said
+    mean = tifffile.imread(tmp_path / "out" / "torn_hdn-mean-partial.ome.tif")
+    assert (mean[1] == 0).all() and (mean[[0, 2]] > 0).all()
+
+
+def test_an_error_late_in_a_restoration_keeps_the_planes_before_it(
+    model, noisy_tif, tmp_path, monkeypatch, capsys
+):
+    real = api.restore
+
+    def fails(*args, **kwargs):
+        for event in real(*args, **kwargs):
+            yield event
+            if isinstance(event, PlaneRestored) and event.index == (1,):
+                raise ImageError("the light went out")
+
+    monkeypatch.setattr(api, "restore", fails)
+    out = tmp_path / "out"
+    command = ["restore", str(model), str(noisy_tif), "--out", str(out), "--std"]
     assert main([*command, "--samples", "3"]) == 2
-    kept = {"c_hdn-mean-partial.ome.tif", "c_hdn-std-partial.ome.tif"}
+    kept = {"cells_hdn-mean-partial.ome.tif", "cells_hdn-std-partial.ome.tif"}
     assert set(os.listdir(out)) == kept
     error = capsys.readouterr().err
-    assert "NaN" in error
-    assert error.count("\n") == 1
+    assert "the light went out" in error and error.count("\n") == 1
     assert all(f"2 of 3 planes were done and are in {out / name}" in error for name in kept)
-    restored = api.load_model(model).restore(image[:2], "TYX", samples=3, std=True)
-    np.testing.assert_array_equal(
-        tifffile.imread(out / "c_hdn-mean-partial.ome.tif"), restored.mean
+
+
+def test_all_outputs(model, tmp_path, capsys):
+    image = np.random.default_rng(0).poisson(40, (2, 40, 48)).astype(np.uint16)
+    tifffile.imwrite(tmp_path / "c.tif", image, photometric="minisblack")
+    out = tmp_path / "out"
+    options = [
+        "--outputs", "mean,median,map,std,cv,quantiles,samples,difference", "--samples", "5",
+        "--quantiles", "0.1,0.9", "--difference", "3,1", "--dtype", "input",
+    ]  # fmt: skip
+    command = ["restore", str(model), str(tmp_path / "c.tif"), "--out", str(out), *options]
+    assert main(command) == 0
+    names = ("mean", "median", "map", "std", "cv", "q10", "q90", "samples", "difference")
+    assert sorted(os.listdir(out)) == sorted(f"c_hdn-{n}.ome.tif" for n in names)
+    expected = api.load_model(model).restore(
+        image, "TYX", outputs=api.OUTPUTS, samples=5, quantiles=(0.1, 0.9), difference=(3, 1)
     )
+    files = {n: tifffile.imread(out / f"c_hdn-{n}.ome.tif") for n in names}
+    for spread in ("std", "cv", "difference"):
+        np.testing.assert_array_equal(files[spread], getattr(expected, spread))
+    for whole in ("mean", "median", "map"):
+        assert files[whole].dtype == np.uint16
+        np.testing.assert_array_equal(files[whole], np.rint(getattr(expected, whole)))
+    np.testing.assert_array_equal(files["q90"], np.rint(expected.quantiles[1]))
+    (samples,) = api.open_images([out / "c_hdn-samples.ome.tif"])
+    assert sorted(samples.axes) == sorted("STYX") and samples.array.shape == (5, 2, 40, 48)
+    np.testing.assert_array_equal(np.asarray(samples.array), np.rint(expected.samples))
+    assert "Mean of 2 antithetic pairs: within" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("options", "says"),
+    [
+        (["--samples", "0"], "at least 1 sample, not 0"),
+        (["--std", "--samples", "1"], "standard deviation needs at least 3 samples"),
+        (["--outputs", "means"], "'means' is none of them"),
+        (["--outputs", "quantiles", "--quantiles", "5,95"], "between 0 and 1"),
+        (["--outputs", "quantiles", "--quantiles", "low"], "'low' is not"),
+        (["--outputs", "difference", "--samples", "2", "--difference", "1,3"], "samples 1 to 2"),
+    ],
+)
+def test_choices_that_cannot_be(model, noisy_tif, tmp_path, capsys, options, says):
+    out = tmp_path / "out"
+    assert main(["restore", str(model), str(noisy_tif), "--out", str(out), *options]) == 2
+    assert says in capsys.readouterr().err
+    assert not out.exists()
+
+
+def test_samples_beyond_the_disk_are_refused_before_anything_is_drawn(
+    model, noisy_tif, tmp_path, capsys, monkeypatch
+):
+    monkeypatch.setattr(api, "restore", lambda *a, **k: iter_raising(AssertionError("began")))
+    out = tmp_path / "out"
+    many = ["--outputs", "mean,samples", "--samples", "1000000000"]
+    assert main(["restore", str(model), str(noisy_tif), "--out", str(out), *many]) == 2
+    error = capsys.readouterr().err
+    assert "mean, samples (1000000000 samples) needs" in error and "are free in" in error
+    assert not out.exists()
 
 
 class OutOfMemoryError(RuntimeError):

@@ -26,7 +26,18 @@ def test_json_round_trip():
         (lambda: NetworkConfig(deactivated_levels=(4,)), "Level 4 is the top"),
         (lambda: NoiseConfig(source="gaussian"), "needs its sigma"),
         (lambda: NoiseConfig(source="file"), "Choose the noise model file"),
-        (lambda: RestorationConfig(std=True), "at least 3 samples"),
+        (
+            lambda: RestorationConfig(outputs=("mean", "std"), samples=2),
+            "deviation needs at least 3",
+        ),
+        (lambda: RestorationConfig(outputs=("map",), samples=1), r"\(MAP\) needs at least 3"),
+        (lambda: RestorationConfig(samples=0), "at least 1 sample, not 0"),
+        (lambda: RestorationConfig(outputs=()), "at least one output of mean, median"),
+        (lambda: RestorationConfig(outputs=("quantiles",), quantiles=(5.0,)), "between 0 and 1"),
+        (
+            lambda: RestorationConfig(outputs=("difference",), samples=4, difference=(2, 5)),
+            "two of the samples 1 to 4; you chose 2 and 5",
+        ),
         (lambda: TrainingConfig(minutes=float("inf")), "finite number"),
         (
             lambda: TrainingConfig(patch_px=16, batch_size=1, minutes=1),
@@ -43,3 +54,16 @@ def test_contradictions_are_refused(make, message):
 def test_configs_are_frozen():
     with pytest.raises(ValidationError, match="frozen"):
         TrainingConfig().seed = 3
+
+
+@pytest.mark.parametrize(
+    ("outputs", "samples"), [(("mean",), 2), (("mean", "std"), 20), (("samples",), 20)]
+)
+def test_usual_numbers_of_samples(outputs, samples):
+    assert RestorationConfig(outputs=outputs).samples == samples
+    assert RestorationConfig(outputs=outputs, samples=7).samples == 7
+
+
+def test_names_of_products():
+    config = RestorationConfig(outputs=("quantiles", "mean"), quantiles=(0.05, 0.5, 0.025))
+    assert config.products == ("mean", "q05", "q50", "q02.5")

@@ -1,15 +1,18 @@
 import itertools
+from typing import ClassVar
 
 import numpy as np
 import pytest
 import torch
 
+from napari_hdn.core import restoration, tiling
 from napari_hdn.core.axes import ImageStack
-from napari_hdn.core.config import RestorationConfig
+from napari_hdn.core.config import OUTPUTS, RestorationConfig
 from napari_hdn.core.devices import Device
-from napari_hdn.core.errors import ConfigurationError, ImageError
+from napari_hdn.core.errors import ConfigurationError, ImageError, MemoryShortError
 from napari_hdn.core.events import (
     Notice,
+    PlaneFailed,
     PlaneRestored,
     RestorationFinished,
     RestorationProgress,
@@ -20,7 +23,8 @@ from napari_hdn.core.model.ladder import Ladder
 from napari_hdn.core.noise.gaussian import Gaussian
 from napari_hdn.core.noise.poisson_gaussian import PoissonGaussian
 from napari_hdn.core.normalisation import Normalisation
-from napari_hdn.core.restoration import Draw, Restorer, plan_draws, range_remark, restore
+from napari_hdn.core.restoration import range_remark, restore
+from napari_hdn.core.restorer import Draw, Restorer, plan_draws
 from simulated import TINY, network, simulate
 
 EXACT = {"device": "cpu", "precision": "float32"}
@@ -39,13 +43,15 @@ def model(request, tiny_config):
 
 def draw(model, image, key, sign=1.0, **fields):
     """One sample as the restorer draws it, in counts."""
-    config = RestorationConfig(samples=3, std=True, **EXACT, **fields)
+    config = RestorationConfig(**EXACT, **fields)
     restorer = Restorer(model.network, model.normalisation, model.noise_model, config,
                         Device("cpu", "", False))  # fmt: skip
     restorer.draws = [Draw(key, sign)]
-    restorer.config = config.model_copy(update={"std": False})
-    *_, (mean, _) = restorer.plane(image, 0, Stop())
-    return mean
+    return restorer.whole(image)["mean"]
+
+
+def drawn(model, image, keys, **fields):
+    return np.stack([draw(model, image, k, **fields) for k in keys]).astype(np.float64)
 
 
 @pytest.mark.filterwarnings("ignore:.* runs from")  # a single pixel has no range
@@ -87,17 +93,39 @@ def test_default_is_one_antithetic_pair(model):
     )
 
 
-def test_mean_and_std_are_those_of_independent_samples(model):
+def test_all_outputs_are_those_of_independent_samples(model):
     image = simulate((32, 32))
-    samples = np.stack([draw(model, image, k) for k in range(7)]).astype(np.float64)
-    got = model.restore(image, "YX", samples=7, std=True, batch_size=3, **EXACT)
-    np.testing.assert_allclose(got.mean, samples.mean(0), rtol=1e-5)
-    np.testing.assert_allclose(got.std, samples.std(0, ddof=1), rtol=1e-3, atol=1e-3)
+    samples = drawn(model, image, range(7))
+    config = {
+        "outputs": OUTPUTS, "samples": 7, "quantiles": (0.1, 0.5, 1.0), "difference": (5, 2),
+        "batch_size": 3,
+    }  # fmt: skip
+    got = model.restore(image, "YX", **config, **EXACT)
+    pairs = [(samples[k] + draw(model, image, k, -1.0)) / 2 for k in (0, 1)]
+    mean = np.mean(pairs, axis=0)
+    std = samples.std(0, ddof=1)
+    np.testing.assert_allclose(got.mean, mean, rtol=1e-5)
+    np.testing.assert_allclose(got.std, std, rtol=1e-3, atol=1e-3)
+    np.testing.assert_allclose(got.cv, std / mean, rtol=1e-3, atol=1e-5)
+    np.testing.assert_allclose(got.samples, samples, rtol=1e-5)
+    np.testing.assert_allclose(got.median, np.median(samples, 0), rtol=1e-5)
+    np.testing.assert_allclose(got.quantiles, np.quantile(samples, (0.1, 0.5, 1.0), 0), rtol=1e-5)
+    np.testing.assert_allclose(got.difference, samples[4] - samples[1], atol=1e-3)
+    assert got.map.shape == image.shape
+    assert samples.min(0).min() <= got.map.min() and got.map.max() <= samples.max(0).max()
+
+
+def test_without_the_mean_no_partners_are_drawn():
+    draws = plan_draws(RestorationConfig(outputs=("std", "samples"), samples=5))
+    assert [(d.key, d.sign, d.role) for d in draws] == [(k, 1.0, "single") for k in range(5)]
 
 
 def test_results_do_not_depend_on_the_batch(model):
     image = simulate((32, 32))
-    a, b = (model.restore(image, "YX", samples=6, std=True, batch_size=n, **EXACT) for n in (1, 4))
+    a, b = (
+        model.restore(image, "YX", samples=6, outputs=("mean", "std"), batch_size=n, **EXACT)
+        for n in (1, 4)
+    )
     np.testing.assert_allclose(a.mean, b.mean, rtol=1e-5)
     np.testing.assert_allclose(a.std, b.std, rtol=1e-3, atol=1e-3)
 
@@ -144,7 +172,7 @@ def test_switched_off_levels_take_the_prior_mean(model):
 
 def test_samples_in_inference_leave_the_model_alone(model):
     before = {k: v.clone() for k, v in model.network.state_dict().items()}
-    model.restore(simulate((32, 32)), "YX", samples=4, std=True)
+    model.restore(simulate((32, 32)), "YX", samples=4, outputs=("mean", "std"))
     assert all(torch.equal(v, before[k]) for k, v in model.network.state_dict().items())
 
 
@@ -209,11 +237,149 @@ def test_progress_ends_at_one(model):
     assert events[-1] == RestorationFinished(2, 2, stopped=False)
 
 
-def test_nan_is_refused_with_its_plane(model):
-    image = simulate((3, 32, 32))
+def test_a_damaged_plane_is_told_and_the_others_are_restored(model):
+    image = simulate((4, 32, 32))
+    whole = model.restore(image, "TYX", **EXACT).mean
     image[2, 0, 0] = np.inf
-    with pytest.raises(ImageError, match="plane 2: 1 of 1024"):
-        model.restore(image, "TYX", **EXACT)
+    events = list(restore(model, ImageStack(image, "TYX"), RestorationConfig(**EXACT)))
+    (failed,) = [e for e in events if isinstance(e, PlaneFailed)]
+    assert failed.index == (2,) and "plane 2: 1 of 1024" in failed.reason
+    assert [e.index for e in events if isinstance(e, PlaneRestored)] == [(0,), (1,), (3,)]
+    assert (events[-1].planes, events[-1].total, events[-1].failed) == (3, 4, 1)
+    with pytest.warns(UserWarning, match="plane 2: 1 of 1024"):
+        got = model.restore(image, "TYX", **EXACT).mean
+    assert np.isnan(got[2]).all()
+    np.testing.assert_array_equal(got[[0, 1, 3]], whole[[0, 1, 3]])
+
+
+def test_a_plane_that_cannot_be_read_is_told(model):
+    class Torn:
+        shape, dtype = (3, 32, 32), np.dtype("float32")
+
+        def __getitem__(self, key):
+            if key[0] == 0:
+                raise OSError("unexpected end of file")
+            return simulate((32, 32))
+
+    events = list(restore(model, ImageStack(Torn(), "TYX", "torn"), RestorationConfig(**EXACT)))
+    (failed,) = [e for e in events if isinstance(e, PlaneFailed)]
+    assert failed.reason == "torn, plane 0, could not be read: unexpected end of file"
+    assert sum(isinstance(e, PlaneRestored) for e in events) == 2
+
+
+def test_where_no_plane_can_be_restored_nothing_is(model):
+    image = simulate((2, 32, 32))
+    image[:, 0, 0] = np.nan
+    with pytest.raises(ImageError, match="plane 1: 1 of 1024"):
+        list(restore(model, ImageStack(image, "TYX"), RestorationConfig(**EXACT)))
+
+
+def test_an_all_zero_plane(model):
+    with pytest.warns(UserWarning, match="runs from 0 to 0 counts"):
+        got = model.restore(
+            np.zeros((32, 32), np.float32), "YX", outputs=OUTPUTS, samples=4, **EXACT
+        )
+    for product in ("mean", "std", "median", "map", "quantiles", "samples", "difference"):
+        assert np.isfinite(getattr(got, product)).all(), product
+
+
+def test_how_near_the_mean_is_to_its_limit_is_told(model):
+    image = simulate((2, 32, 32))
+    config = RestorationConfig(outputs=("mean", "std"), samples=6, **EXACT)
+    *_, last = restore(model, ImageStack(image, "TYX"), config)
+    singles = np.stack([drawn(model, image[0], range(6)).var(0, ddof=1)])
+    assert last.spread.samples == 6 and last.spread.pairs == 2
+    assert last.spread.single == pytest.approx(singles.mean(), rel=0.5)
+    *_, last = restore(model, ImageStack(image, "TYX"), RestorationConfig(**EXACT))
+    assert last.spread is None
+
+
+def huge(monkeypatch, pixels=1000, kept=5e4):
+    monkeypatch.setattr(restoration, "HUGE_PX", pixels)
+    monkeypatch.setattr(tiling, "MOST_KEPT_BYTES", kept)
+
+
+@pytest.mark.parametrize("flips", [False, True])
+def test_huge_planes_are_read_and_given_away_some_rows_at_a_time(model, monkeypatch, flips):
+    image = simulate((330, 70))
+    config = {"outputs": OUTPUTS, "samples": 5, "flips": flips, **EXACT}
+    whole = model.restore(image, "YX", **config)
+    huge(monkeypatch)
+    events = list(restore(model, ImageStack(image, "YX"), RestorationConfig(**config)))
+    parts = [e for e in events if isinstance(e, PlaneRestored)]
+    assert len(parts) > 3 and [e.complete for e in parts] == [False] * (len(parts) - 1) + [True]
+    assert [e.rows.start for e in parts] == [0, *(e.rows.stop for e in parts[:-1])]
+    got = model.restore(image, "YX", **config)
+    for output in OUTPUTS:
+        a, b = getattr(got, output), getattr(whole, output)
+        assert np.abs(a - b).max() < 0.01 * np.ptp(b), output
+
+
+def test_a_huge_plane_is_never_read_whole(model, monkeypatch):
+    huge(monkeypatch)
+    reads = []
+
+    class Lazy:
+        shape, dtype = (640, 70), np.dtype("float32")
+
+        def __getitem__(self, key):
+            piece = np.broadcast_to(simulate((640, 70)), self.shape)[key]
+            reads.append(piece.shape[0])
+            return piece
+
+    config = RestorationConfig(outputs=("mean", "samples"), samples=5, **EXACT)
+    list(restore(model, ImageStack(Lazy(), "YX"), config))
+    assert max(reads[2:]) <= 64 + 2 * 64  # two looks at its middle, for its range and its noise
+
+
+class ShortMemory(Restorer):
+    """Memory that holds only so many pixels at a time."""
+
+    most = 10**9
+    tries: ClassVar[list] = []
+
+    def _decode(self, features, batch, noise, corner):
+        signal = super()._decode(features, batch, noise, corner)
+        self.tries.append((len(batch), signal.shape[-1]))
+        if signal.numel() > self.most:
+            raise RuntimeError("CUDA out of memory. Tried to allocate 20.00 GiB")
+        return signal
+
+
+@pytest.mark.parametrize("outputs", [("mean",), OUTPUTS])
+def test_short_memory_is_answered_by_fewer_samples_and_smaller_tiles(model, monkeypatch, outputs):
+    image = simulate((300, 400))
+    config = {"outputs": outputs, "samples": 4, **EXACT}
+    whole = model.restore(image, "YX", **config)
+    monkeypatch.setattr(restoration, "Restorer", ShortMemory)
+    monkeypatch.setattr(ShortMemory, "most", 90_000)
+    monkeypatch.setattr(ShortMemory, "tries", [])
+    got = model.restore(image, "YX", **config)
+    first = [b for b, _ in ShortMemory.tries[:4]]
+    assert first == sorted(first, reverse=True) and first[-1] == 1  # then the tile
+    assert min(x for _, x in ShortMemory.tries) < 400
+    for output in outputs:
+        a, b = getattr(got, output), getattr(whole, output)
+        assert np.abs(a - b).max() < 0.01 * np.ptp(b), output
+
+
+def test_memory_that_is_too_short_for_any_tile_is_told(model, monkeypatch):
+    monkeypatch.setattr(restoration, "Restorer", ShortMemory)
+    monkeypatch.setattr(ShortMemory, "most", 100)
+    with pytest.raises(MemoryShortError, match="not even in small tiles"):
+        model.restore(simulate((100, 100)), "YX", **EXACT)
+
+
+def test_stop_in_the_middle_of_a_huge_plane_keeps_its_rows(model, monkeypatch):
+    huge(monkeypatch)
+    stop, rows = Stop(), []
+    config = RestorationConfig(outputs=("mean", "samples"), samples=5, **EXACT)
+    for event in restore(model, ImageStack(simulate((330, 70)), "YX"), config, stop=stop):
+        if isinstance(event, PlaneRestored):
+            rows.append(event.rows)
+            stop.request()
+    assert len(rows) == 1 and rows[0].start == 0
+    assert event == RestorationFinished(0, 1, True, event.spread)
 
 
 @pytest.mark.parametrize("change", [lambda x: x * 100, lambda x: x / 65535, lambda x: x - 5000])
@@ -234,10 +400,16 @@ def test_a_usual_range_is_not(model):
 def test_draws():
     assert [d.sign for d in plan_draws(RestorationConfig(samples=4))] == [1, -1, 1, -1]
     assert [d.key for d in plan_draws(RestorationConfig(samples=4))] == [0, 0, 1, 1]
-    independent = plan_draws(RestorationConfig(samples=5, std=True))
+    beside = plan_draws(RestorationConfig(samples=5, outputs=("mean", "std")))
+    independent = [d for d in beside if d.role != "partner"]
     assert {d.sign for d in independent} == {1.0} and len({d.key for d in independent}) == 5
+    partners = [d for d in beside if d.role == "partner"]
+    assert [(d.key, d.sign) for d in partners] == [(0, -1.0), (1, -1.0)]
+    assert [d.key for d in beside if d.role == "first"] == [0, 1]
     turned = plan_draws(RestorationConfig(samples=2, flips=True))
     assert len(turned) == 8 and len({(d.key, d.orientation) for d in turned}) == 4
+    turned = plan_draws(RestorationConfig(samples=6, outputs=("mean", "std"), flips=True))
+    assert {d.orientation for d in turned if d.role == "partner"} == {0, 1, 2, 3}
 
 
 def test_all_orders_of_axes_are_accepted(model):

@@ -12,7 +12,7 @@ from napari_hdn.core.events import Notice
 from napari_hdn.io import tiff_array
 from napari_hdn.io.images import find_files, open_images, read_pixel_size
 from napari_hdn.io.ome_tiff import write_ome_tiff
-from napari_hdn.io.restorations import restoration_writers
+from napari_hdn.io.restorations import restoration_mark
 from napari_hdn.io.tiff_array import LazyPages, MappedPixels
 
 COUNTS = np.arange(2 * 5 * 32 * 40, dtype=np.uint16).reshape(2, 5, 32, 40)
@@ -231,11 +231,8 @@ def test_the_home_of_nobody():
 def test_restored_images_in_a_folder_are_left_out_and_told(tmp_path: Path):
     for name in ("b.tif", "a.tif", "b_hdn-std.ome.tif", "a_hdn-without-1-2-mean-2.ome.tif"):
         tifffile.imwrite(tmp_path / name, COUNTS[0, 0])
-    writers = restoration_writers(tmp_path, "a", {"mean": np.uint16}, (2, 32, 40), "TYX")
-    with writers["mean"] as writer:
-        writer.write((0,), COUNTS[0, 0])
-    assert writer.written == tmp_path / "a_hdn-mean-partial.ome.tif"
-    writer.written.rename(tmp_path / "c.ome.tif")  # its mark tells
+    mark = restoration_mark("m")
+    write_ome_tiff(tmp_path / "c.ome.tif", COUNTS[0], "TYX", description=mark)
     told: list[Notice] = []
     stacks = open_images([tmp_path], tell=told.append)
     assert [s.name for s in stacks] == ["a.tif", "b.tif"]

@@ -1,5 +1,6 @@
 import errno
 import os
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -7,7 +8,6 @@ import pytest
 import tifffile
 
 from napari_hdn.core.errors import ImageError, OutputError
-from napari_hdn.io import ome_tiff
 from napari_hdn.io.images import open_images, read_pixel_size
 from napari_hdn.io.naming import free_path, split_suffix
 from napari_hdn.io.ome_tiff import OmeTiffWriter, write_ome_tiff
@@ -233,8 +233,8 @@ def test_giving_up_with_a_second_interrupt_leaves_nothing(tmp_path: Path):
 
 
 def test_too_little_room_is_told_before_the_work(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
-    usage = ome_tiff.shutil.disk_usage(tmp_path)._replace(free=1000)
-    monkeypatch.setattr(ome_tiff.shutil, "disk_usage", lambda _: usage)
+    usage = shutil.disk_usage(tmp_path)._replace(free=1000)
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: usage)
     with pytest.raises(OutputError, match=r"needs 48\.00 MB, but only 0\.00 MB.* make room"):
         write_ome_tiff(tmp_path / "new" / "a.ome.tif", _counts((4000, 3000)), "YX")
     assert os.listdir(tmp_path) == []

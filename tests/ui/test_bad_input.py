@@ -135,10 +135,10 @@ def test_restoring_needs_model_layers_and_outputs(
     dock.restore.click()
     assert "Tick at least one image layer" in errors.pop()
     viewer.add_image(noisy, name="noisy")
-    dock.mean.setChecked(False)
+    dock.outputs.mean.setChecked(False)
     dock.restore.click()
     assert "Tick what to make" in errors.pop()
-    dock.std.setChecked(True)
+    dock.outputs.std.setChecked(True)
     dock.samples.setValue(2)
     assert dock.samples_hint.warns
     dock.restore.click()

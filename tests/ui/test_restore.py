@@ -10,6 +10,10 @@ from napari_hdn import api
 from napari_hdn.core import events as ev
 
 
+def restored(index, plane):
+    return ev.PlaneRestored(index, {"mean": plane}, slice(0, len(plane)))
+
+
 def tick(dock, name, ticked=True):
     (item,) = dock.targets.layers.findItems(name, Qt.MatchFlag.MatchExactly)
     item.setCheckState(Qt.CheckState.Checked if ticked else Qt.CheckState.Unchecked)
@@ -18,13 +22,13 @@ def tick(dock, name, ticked=True):
 def test_mean_and_std_lie_on_their_source(viewer, session, dock, trained, until_free, noisy):
     assert "2 levels" in dock.models.summary.text()
     assert dock.samples.value() == 2
-    dock.std.click()
-    assert dock.samples.value() == 16
+    dock.outputs.std.click()
+    assert dock.samples.value() == 20
     dock.samples.setValue(4)
     dock.restore.click()
     until_free()
     assert dock.progress.line.text() == "Restored 4 planes."
-    expected = api.load_model(trained).restore(noisy, "TYX", samples=4, std=True)
+    expected = api.load_model(trained).restore(noisy, "TYX", samples=4, outputs=("mean", "std"))
     source = viewer.layers["noisy"]
     for product in ("mean", "std"):
         layer = viewer.layers[f"noisy [HDN {product}]"]
@@ -90,7 +94,7 @@ def test_stop_keeps_what_is_restored(viewer, session, dock, until_free, qtbot, m
         for number, index in enumerate(stack.indices()):
             if stop.requested:
                 break
-            yield ev.PlaneRestored(index, stack.plane(index) / 2, None)
+            yield restored(index, stack.plane(index) / 2)
             yield ev.RestorationProgress((number + 1) / len(stack), 1.0, 3.0)
             while number == 1 and not stop.requested:
                 time.sleep(0.01)
@@ -112,7 +116,7 @@ def test_stop_keeps_what_is_restored(viewer, session, dock, until_free, qtbot, m
 def test_stop_between_two_layers(viewer, session, dock, until_free, qtbot, monkeypatch, noisy):
     def restore(model, stack, config, *, stop=None):
         for index in stack.indices():
-            yield ev.PlaneRestored(index, stack.plane(index), None)
+            yield restored(index, stack.plane(index))
         while not stop.requested:  # after it has looked at Stop for the last time
             time.sleep(0.01)
         yield ev.RestorationFinished(len(stack), len(stack), False)
@@ -142,8 +146,8 @@ def test_a_failure_is_told_and_what_was_restored_is_marked(
     viewer, session, dock, errors, until_free, monkeypatch, noisy, error, words
 ):
     def restore(model, stack, config, *, stop=None):
-        yield ev.PlaneRestored((0,), stack.plane((0,)) / 2, None)
-        yield ev.PlaneRestored((1,), stack.plane((1,)) / 2, None)
+        yield restored((0,), stack.plane((0,)) / 2)
+        yield restored((1,), stack.plane((1,)) / 2)
         raise error
 
     monkeypatch.setattr(api, "restore", restore)

@@ -40,8 +40,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     Returns
     -------
     int
-        0 all done; 2 something the user can mend, told in one line on the standard error;
-        130 stopped by Ctrl-C, with what there is kept.
+        0 all done; 1 done, but for damaged planes; 2 something the user can mend, told in one line
+        on the standard error; 130 stopped by Ctrl-C, with what there is kept.
     """
     tokens = sys.argv[1:] if arguments is None else list(arguments)
     try:

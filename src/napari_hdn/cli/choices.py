@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -13,6 +14,7 @@ from napari_hdn.core.errors import ConfigurationError, ModelFolderError
 
 if TYPE_CHECKING:
     from napari_hdn.api import HDN
+    from napari_hdn.core.config import Output
 
 Rule = Literal["prior", "posterior"]
 
@@ -66,6 +68,40 @@ def levels(text: str | None) -> tuple[int, ...] | None:
     except ValueError:
         raise ConfigurationError(
             f"--deactivate takes level numbers with commas, such as 1,2; {text!r} is not."
+        ) from None
+
+
+def outputs(text: str) -> tuple[Output, ...]:
+    """What to make of an image, such as ``mean,std``.
+
+    Raises
+    ------
+    ConfigurationError
+        If something of it is not known.
+    """
+    known = {str(output): output for output in api.OUTPUTS}
+    chosen = [part.strip().lower() for part in text.split(",") if part.strip()]
+    for output in chosen:
+        if output not in known:
+            raise ConfigurationError(
+                f"--outputs knows {', '.join(known)}; {output!r} is none of them."
+            )
+    return tuple(known[output] for output in chosen)
+
+
+def numbers(option: str, text: str, kind: Callable[[str], Any]) -> tuple[Any, ...]:
+    """Numbers with commas between them.
+
+    Raises
+    ------
+    ConfigurationError
+        If these are none.
+    """
+    try:
+        return tuple(kind(part) for part in text.split(","))
+    except ValueError:
+        raise ConfigurationError(
+            f"{option} takes numbers with commas between them; {text!r} is not."
         ) from None
 
 

@@ -72,7 +72,10 @@ def run_demo(
             f"without levels {', '.join(map(str, off))}",
             f"-without-{'-'.join(map(str, off))}",
             RestorationConfig(
-                deactivated_levels=off, samples=SAMPLES, std=True, device=config.device
+                deactivated_levels=off,
+                samples=SAMPLES,
+                outputs=("mean", "std"),
+                device=config.device,
             ),
         ),
     ]
@@ -84,7 +87,7 @@ def run_demo(
         )
         if restoring.requested:
             return results
-        images = [np.asarray(s.array) for s in api.open_images(written)]
+        images = [np.asarray(s.array) for s in api.open_images(written.paths)]
         results.append(Comparison(f"restored, {title}", images[0], psnr(sample, images[0])))
         std = images[1] if len(images) > 1 else std
     for result in results:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -14,9 +14,12 @@ import numpy as np
 from napari_hdn import api
 from napari_hdn.api import (
     ImageStack,
+    MeanSpread,
     Notice,
+    PlaneFailed,
     PlaneRestored,
     RestorationConfig,
+    RestorationFinished,
     RestorationProgress,
     Stop,
     TiffStack,
@@ -38,8 +41,16 @@ class Outputs:
     """What to write of a restoration, and how."""
 
     folder: Path
-    integers: bool = False  # the mean in the input's integer type
+    integers: bool = False  # images in the input's integer type
     tag: str = ""  # in the names, behind "hdn"
+
+
+@dataclass(frozen=True)
+class Written:
+    """What came of a restoration: files, and how many planes could not be restored."""
+
+    paths: list[Path]
+    failed: int
 
 
 def train(
@@ -138,34 +149,23 @@ def restore(
     stop: Stop,
     *,
     label: str = "",
-) -> list[Path]:
-    """Restore an image plane by plane into OME-TIFFs and return their paths.
+) -> Written:
+    """Restore an image plane by plane into OME-TIFFs.
 
     When stopped, the complete planes are in files that say ``partial``; after an error too, whose
     notes name them.
     """
-    axes, shape = stack.axes, tuple(stack.array.shape)
-    if stack.channel is not None and "C" in axes:
-        at = axes.index("C")
-        axes, shape = axes.replace("C", ""), shape[:at] + shape[at + 1 :]
-    own = np.dtype(stack.array.dtype)
-    dtype = own if outputs.integers and own.kind in "ui" else np.dtype(np.float32)
-
-    dtypes = {"mean": dtype} | ({"std": np.dtype(np.float32)} if config.std else {})
-    writers = api.restoration_writers(
+    files = api.RestorationFiles(
         outputs.folder,
-        stack.stem,
-        dtypes,
-        shape,
-        axes,
+        stack,
+        config,
         tag=outputs.tag,
         model=model.name,
         levels_off=model.levels_off(config),
-        pixel_size_um=stack.pixel_size_um,
+        integers=outputs.integers,
     )
-    with ExitStack() as files:
-        for file in writers.values():
-            files.enter_context(file)
+    failed = 0
+    with files:
         for event in api.restore(model, stack, config, stop=stop):
             match event:
                 case Notice():
@@ -174,17 +174,23 @@ def restore(
                     text = f"restoring {label or stack.name}"
                     progress.update(event.fraction, text, event.remaining_s)
                 case PlaneRestored():
-                    for product, file in writers.items():
-                        file.write(event.index, getattr(event, product))
-    if clipped := writers["mean"].clipped:
-        total = int(np.prod(shape, dtype=np.int64))
+                    files.write(event)
+                case PlaneFailed():
+                    failed += 1
+                    progress.say(f"Warning: {event.reason} This plane was left out.")
+                case RestorationFinished(spread=MeanSpread() as spread) if "mean" in files.dtypes:
+                    progress.say(spread.in_words())
+    for product, clipped in files.clipped.items():
+        dtype = files.dtypes[product]
         limits: Any = np.iinfo(dtype)
+        total = files.pixels * (config.samples if product == "samples" else 1)
         progress.say(
             f"Warning: {clipped:,} of {total:,} restored pixels lay outside "
             f"{limits.min}..{limits.max}, which {dtype.name} can hold, and were clipped; "
             "--dtype float32 keeps them."
         )
-    written = [file.written for file in writers.values() if file.written is not None]
-    for path in written:
+    if failed:
+        progress.say(f"Warning: {failed} of {len(stack)} planes are damaged and 0 in the files.")
+    for path in files.written.values():
         progress.say(f"Wrote {path}")
-    return written
+    return Written(list(files.written.values()), failed)

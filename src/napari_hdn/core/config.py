@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated, Literal, Self
+from typing import Annotated, Any, Literal, Self, get_args
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 SCHEMA_VERSION = 1
 
@@ -184,17 +185,42 @@ class TrainingConfig(Frozen):
         return self
 
 
+Output = Literal["mean", "median", "map", "std", "cv", "quantiles", "samples", "difference"]
+OUTPUTS: tuple[Output, ...] = get_args(Output)
+_LEAST_SAMPLES = {"std": 3, "cv": 3, "median": 3, "map": 3, "quantiles": 3}
+_USUAL_SAMPLES = {True: 2, False: 20}  # for nothing but the mean, and for the rest
+
+
 class RestorationConfig(Frozen):
     """One restoration: which levels, how many samples, what to compute from them.
 
-    ``samples=2`` is one antithetic pair (noise e and -e at every level), which matches the mean
-    of tens of independent samples; ``samples=1`` decodes the means of all levels. With
-    ``std=True`` all samples are independent, since pairs do not measure the spread.
+    The mean comes from antithetic pairs (noise e and -e at every level): one pair matches the mean
+    of tens of independent samples. For the mean alone, ``samples=2`` is one pair, and ``samples=1``
+    decodes the means of all levels. All other outputs come from independent samples, since pairs
+    do not show the spread; for the mean beside them, the first few get their partners.
+
+    Attributes
+    ----------
+    outputs : tuple of str
+        ``mean`` (MMSE estimate), ``median``, ``map`` (the mode, by mean shift; see
+        `napari_hdn.core.mean_shift`), ``std``, ``cv`` (std / mean), ``quantiles``, ``samples``,
+        ``difference`` (of two samples).
+    samples : int
+        By default 2 for the mean alone, else 20.
+    quantiles : tuple of float
+        Between 0 and 1.
+    difference : (int, int)
+        The first of these samples minus the second, counted from 1.
+    map_bandwidth : float
+        Of the mean shift, as a multiple of how far a sample's nearest 30 % reach.
     """
 
-    schema_version: int = SCHEMA_VERSION
-    samples: Annotated[int, Field(ge=1)] = 2
-    std: bool = False
+    schema_version: int = 2
+    outputs: tuple[Output, ...] = ("mean",)
+    samples: int = 2
+    quantiles: tuple[float, ...] = (0.05, 0.95)
+    difference: tuple[int, int] = (1, 2)
+    map_bandwidth: Annotated[float, Field(gt=0, le=10)] = 1.0
     deactivated_levels: tuple[int, ...] | None = None  # besides those it was trained without
     flips: bool = False
     channel: Annotated[int, Field(ge=0)] | None = None
@@ -204,10 +230,79 @@ class RestorationConfig(Frozen):
     precision: Literal["auto", "float32", "bfloat16"] = "auto"
     seed: Annotated[int, Field(ge=0, lt=2**31)] = 0
 
+    @model_validator(mode="before")
+    @classmethod
+    def _usual_samples(cls, values: Any) -> Any:
+        if isinstance(values, dict) and values.get("samples") is None:
+            return {**values, "samples": usual_samples(values.get("outputs", ("mean",)))}
+        return values
+
+    @field_validator("outputs")
+    @classmethod
+    def _in_order(cls, outputs: tuple[Output, ...]) -> tuple[Output, ...]:
+        if not outputs:
+            raise ValueError(f"Choose at least one output of {', '.join(OUTPUTS)}.")
+        return tuple(o for o in OUTPUTS if o in outputs)
+
     @model_validator(mode="after")
     def _check(self) -> Self:
-        if self.std and self.samples < 3:
+        n = self.samples
+        if n < 1:
+            raise ValueError(f"A restoration needs at least 1 sample, not {n}; 2 give a good mean.")
+        for output in self.outputs:
+            if n < (least := _LEAST_SAMPLES.get(output, 1)):
+                raise ValueError(
+                    f"{SPOKEN[output]} needs at least {least} samples, better 16; you chose {n}."
+                )
+        if "quantiles" in self.outputs and not self.quantiles:
+            raise ValueError("Say which quantiles, such as 0.05 and 0.95.")
+        if wrong := [q for q in self.quantiles if not 0 <= q <= 1]:
             raise ValueError(
-                f"The standard deviation needs at least 3 samples, better 16; you chose {self.samples}."
+                f"Quantiles lie between 0 and 1, such as 0.05 for 5 %; {wrong[0]:g} does not."
             )
+        if "difference" in self.outputs:
+            a, b = self.difference
+            if a == b or min(a, b) < 1 or max(a, b) > n:
+                raise ValueError(
+                    f"A difference takes two of the samples 1 to {n}; you chose {a} and {b}."
+                )
         return self
+
+    @property
+    def independent(self) -> bool:
+        """Whether all samples are independent; else they come in antithetic pairs."""
+        return self.outputs != ("mean",)
+
+    @property
+    def products(self) -> tuple[str, ...]:
+        """Names of the images that are made, such as ``mean`` and ``q05``."""
+        return tuple(
+            name
+            for output in self.outputs
+            for name in (
+                [quantile_name(q) for q in self.quantiles] if output == "quantiles" else [output]
+            )
+        )
+
+
+SPOKEN: dict[str, str] = {
+    "mean": "The mean",
+    "median": "The median",
+    "map": "The most plausible image (MAP)",
+    "std": "The standard deviation",
+    "cv": "The coefficient of variation",
+    "quantiles": "A quantile",
+    "samples": "A stack of samples",
+    "difference": "A difference of samples",
+}
+
+
+def usual_samples(outputs: Sequence[str]) -> int:
+    """How many samples are taken unless somebody says otherwise."""
+    return _USUAL_SAMPLES[set(outputs) <= {"mean"}]
+
+
+def quantile_name(q: float) -> str:
+    """What a quantile's image is called: ``q05`` for 0.05."""
+    whole, point, rest = f"{100 * q:.4g}".partition(".")
+    return f"q{whole.zfill(2)}{point}{rest}"

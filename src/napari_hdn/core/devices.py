@@ -36,6 +36,13 @@ class Device:
             return int(torch.cuda.mem_get_info()[0])
         return int(psutil.virtual_memory().available)
 
+    def release(self) -> None:
+        """Give back memory that torch holds for reuse, after it has run short."""
+        if self.name == "cuda":
+            torch.cuda.empty_cache()
+        elif self.name == "mps":
+            torch.mps.empty_cache()
+
     def dtype(self, precision: Precision) -> DType:
         """The type that autocast computes in."""
         if precision == "auto":

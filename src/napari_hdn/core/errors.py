@@ -15,6 +15,10 @@ class ImageError(HDNError, ValueError):
     """The pixels of an image cannot be used: RGB, labels, NaN, constant, too small."""
 
 
+class DamagedPlaneError(ImageError):
+    """One plane of an image cannot be read, or holds pixels that are no numbers."""
+
+
 class ConfigurationError(HDNError, ValueError):
     """Settings that contradict each other or the data."""
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -15,6 +15,7 @@ from napari_hdn.core.errors import StoppedEarly
 
 if TYPE_CHECKING:
     from napari_hdn.core.calibration.record import Calibration
+    from napari_hdn.core.convergence import MeanSpread
     from napari_hdn.core.hdn import HDN
     from napari_hdn.core.levels.inspection import Inspection
     from napari_hdn.core.residuals import ResidualCheck
@@ -174,11 +175,33 @@ class RestorationProgress:
 
 @dataclass(frozen=True)
 class PlaneRestored:
-    """One plane is done. ``index`` counts along the leading axes of the stack."""
+    """Some rows of a plane are done; all of them at once where the plane is not huge.
+
+    Attributes
+    ----------
+    index : tuple of int
+        Along the leading axes of the stack.
+    planes : mapping of str to ndarray
+        What was made, by the names of `RestorationConfig.products`: (rows, X) float32 counts each,
+        ``samples`` (N, rows, X).
+    rows : slice
+        Which rows of the plane these are.
+    complete : bool
+        Whether they are its last.
+    """
 
     index: tuple[int, ...]
-    mean: np.ndarray  # (Y, X) float32 counts
-    std: np.ndarray | None  # (Y, X) float32 counts
+    planes: Mapping[str, np.ndarray]
+    rows: slice
+    complete: bool = True
+
+
+@dataclass(frozen=True)
+class PlaneFailed:
+    """A plane could not be restored, such as one with damaged pixels; the others go on."""
+
+    index: tuple[int, ...]
+    reason: str
 
 
 @dataclass(frozen=True)
@@ -188,6 +211,8 @@ class RestorationFinished:
     planes: int
     total: int
     stopped: bool
+    spread: MeanSpread | None = None  # how near the mean is to its limit, where it was measured
+    failed: int = 0  # planes
 
 
 @dataclass(frozen=True)
@@ -233,6 +258,6 @@ TrainingEvent = (
     | Saved
     | TrainingFinished
 )
-RestorationEvent = Notice | RestorationProgress | PlaneRestored | RestorationFinished
+RestorationEvent = Notice | RestorationProgress | PlaneRestored | PlaneFailed | RestorationFinished
 CalibrationEvent = Notice | CalibrationProgress | CalibrationFinished
 InspectionEvent = InspectionProgress | InspectionFinished

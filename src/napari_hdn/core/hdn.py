@@ -93,7 +93,7 @@ class HDN:
         axes : str, optional
             One letter per axis; guessed if not given.
         **choices
-            Fields of `RestorationConfig`, such as ``samples=16, std=True``.
+            Fields of `RestorationConfig`, such as ``samples=16, outputs=("mean", "std")``.
 
         Returns
         -------

@@ -14,10 +14,16 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
+import psutil
+
+from napari_hdn.core.errors import MemoryShortError
+
 _M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD = -1, -3  # of mallopt(3)
 _WHILE_WORKING = {_M_MMAP_THRESHOLD: 2**30, _M_TRIM_THRESHOLD: 2**31 - 1}
 # the largest that glibc's own adjustment reaches
 _OTHERWISE = {_M_MMAP_THRESHOLD: 2**25, _M_TRIM_THRESHOLD: 2**26}
+
+_SPARE_BYTES = 5e8  # for the work itself
 
 _lock = threading.Lock()
 _jobs = 0
@@ -56,3 +62,26 @@ def _glibc() -> Any:
     except (OSError, AttributeError):
         return None
     return libc
+
+
+def check_fits(needed: float, what: str) -> None:
+    """Find out before the work whether its result fits in memory.
+
+    Parameters
+    ----------
+    needed : float
+        In bytes.
+    what : str
+        That needs it, in the plural.
+
+    Raises
+    ------
+    MemoryShortError
+        If it does not, with what is needed and what is free.
+    """
+    free = psutil.virtual_memory().available - _SPARE_BYTES
+    if needed > free:
+        raise MemoryShortError(
+            f"{what} need {needed / 1e9:.1f} GB of memory, but only {max(free, 0) / 1e9:.1f} GB are "
+            "free. Restore fewer outputs or layers at a time, or a folder of files into another folder."
+        )

@@ -83,20 +83,29 @@ class Prepared:
     def plane(self, counts: np.ndarray, tile_px: int | None, batch: int) -> Plane:
         """Make (Y, X) counts ready, and plan tiles for so many samples at a time."""
         net = self.network.config
-        height, width = counts.shape
-        shape = padded_size((height, width), net.multiple)
+        shape = padded_size(counts.shape, net.multiple)
         if tile_px is None:
             tile_px = tile_side(shape, net, batch, self.device.free_bytes())
         tiles = plan_tiles(shape, tile_px, halo_px(net), net.multiple)
+        return self.piece(counts, self.curve(counts), tiles)
+
+    def piece(self, counts: np.ndarray, curve: NoiseCurve | None, tiles: list[Tile]) -> Plane:
+        """Make (Y, X) counts of a plane, or of some of its rows, ready; see `curve`."""
         home = self.device.torch if len(tiles) == 1 else torch.device("cpu")
-        curve = self._curve(counts, home)
-        padded = reflect_pad(torch.from_numpy(counts).to(home), net.multiple)
-        return Plane(self.normalisation.apply(padded, curve), (height, width), curve, tiles)
+        if curve is not None:
+            curve = NoiseCurve(curve.gain.to(home), curve.offset.to(home), curve.floor.to(home))
+        padded = reflect_pad(_on(torch.from_numpy(counts), home), self.network.config.multiple)
+        size = (int(counts.shape[0]), int(counts.shape[1]))
+        return Plane(self.normalisation.apply(padded, curve), size, curve, tiles)
 
     def encode(self, image: Tensor, tile: Tile) -> tuple[Tensor, ...]:
         """Features of a tile of a (Y, X) normalised image, level 1 first."""
+        return self.encode_image(image[tile.y, tile.x].to(self.device.torch))
+
+    def encode_image(self, image: Tensor) -> tuple[Tensor, ...]:
+        """Features of a (Y, X) normalised image on the device, level 1 first."""
         with torch.inference_mode(), self.autocast():
-            return self.network.encode(image[tile.y, tile.x][None, None].to(self.device.torch))
+            return self.network.encode(image[None, None])
 
     def to_counts(self, signal: Tensor, plane: Plane) -> Tensor:
         """What the network gives as counts, at the plane's home."""
@@ -119,9 +128,15 @@ class Prepared:
         lower = self._dtype is not torch.float32
         return torch.autocast(self.device.name, self._dtype, enabled=lower)
 
-    def _curve(self, counts: np.ndarray, at: torch.device) -> NoiseCurve | None:
+    def curve(self, counts: np.ndarray) -> NoiseCurve | None:
+        """Between counts and units of the noise, for a plane of which these (Y, X) counts are a part."""
         if not self.normalisation.stabilised:
             return None
-        curve = curve_of_plane(self.noise_model, counts)
-        assert curve is not None
-        return NoiseCurve(curve.gain.to(at), curve.offset.to(at), curve.floor.to(at))
+        return curve_of_plane(self.noise_model, counts)
+
+
+def _on(counts: Tensor, device: torch.device) -> Tensor:
+    """Pinned on the way to a GPU, so that the copy need not be waited for."""
+    if device.type == "cuda":
+        return counts.pin_memory().to(device, non_blocking=True)
+    return counts.to(device)

@@ -1,26 +1,27 @@
 """restore(): a generator of events that walks a stack plane by plane.
 
-The bottom-up pass runs once per tile; all samples are decoded from it in batches; mean and variance
-are kept running, so memory does not grow with the number of samples or planes.
+Memory grows neither with the number of planes nor, beyond a limit, with their size: see
+`napari_hdn.core.restorer`.
 """
 
 from __future__ import annotations
 
 import time
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
-import torch
-from torch import Tensor
 
 from napari_hdn.core.axes import ImageStack
-from napari_hdn.core.config import NetworkConfig, RestorationConfig
+from napari_hdn.core.calibration.frames import central
+from napari_hdn.core.config import RestorationConfig, quantile_name
+from napari_hdn.core.convergence import MeanSpread, pooled
 from napari_hdn.core.devices import Device, choose
-from napari_hdn.core.errors import ConfigurationError, MemoryShortError, is_memory_short
+from napari_hdn.core.errors import DamagedPlaneError, HDNError, MemoryShortError, is_memory_short
 from napari_hdn.core.events import (
     Notice,
+    PlaneFailed,
     PlaneRestored,
     RateLimit,
     RestorationEvent,
@@ -29,168 +30,39 @@ from napari_hdn.core.events import (
     Stop,
 )
 from napari_hdn.core.hdn import HDN
-from napari_hdn.core.latent_noise import LatentNoise
 from napari_hdn.core.memory import kept_memory
 from napari_hdn.core.model.ladder import Ladder
 from napari_hdn.core.noise.base import NoiseModel
 from napari_hdn.core.normalisation import Normalisation
-from napari_hdn.core.planes import Prepared
+from napari_hdn.core.restorer import Read, Restorer, Rows
 from napari_hdn.core.statistics import check_finite
-from napari_hdn.core.tiling import Tile
 
-FLIPS: tuple[tuple[int, ...], ...] = ((), (-1,), (-2,), (-2, -1))
+HUGE_PX = 2**24  # planes beyond are read in pieces
+_RANGE_PX = 2048  # side of the middle of a plane whose range is looked at
 
 
 @dataclass(frozen=True)
 class Restored:
-    """Result for a whole image; arrays of the input's shape, float32 counts."""
+    """Result for a whole image, float32 counts; None where it was not asked for.
 
-    mean: np.ndarray
-    std: np.ndarray | None
-
-
-@dataclass(frozen=True)
-class Draw:
-    """One pass of the decoder: noise number ``key`` with a sign, or the means of all levels."""
-
-    key: int
-    sign: float
-    orientation: int = 0
-
-
-def plan_draws(config: RestorationConfig) -> list[Draw]:
-    """What to decode: the mean latents, antithetic pairs, or independent samples for the spread.
-
-    With ``flips`` the mean is taken over four orientations, each with its own draws, while the
-    samples of a spread go round the orientations.
+    Attributes
+    ----------
+    mean, median, map, std, cv, difference : ndarray or None
+        Of the input's shape.
+    quantiles : ndarray or None
+        (Q, ...) in the order of the config.
+    samples : ndarray or None
+        (N, ...).
     """
-    n = config.samples
-    turns = len(FLIPS) if config.flips else 1
-    if config.std:
-        return sorted(
-            (Draw(j, 1.0, j % turns) for j in range(n)), key=lambda d: (d.orientation, d.key)
-        )
-    if n == 1:
-        return [Draw(0, 0.0, o) for o in range(turns)]
-    return [Draw(1000 * o + j // 2, 1.0 - 2.0 * (j % 2), o) for o in range(turns) for j in range(n)]
 
-
-class RunningMoments:
-    """Mean and variance of images as they come (Welford, in batches); float32."""
-
-    def __init__(self, shape: tuple[int, int], device: torch.device) -> None:
-        self.mean = torch.zeros(shape, device=device)
-        self.squares = torch.zeros(shape, device=device)
-
-    def add(self, images: Tensor, seen: int, ys: slice, xs: slice) -> None:
-        """Take in (B, h, w) images of a part of the plane that has ``seen`` images already."""
-        b = len(images)
-        total = seen + b
-        mean, squares = self.mean[ys, xs], self.squares[ys, xs]
-        batch_mean = images.mean(dim=0)
-        delta = batch_mean - mean
-        squares += ((images - batch_mean) ** 2).sum(dim=0) + delta**2 * (seen * b / total)
-        mean += delta * (b / total)
-
-
-class Restorer:
-    """Restores planes with a copy of a network on a device."""
-
-    def __init__(
-        self,
-        network: Ladder,
-        normalisation: Normalisation,
-        noise_model: NoiseModel,
-        config: RestorationConfig,
-        device: Device,
-    ) -> None:
-        self.prepared = Prepared(network, normalisation, noise_model, device, config.precision)
-        self.config = config
-        self.device = device
-        self.draws = plan_draws(config)
-        self.off = check_levels(network.config, config.deactivated_levels or ())
-
-    def plane(
-        self, counts: np.ndarray, number: int, stop: Stop
-    ) -> Iterator[float | tuple[np.ndarray, np.ndarray | None]]:
-        """Restore one (Y, X) plane: yields fractions done, then (mean, std) unless stopped."""
-        plane = self.prepared.plane(counts, self.config.tile_px, self.config.batch_size)
-        height, width = plane.size
-        moments = RunningMoments(plane.shape, plane.home)
-        channels = self.prepared.network.config.latent_channels
-        noise = LatentNoise(self.config.seed, number, channels, self.device.torch)
-        done, seen = 0, 0
-        for orientation in sorted({d.orientation for d in self.draws}):
-            dims = FLIPS[orientation]
-            image = plane.image.flip(dims) if dims else plane.image
-            draws = [d for d in self.draws if d.orientation == orientation]
-            for tile in plane.tiles:
-                ys, xs = _flipped(tile, plane.shape, dims)
-                for before, samples in self._tile(image, tile, draws, noise):
-                    signal = self.prepared.to_counts(samples.flip(dims), plane)
-                    moments.add(signal, seen + before, ys, xs)
-                    done += len(signal)
-                    if stop.requested:
-                        return
-                    yield done / (len(self.draws) * len(plane.tiles))
-            seen += len(draws)
-        mean = moments.mean[:height, :width].cpu().numpy()
-        std = None
-        if self.config.std:
-            variance = moments.squares[:height, :width] / (len(self.draws) - 1)
-            std = torch.sqrt(variance).cpu().numpy()
-        yield mean, std
-
-    def _tile(
-        self, image: Tensor, tile: Tile, draws: Sequence[Draw], noise: LatentNoise
-    ) -> Iterator[tuple[int, Tensor]]:
-        """Batches of samples of a tile's kept part, each as (samples before it, (B, h, w))."""
-        network = self.prepared.network
-        choices = network.choices("mean" if self.draws[0].sign == 0 else "sample", self.off)
-        features = self.prepared.encode(image, tile)
-        for start in range(0, len(draws), self.config.batch_size):
-            batch = draws[start : start + self.config.batch_size]
-
-            def drawn(level: int, shape: torch.Size, batch: Sequence[Draw] = batch) -> Tensor:
-                y0, x0 = tile.y.start >> level, tile.x.start >> level
-                height, width = int(shape[-2]), int(shape[-1])
-                return torch.stack(
-                    [d.sign * noise.crop(d.key, level, y0, x0, height, width) for d in batch]
-                )
-
-            with torch.inference_mode(), self.prepared.autocast():
-                expanded = [f.expand(len(batch), -1, -1, -1) for f in features]
-                signal = network.decode(expanded, choices, drawn).signal[:, 0]
-            # leaves inference mode, so that running moments may be updated in place
-            yield start, signal[:, tile.crop[0], tile.crop[1]].clone()
-
-
-def check_levels(network: NetworkConfig, off: Sequence[int]) -> tuple[int, ...]:
-    """Levels that a user wants off, in order.
-
-    Raises
-    ------
-    ConfigurationError
-        If the network has no such level, or it is the top.
-    """
-    levels = network.levels
-    if any(not 1 <= i < levels for i in off):
-        raise ConfigurationError(
-            f"Level{'s' * (len(off) > 1)} {', '.join(map(str, off))} cannot be switched off: this model "
-            "has levels 1 "
-            f"(finest) to {levels}, and level {levels} has to stay on."
-        )
-    return tuple(sorted(set(off)))
-
-
-def _flipped(tile: Tile, shape: tuple[int, int], dims: tuple[int, ...]) -> tuple[slice, slice]:
-    """Where the kept part of a tile of the flipped plane lies in the plane."""
-    ys, xs = tile.inner_y, tile.inner_x
-    if -2 in dims:
-        ys = slice(shape[0] - ys.stop, shape[0] - ys.start)
-    if -1 in dims:
-        xs = slice(shape[1] - xs.stop, shape[1] - xs.start)
-    return ys, xs
+    mean: np.ndarray | None = None
+    median: np.ndarray | None = None
+    map: np.ndarray | None = None
+    std: np.ndarray | None = None
+    cv: np.ndarray | None = None
+    quantiles: np.ndarray | None = None
+    samples: np.ndarray | None = None
+    difference: np.ndarray | None = None
 
 
 def restore(
@@ -202,7 +74,7 @@ def restore(
     ----------
     model : HDN
     stack : ImageStack
-        Camera counts of any size; read one plane at a time.
+        Camera counts of any size; read one plane at a time, huge planes some rows at a time.
     config : RestorationConfig
     stop : Stop, optional
         Looked at after every batch of samples; planes that are done have been yielded.
@@ -210,16 +82,17 @@ def restore(
     Yields
     ------
     RestorationEvent
-        `PlaneRestored` for every plane, `RestorationFinished` last.
+        `PlaneRestored` for every plane, or `PlaneFailed` for one of several that is damaged;
+        `RestorationFinished` last.
 
     Raises
     ------
     ImageError
-        If a plane holds NaN or infinite pixels.
+        If no plane can be restored, such as where all hold NaN or infinite pixels.
     ConfigurationError, DeviceError
         If levels or device do not exist.
     MemoryShortError
-        If a plane does not fit in memory.
+        If even small tiles, one sample at a time, do not fit in memory.
     """
     with kept_memory():
         yield from _walk(model, stack.of_channel(config.channel), config, stop or Stop())
@@ -232,38 +105,77 @@ def _walk(
         model.network, model.normalisation, model.noise_model, config, choose(config.device)
     )
     started, may_speak = time.monotonic(), RateLimit()
-    total, warned = len(stack), False
+    total, warned, failed = len(stack), False, 0
+    spreads: list[tuple[MeanSpread, int]] = []
     for number, index in enumerate(stack.indices()):
         if stop.requested:
-            yield RestorationFinished(number, total, stopped=True)
-            return
-        counts = stack.plane(index)
-        check_finite(counts, stack.name, index)
-        remark = "" if warned else range_remark(model, counts, stack.name)
-        if remark:
-            warned = True
-            yield Notice(remark, "warning")
-        finished = False
+            break
+        complete = False
         try:
-            for part in restorer.plane(counts, number, stop):
-                if isinstance(part, tuple):
-                    finished = True
-                    yield PlaneRestored(index, *part)
+            read = checked_reader(stack, index)
+            remark = "" if warned else _remark(model, stack, read)
+            if remark:
+                warned = True
+                yield Notice(remark, "warning")
+            for part in restorer.plane(read, stack.plane_shape, number, stop):
+                if isinstance(part, Rows):
+                    complete = part.complete
+                    if part.spread is not None:
+                        spreads.append((part.spread, part.rows.stop - part.rows.start))
+                    yield PlaneRestored(index, part.planes, part.rows, complete)
                 elif may_speak.ready():
                     yield _progress((number + part) / total, started)
+        except DamagedPlaneError as damage:
+            failed += 1
+            if failed == total:
+                raise
+            yield PlaneFailed(index, str(damage))
         except Exception as error:
             if is_memory_short(error):
+                height, width = stack.plane_shape
                 raise MemoryShortError(
                     f"There is not enough memory on {restorer.device.label} to restore {stack.name} "
-                    f"({counts.shape[1]} x {counts.shape[0]} pixels). Close other programs, choose "
-                    "the CPU, or smaller tiles."
+                    f"({width} x {height} pixels), not even in small tiles. Close other programs, "
+                    "or choose the CPU."
                 ) from error
             raise
-        if not finished:
-            yield RestorationFinished(number, total, stopped=True)
-            return
-    yield _progress(1.0, started)
-    yield RestorationFinished(total, total, stopped=False)
+        else:
+            if not complete:
+                break
+    else:
+        yield _progress(1.0, started)
+        yield RestorationFinished(total - failed, total, False, pooled(spreads), failed)
+        return
+    yield RestorationFinished(number - failed, total, True, pooled(spreads), failed)
+
+
+def checked_reader(stack: ImageStack, index: tuple[int, ...]) -> Read:
+    """Reads parts of a plane and refuses damaged ones; planes that are not huge are read once."""
+    whole: np.ndarray | None = None
+
+    def read(ys: slice, xs: slice) -> np.ndarray:
+        nonlocal whole
+        if stack.plane_shape[0] * stack.plane_shape[1] > HUGE_PX:
+            return _checked(stack, index, ys, xs)
+        if whole is None:
+            whole = _checked(stack, index, slice(None), slice(None))
+        return whole[ys, xs]
+
+    return read
+
+
+def _checked(stack: ImageStack, index: tuple[int, ...], ys: slice, xs: slice) -> np.ndarray:
+    try:
+        counts = stack.crop(index, ys, xs)
+        check_finite(counts, stack.name, index)
+    except HDNError as error:
+        raise DamagedPlaneError(str(error)) from error
+    except Exception as error:
+        if is_memory_short(error):
+            raise
+        where = f", plane {', '.join(map(str, index))}," if index else ""
+        raise DamagedPlaneError(f"{stack.name}{where} could not be read: {error}") from error
+    return counts
 
 
 def _progress(fraction: float, started: float) -> RestorationProgress:
@@ -272,21 +184,29 @@ def _progress(fraction: float, started: float) -> RestorationProgress:
 
 
 def restore_all(model: HDN, stack: ImageStack, config: RestorationConfig) -> Restored:
-    """Restore a stack into arrays of its shape; see `restore`. Notices become warnings."""
+    """Restore a stack into arrays of its shape; see `restore`. Notices become warnings.
+
+    A plane that cannot be restored is NaN.
+    """
     axes = [a for a in stack.axes if not (a == "C" and stack.channel is not None)]
     shape = [n for a, n in zip(stack.axes, np.shape(stack.array), strict=True) if a in axes]
-    mean = np.empty(shape, np.float32)
-    std = np.empty(shape, np.float32) if config.std else None
-    out = ImageStack(mean, "".join(axes), stack.name)
+    out = ImageStack(np.empty(shape, np.float32), "".join(axes), stack.name)
+    arrays: dict[str, np.ndarray] = {}
+    for product in config.products:
+        many = (config.samples,) if product == "samples" else ()
+        arrays[product] = np.full((*many, *shape), np.nan, np.float32)
     for event in restore(model, stack, config):
-        if isinstance(event, Notice):
-            warnings.warn(event.text, stacklevel=3)
+        if isinstance(event, Notice | PlaneFailed):
+            warnings.warn(event.text if isinstance(event, Notice) else event.reason, stacklevel=3)
         if isinstance(event, PlaneRestored):
-            where = out.selection(event.index, slice(None), slice(None))
-            mean[where] = event.mean.T if out.x_before_y else event.mean
-            if std is not None and event.std is not None:
-                std[where] = event.std.T if out.x_before_y else event.std
-    return Restored(mean, std)
+            where = out.selection(event.index, event.rows, slice(None))
+            for product, plane in event.planes.items():
+                arrays[product][(..., *where)] = (
+                    np.swapaxes(plane, -1, -2) if out.x_before_y else plane
+                )
+    quantiles = [arrays.pop(quantile_name(q)) for q in config.quantiles
+                 if "quantiles" in config.outputs]  # fmt: skip
+    return Restored(**arrays, quantiles=np.stack(quantiles) if quantiles else None)
 
 
 def preview_plane(
@@ -298,11 +218,12 @@ def preview_plane(
 ) -> np.ndarray:
     """A quick look at (Y, X) counts: one pass with the means of all levels."""
     config = RestorationConfig(samples=1, device=device.name)
-    *_, result = Restorer(network, normalisation, noise_model, config, device).plane(
-        np.ascontiguousarray(image, dtype=np.float32), 0, Stop()
-    )
-    assert isinstance(result, tuple)
-    return result[0]
+    restorer = Restorer(network, normalisation, noise_model, config, device)
+    return restorer.whole(np.ascontiguousarray(image, dtype=np.float32))["mean"]
+
+
+def _remark(model: HDN, stack: ImageStack, read: Read) -> str:
+    return range_remark(model, read(*central(*stack.plane_shape, _RANGE_PX)), stack.name)
 
 
 def range_remark(model: HDN, counts: np.ndarray, name: str) -> str:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import errno
-import shutil
 import uuid
 from collections.abc import Iterable, Sequence
 from math import prod
@@ -17,6 +16,7 @@ import tifffile
 
 from napari_hdn.core.axes import ImageStack, check_axes
 from napari_hdn.core.errors import ImageError, OutputError
+from napari_hdn.io.disk import check_room
 from napari_hdn.io.naming import publish, split_suffix
 
 # OME names T, C, Z, Y, X only. tifffile writes its axis Q as a "Modulo" annotation, which splits
@@ -154,7 +154,7 @@ class OmeTiffWriter:
         self._description = description
         self._channel_names = list(channel_names)
         self._rescue = rescue
-        self._done = np.zeros(self._shape[:-2], bool)
+        self._rows = np.zeros(self._shape[:-2], int)  # written of each plane
         self._temporary = self.path.with_name(f".{self.path.name}.{uuid.uuid4().hex[:8]}.tmp")
         self.clipped = 0
         self.written: Path | None = None
@@ -166,13 +166,7 @@ class OmeTiffWriter:
         try:
             with self._told():
                 self.path.parent.mkdir(parents=True, exist_ok=True)
-                needed = prod(self._shape) * self._dtype.itemsize
-                free = shutil.disk_usage(self.path.parent).free
-                if needed > free:
-                    raise OutputError(
-                        f"{self.path.name} needs {_size(needed)}, but only {_size(free)} are free in "
-                        f"{self.path.parent}; make room or choose another folder."
-                    )
+                check_room(self.path.parent, self.nbytes, self.path.name)
                 self._offset = self._write_header(self._temporary, self._shape)
                 self._file = self._temporary.open("r+b", buffering=0)
         except BaseException:
@@ -180,20 +174,40 @@ class OmeTiffWriter:
             raise
         return self
 
-    def write(self, index: tuple[int, ...], plane: np.ndarray) -> None:
-        """Write one (Y, X) plane, at ``index`` along the leading axes in the caller's order."""
-        if plane.shape != self._shape[-2:]:
+    @property
+    def nbytes(self) -> int:
+        """Of the pixels in the file."""
+        return int(prod(self._shape) * self._dtype.itemsize)
+
+    @property
+    def _done(self) -> np.ndarray:
+        return self._rows >= self._shape[-2]
+
+    def write(self, index: tuple[int, ...], plane: np.ndarray, first_row: int = 0) -> None:
+        """Write one (Y, X) plane, or some of its rows.
+
+        Parameters
+        ----------
+        index : tuple of int
+            Along the leading axes in the caller's order.
+        plane : ndarray
+            (rows, X), from ``first_row`` on; each row once.
+        first_row : int
+        """
+        height, width = self._shape[-2:]
+        if plane.ndim != 2 or plane.shape[1] != width or first_row + len(plane) > height:
             raise ImageError(f"A plane of {plane.shape} does not fit {self._shape[-2:]} (Y, X).")
         at = dict(zip(self._lead, index, strict=True))
         own = tuple(at[a] for a in self._axes[:-2])
-        number = int(np.ravel_multi_index(own, self._done.shape)) if own else 0
+        number = int(np.ravel_multi_index(own, self._rows.shape)) if own else 0
         data = np.ascontiguousarray(self._converted(plane)).tobytes()
         with self._told():
-            self._file.seek(self._offset + number * len(data))
+            row = width * self._dtype.itemsize
+            self._file.seek(self._offset + (number * height + first_row) * row)
             view = memoryview(data)
             while view:  # one write may be cut short at the end of a disk
                 view = view[self._file.write(view) :]
-        self._done[own] = True
+        self._rows[own] = min(self._rows[own] + len(plane), height)
 
     def __exit__(
         self,
@@ -226,7 +240,7 @@ class OmeTiffWriter:
         """Give the file a name, if there is a plane in it."""
         if self._done.all():
             return publish(self._temporary, self.path, numbered=self._rescue)
-        return self._keep_partial() if self._done.any() else None
+        return self._keep_partial() if self._rows.any() else None
 
     def _keep_despite(self, error: BaseException) -> None:
         try:
@@ -235,9 +249,10 @@ class OmeTiffWriter:
             error.add_note(f"The planes that were done could not be kept: {other}")
             return
         if self.written is not None:
-            error.add_note(
-                f"{self._done.sum()} of {self._done.size} planes were done and are in {self.written}."
-            )
+            planes = f"{self._done.sum()} of {self._done.size} planes were done"
+            begun = int(self._rows[~self._done].sum())
+            rows = f", and {begun} rows of the next," if begun else ""
+            error.add_note(f"{planes}{rows} and are in {self.written}.")
 
     def _converted(self, plane: np.ndarray) -> np.ndarray:
         if self._dtype.kind == "f":
@@ -280,12 +295,15 @@ class OmeTiffWriter:
 
     def _keep_partial(self) -> Path | None:
         """Save the planes up to the last complete one along the first axis; others are 0."""
-        done = np.flatnonzero(self._done.reshape(len(self._done), -1).any(axis=1))
-        shape = (int(done[-1]) + 1, *self._shape[1:])
+        lead = self._rows.reshape(len(self._rows), -1) if self._rows.ndim else None
+        done = np.array([0]) if lead is None else np.flatnonzero(lead.any(axis=1))
+        shape = (int(done[-1]) + 1, *self._shape[1:]) if lead is not None else self._shape
         stem, suffix = split_suffix(self.path.name)
         target = self.path.with_name(f"{stem}-partial{suffix}")
         temporary = self._temporary.with_suffix(".partial.tmp")
         note = f"partial: {self._done.sum()} of {self._done.size} planes, the others are 0"
+        if begun := int(self._rows[~self._done].sum()):
+            note += f", but for {begun} rows of what was being made"
         try:
             offset = self._write_header(temporary, shape, note)
             with self._temporary.open("rb") as source, temporary.open("r+b") as sink:
@@ -317,10 +335,6 @@ def _ome_order(lead: str) -> str:
     if lead.startswith("S") and len(lead) == 4:
         return lead[1] + "S" + lead[2:]
     return lead
-
-
-def _size(count: int) -> str:
-    return f"{count / 1e9:.2f} GB" if count >= 1e8 else f"{count / 1e6:.2f} MB"
 
 
 def _file_dtype(dtype: Any) -> np.dtype:

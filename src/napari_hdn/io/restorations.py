@@ -3,73 +3,162 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
+from contextlib import ExitStack
+from math import prod
 from pathlib import Path
-from typing import Any
+from types import TracebackType
+from typing import TYPE_CHECKING, Self
+
+import numpy as np
 
 import napari_hdn
+from napari_hdn.core.config import RestorationConfig
+from napari_hdn.core.events import PlaneRestored
+from napari_hdn.io.disk import check_room
 from napari_hdn.io.naming import split_suffix
 from napari_hdn.io.ome_tiff import OmeTiffWriter
 
+if TYPE_CHECKING:
+    from napari_hdn.io.images import TiffStack
+
 _MARK = "Restored by napari-hdn"
 _MARK_WITHIN_BYTES = 8192  # of either end: tifffile writes the description behind the pixels
+_SPREADS = {"std", "cv", "difference"}
 # STEM_hdn-mean, STEM_hdn-TAG-std-2, STEM_hdn-mean-partial
-_NAME = re.compile(r"_hdn(-.+)?-(mean|std)(-\d+)?(-partial(-\d+)?)?\.ome\.tiff?$", re.IGNORECASE)
+_PRODUCT = r"(mean|median|map|std|cv|q[\d.]+|samples|difference)"
+_NAME = re.compile(rf"_hdn(-.+)?-{_PRODUCT}(-\d+)?(-partial(-\d+)?)?\.ome\.tiff?$", re.IGNORECASE)
 
 
-def restoration_writers(
-    folder: Path,
-    stem: str,
-    dtypes: Mapping[str, Any],
-    shape: tuple[int, ...],
-    axes: str,
-    *,
-    tag: str = "",
-    model: str = "",
-    levels_off: Sequence[int] = (),
-    pixel_size_um: dict[str, float] | None = None,
-) -> dict[str, OmeTiffWriter]:
-    """Writers for what is computed from one image; their names belong together.
+class RestorationFiles:
+    """The files of one restoration: a context manager that is given the events.
+
+    Leaving it early keeps the planes that are done, in files that say ``partial``; see
+    `napari_hdn.io.ome_tiff.OmeTiffWriter`.
 
     Parameters
     ----------
     folder : Path
-        Where to write.
-    stem : str
-        What the names begin with; see `TiffStack.stem`.
-    dtypes : mapping of str to dtype
-        What to write, such as ``{"mean": "float32", "std": "float32"}``.
-    shape, axes
-        Of each of them.
+        Where to write ``STEM_hdn-mean.ome.tif`` and so on, or ``STEM_hdn-mean-2.ome.tif`` and so on
+        where one of these exists: names of one restoration belong together.
+    stack : TiffStack
+        What is restored; the channel chosen in it needs no axis of its own.
+    config : RestorationConfig
     tag : str
         What tells this restoration from others of the same image, in the names: ``-TAG``.
     model : str
         Named in the files.
     levels_off : sequence of int
         Of all latent levels; named in the files, too.
-    pixel_size_um : dict of str to float, optional
-        Micrometres by axis letter.
+    integers : bool
+        Whether images in counts get the input's integer type; spreads stay float32.
 
-    Returns
-    -------
-    dict of str to OmeTiffWriter
-        Not yet entered, for ``STEM_hdn-mean.ome.tif`` and so on, or ``STEM_hdn-mean-2.ome.tif``
-        and so on where one of these exists.
+    Attributes
+    ----------
+    written : dict of str to Path
+        By product, after the context was left.
+    dtypes : dict of str to dtype
+        By product.
+
+    Raises
+    ------
+    OutputError
+        If the files would not fit on the disk, all together, or cannot be written.
     """
+
+    def __init__(
+        self,
+        folder: Path,
+        stack: TiffStack,
+        config: RestorationConfig,
+        *,
+        tag: str = "",
+        model: str = "",
+        levels_off: Sequence[int] = (),
+        integers: bool = False,
+    ) -> None:
+        sizes = dict(zip(stack.axes, stack.array.shape, strict=True))
+        axes = "".join(a for a in stack.axes if a in stack.leading_axes or a in "YX")
+        shape = tuple(int(sizes[a]) for a in axes)
+        self._samples = config.samples
+        own = np.dtype(stack.array.dtype)
+        whole = own if integers and own.kind in "ui" else np.dtype(np.float32)
+        self.dtypes = {p: np.dtype(np.float32) if p in _SPREADS else whole for p in config.products}
+        self.pixels = prod(shape)
+        self.written: dict[str, Path] = {}
+        self._folder = folder
+        self._open = ExitStack()
+        stem = f"{stack.stem}_hdn{tag}"
+        mark = restoration_mark(model, levels_off)
+        self._writers: dict[str, OmeTiffWriter] = {}
+        for product, path in _free_paths(folder, stem, config.products).items():
+            many = product == "samples"
+            self._writers[product] = OmeTiffWriter(
+                path,
+                (config.samples, *shape) if many else shape,
+                f"S{axes}" if many else axes,
+                self.dtypes[product],
+                pixel_size_um=stack.pixel_size_um,
+                description=mark,
+            )
+
+    def __enter__(self) -> Self:
+        needed = sum(writer.nbytes for writer in self._writers.values())
+        check_room(self._folder, needed, self._in_words())
+        with ExitStack() as entered:
+            for writer in self._writers.values():
+                entered.enter_context(writer)
+            self._open = entered.pop_all()
+        return self
+
+    def write(self, event: PlaneRestored) -> None:
+        """Write what was restored of a plane."""
+        for product, writer in self._writers.items():
+            plane = event.planes[product]
+            if product != "samples":
+                writer.write(event.index, plane, event.rows.start)
+                continue
+            for number, sample in enumerate(plane):
+                writer.write((number, *event.index), sample, event.rows.start)
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        try:
+            self._open.__exit__(kind, error, traceback)
+        finally:
+            self.written = {
+                p: writer.written
+                for p, writer in self._writers.items()
+                if writer.written is not None
+            }
+
+    @property
+    def clipped(self) -> dict[str, int]:
+        """Pixels that did not fit an integer type, by product, where there are some."""
+        return {p: writer.clipped for p, writer in self._writers.items() if writer.clipped}
+
+    @property
+    def partial(self) -> bool:
+        """Whether planes are missing."""
+        return any(path != self._writers[p].path for p, path in self.written.items())
+
+    def _in_words(self) -> str:
+        names = ", ".join(self._writers)
+        return f"{names} ({self._samples} samples)" if "samples" in self._writers else names
+
+
+def _free_paths(folder: Path, stem: str, products: Sequence[str]) -> dict[str, Path]:
     number = 1
     while True:
         numbered = f"-{number}" if number > 1 else ""
-        paths = {p: folder / f"{stem}_hdn{tag}-{p}{numbered}.ome.tif" for p in dtypes}
+        paths = {p: folder / f"{stem}-{p}{numbered}.ome.tif" for p in products}
         if not any(path.exists() for path in paths.values()):
-            break
+            return paths
         number += 1
-    mark = restoration_mark(model, levels_off)
-    return {
-        product: OmeTiffWriter(
-            path, shape, axes, dtypes[product], pixel_size_um=pixel_size_um, description=mark
-        )
-        for product, path in paths.items()
-    }
 
 
 def restoration_mark(model: str = "", levels_off: Sequence[int] = ()) -> str:

@@ -5,13 +5,11 @@ from __future__ import annotations
 import weakref
 from typing import TYPE_CHECKING, Any, Literal
 
-import numpy as np
 from napari.layers import Image
-from napari.utils.colormaps import Colormap
 
 from napari_hdn import api
 from napari_hdn.ui.layers import METADATA_KEY, add_image
-from napari_hdn.ui.outputs import look_of
+from napari_hdn.ui.looks import difference_colours, look_of, sparse
 from napari_hdn.ui.side_by_side import SideBySide
 
 if TYPE_CHECKING:
@@ -23,25 +21,6 @@ if TYPE_CHECKING:
 Part = Literal["before", "without", "removed"]
 PARTS: tuple[Part, ...] = ("before", "without", "removed")  # the last one on top
 _BESIDE = 2  # other layers in sight, of which the raw image is one
-_LARGE = 512 * 512  # pixels
-_SPARSE = 8
-_BLUE, _WHITE, _RED = (0.13, 0.33, 0.75, 1.0), (0.97, 0.97, 0.97, 1.0), (0.75, 0.11, 0.15, 1.0)
-
-
-def difference_colours() -> Colormap:
-    """Blue below 0, white at it, red above."""
-    return Colormap([_BLUE, _WHITE, _RED], name="blue-white-red")
-
-
-def sparse(pictures: np.ndarray) -> np.ndarray:
-    """(..., Y, X) pixels enough to tell percentiles of large pictures by, at once."""
-    height, width = pictures.shape[-2:]
-    return pictures[..., ::_SPARSE, ::_SPARSE] if height * width > _LARGE else pictures
-
-
-def limit_of(differences: np.ndarray) -> float:
-    """Counts up to which almost all of the (..., Y, X) differences reach."""
-    return max(float(np.percentile(np.abs(sparse(differences)), 99.5)), 1e-3)
 
 
 class _Trio:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 from napari.layers import Image, Labels, Layer
@@ -17,14 +17,17 @@ from napari_hdn.api import ImageStack, guess_axes
 from napari_hdn.core.errors import HDNError, ImageError
 
 METADATA_KEY = "napari-hdn"
-Product = Literal["mean", "std", "preview"]
 # what the plugin shows on the side, and nobody wants to restore or to learn from
-ASIDE = {"preview", "std", "before", "without", "removed", "contributions", "drawn"}
+ASIDE = {
+    "preview", "std", "cv", "samples", "difference", "mean-map", "before", "without", "removed",
+    "contributions", "drawn",
+}  # fmt: skip
+_SPOKEN = {"map": "MAP", "mean-map": "mean − MAP"}
 
 
-def product_name(name: str, product: Product) -> str:
+def product_name(name: str, product: str) -> str:
     """What to call the layer made from the layer ``name``."""
-    return f"{name} [HDN {product}]"
+    return f"{name} [HDN {_SPOKEN.get(product, product)}]"
 
 
 def product_of(layer: Layer) -> str | None:
@@ -276,18 +279,27 @@ def output_shape(stack: ImageStack) -> tuple[int, ...]:
     return tuple(int(sizes[a]) for a in output_axes(stack))
 
 
-def output_selection(stack: ImageStack, index: tuple[int, ...]) -> tuple[Any, ...]:
-    """Where plane ``index`` of ``stack`` belongs in what is restored from it."""
-    everywhere = stack.selection(index, slice(None), slice(None))
+def output_selection(
+    stack: ImageStack, index: tuple[int, ...], rows: slice = slice(None)
+) -> tuple[Any, ...]:
+    """Where plane ``index`` of ``stack``, or some rows, belong in what is restored from it."""
+    everywhere = stack.selection(index, rows, slice(None))
     at = dict(zip(stack.axes, everywhere, strict=True))
     if stack.channel is not None:
         at["C"] = 0
     return tuple(at[a] for a in output_axes(stack))
 
 
-def put_plane(output: np.ndarray, stack: ImageStack, index: tuple[int, ...], plane: Any) -> None:
-    """Write a restored (Y, X) plane where it belongs."""
-    output[output_selection(stack, index)] = plane.T if stack.x_before_y else plane
+def put_plane(
+    output: np.ndarray,
+    stack: ImageStack,
+    index: tuple[int, ...],
+    plane: np.ndarray,
+    rows: slice = slice(None),
+) -> None:
+    """Write a restored (Y, X) plane, or some rows of it, where it belongs."""
+    at = output_selection(stack, index, rows)
+    output[at] = plane.T if stack.x_before_y else plane
 
 
 def add_image(

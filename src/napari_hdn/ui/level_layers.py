@@ -10,9 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from napari_hdn.ui.comparison import difference_colours, limit_of, sparse
 from napari_hdn.ui.layers import add_image
-from napari_hdn.ui.outputs import look_of
+from napari_hdn.ui.looks import difference_colours, limit_of, look_of, sparse
 
 if TYPE_CHECKING:
     from napari.layers import Image

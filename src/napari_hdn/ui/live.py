@@ -17,9 +17,10 @@ from psygnal import Signal
 from napari_hdn import api
 from napari_hdn.api import ImageStack, PlaneRestored, RestorationConfig, Stop
 from napari_hdn.ui import jobs
-from napari_hdn.ui.comparison import ComparisonLayers, limit_of
+from napari_hdn.ui.comparison import ComparisonLayers
 from napari_hdn.ui.inspection import Inspected
 from napari_hdn.ui.layers import is_open
+from napari_hdn.ui.looks import limit_of
 
 if TYPE_CHECKING:
     from napari_hdn.core.artefacts import Structure
@@ -218,5 +219,5 @@ class Decoder:
         stack = ImageStack(self._look.inspection.counts, "YX", self._look.piece.source.name)
         for event in api.restore(self._look.model, stack, config, stop=stop):
             if isinstance(event, PlaneRestored):
-                return event.mean
+                return event.planes["mean"]
         return None

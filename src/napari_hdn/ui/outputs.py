@@ -11,6 +11,7 @@ from napari.layers import Image
 from napari_hdn.api import ImageStack
 from napari_hdn.core.events import RateLimit
 from napari_hdn.ui.layers import METADATA_KEY, Placement, add_image, product_name, product_of
+from napari_hdn.ui.looks import look_of, look_of_product
 from napari_hdn.ui.region import Region
 
 
@@ -84,10 +85,10 @@ class GrowingLayer:
     placement : Placement
     identity : dict
         Goes to the layer's metadata, where ``planes`` becomes [restored, all].
-    spread : bool
-        Whether it holds a spread, which gets its own contrast and colours.
+    product : str
+        What it holds: spreads and differences get a contrast and colours of their own.
     first : numpy.ndarray
-        A plane, for the contrast.
+        A plane, or some rows of one, for the contrast.
     """
 
     def __init__(
@@ -98,14 +99,10 @@ class GrowingLayer:
         placement: Placement,
         identity: dict[str, Any],
         *,
-        spread: bool = False,
+        product: str = "mean",
         first: np.ndarray,
     ) -> None:
-        look: dict[str, Any] = (
-            {"colormap": "inferno", "contrast_limits": _percentiles(first)}
-            if spread
-            else look_of(placement, first)
-        )
+        look = look_of_product(product, placement, first)
         self._layer = weakref.ref(add_image(viewer, array, name, placement, identity, **look))
         self._limit = RateLimit(per_second=4)
 
@@ -125,16 +122,3 @@ class GrowingLayer:
         layer.refresh()
         if planes < total:
             layer.name = f"{layer.name} ({planes} of {total} planes)"
-
-
-def look_of(placement: Placement, picture: np.ndarray) -> dict[str, Any]:
-    """Contrast and colours of the source, so that before and after compare honestly."""
-    limits = placement.contrast_limits
-    if limits is None or limits[1] <= limits[0]:
-        limits = _percentiles(picture)
-    return {"contrast_limits": limits, "colormap": placement.colormap}
-
-
-def _percentiles(picture: np.ndarray) -> tuple[float, float]:
-    low, high = (float(v) for v in np.percentile(picture, (0.1, 99.9)))
-    return (low, high) if high > low else (low, low + 1.0)

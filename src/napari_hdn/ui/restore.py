@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from qtpy.QtWidgets import QCheckBox, QPushButton, QSpinBox
 
 from napari_hdn.api import HDNError, RestorationConfig
+from napari_hdn.core.config import usual_samples
 from napari_hdn.ui.job_dock import JobDock
 from napari_hdn.ui.jobs import Job
 from napari_hdn.ui.parts.device import DeviceChoice
@@ -15,15 +16,19 @@ from napari_hdn.ui.parts.forms import Form, Hint, heading, row, watch
 from napari_hdn.ui.parts.levels import LevelSwitches
 from napari_hdn.ui.parts.models import ModelChoice
 from napari_hdn.ui.parts.notices import Notices
+from napari_hdn.ui.parts.outputs import OutputChoice
+from napari_hdn.ui.parts.section import Section
+from napari_hdn.ui.parts.sufficiency import SufficiencyView
 from napari_hdn.ui.parts.targets import Targets
-from napari_hdn.ui.region import PREVIEW_PX, region_in_view
-from napari_hdn.ui.restoration import FolderJob, LayersJob, Outputs, PreviewJob
+from napari_hdn.ui.region import PREVIEW_PX, Region, region_in_view
+from napari_hdn.ui.restoration import FolderJob, LayersJob, PreviewJob, SufficiencyJob
 from napari_hdn.ui.session import session_of
+from napari_hdn.ui.sources import LayerSource
 
 if TYPE_CHECKING:
     import napari
 
-_SAMPLES_MEAN, _SAMPLES_STD = 2, 16
+    from napari_hdn.api import HDN
 
 
 class RestoreDock(JobDock):
@@ -34,15 +39,13 @@ class RestoreDock(JobDock):
     napari_viewer : napari.viewer.Viewer
     """
 
-    kinds = kinds_over = ("restoration", "export")
+    kinds = kinds_over = ("restoration", "export", "sufficiency")
 
     def __init__(self, napari_viewer: napari.viewer.Viewer) -> None:
         super().__init__(session_of(napari_viewer))
         self.models = ModelChoice(self._session)
         self.targets = Targets(self._session)
-        self.mean = QCheckBox("restored image (mean)")
-        self.mean.setChecked(True)
-        self.std = QCheckBox("its uncertainty (standard deviation)")
+        self.outputs = OutputChoice()
         self.flips = QCheckBox("average over flipped images (4 × the time)")
         self.flips.setToolTip(
             "The mean over the image and its mirror images: a little better, and four times slower"
@@ -50,8 +53,9 @@ class RestoreDock(JobDock):
         self.levels = LevelSwitches(self._session)
         self.samples = QSpinBox()
         self.samples.setRange(1, 10_000)
-        self.samples.setValue(_SAMPLES_MEAN)
+        self.samples.setValue(usual_samples(("mean",)))
         self.samples_hint = Hint()
+        self.sufficiency = SufficiencyView()
         self.device = DeviceChoice()
         self.notices = Notices()
         self.exporting = Exporting(self._session)
@@ -70,10 +74,12 @@ class RestoreDock(JobDock):
 
     def _lay_out(self) -> None:
         form = Form()
-        form.add("Outputs", self.mean)
-        form.add("", self.std)
+        form.add("Outputs", self.outputs)
         form.add("Samples", self.samples)
         form.addRow(self.samples_hint)
+        enough = Section("How many samples are enough")
+        enough.inside.addWidget(self.sufficiency)
+        form.addRow(enough)
         form.add("", self.flips)
         form.add("Levels on", self.levels)
         form.add("Device", self.device)
@@ -88,29 +94,31 @@ class RestoreDock(JobDock):
         self.footer.addWidget(self.progress)
 
     def _connect(self) -> None:
-        self.std.toggled.connect(self._on_std)
+        self.outputs.changed.connect(self._on_outputs)
         self.samples.valueChanged.connect(self._explain_samples)
         self.targets.kind.currentIndexChanged.connect(self._show_job)
-        self.restore.clicked.connect(self._on_restore)
-        self.preview.clicked.connect(self._on_preview)
+        self.restore.clicked.connect(lambda: self._begin(self._restoration))
+        self.preview.clicked.connect(lambda: self._begin(self._preview_job))
+        self.sufficiency.measure.clicked.connect(lambda: self._begin(self._sufficiency_job))
         self.stop.clicked.connect(self._session.stop)
         watch(self, self._session.job_changed, self._on_job_changed)
         watch(self, self._session.job_updated, self._on_job_updated)
 
     # what the user does
 
-    def _on_std(self, on: bool) -> None:
-        usual = {_SAMPLES_MEAN: _SAMPLES_STD} if on else {_SAMPLES_STD: _SAMPLES_MEAN}
-        self.samples.setValue(usual.get(self.samples.value(), self.samples.value()))
+    def _on_outputs(self) -> None:
+        usual = [usual_samples(("mean",)), usual_samples(("std",))]
+        if self.samples.value() in usual:
+            self.samples.setValue(usual_samples(self.outputs.chosen()))
         self._explain_samples()
 
     def _explain_samples(self) -> None:
         n = self.samples.value()
-        if self.std.isChecked():
+        if set(self.outputs.chosen()) - {"mean"}:
             text = (
-                f"The spread of {n} independent samples, known to about {0.7 / n**0.5:.0%}."
+                f"{n} independent samples: a spread is known to about {0.7 / n**0.5:.0%}."
                 if n >= 3
-                else "The std needs at least 3 samples, better 16."
+                else "A spread needs at least 3 samples, better 16."
             )
             self.samples_hint.say(text, warning=n < 3)
         elif n == 1:
@@ -119,6 +127,7 @@ class RestoreDock(JobDock):
             self.samples_hint.say("One antithetic pair: as good a mean as tens of other samples.")
         else:
             self.samples_hint.say(f"The mean of {n} samples; time grows with their number.")
+        self._show_sufficiency()
 
     def config(self, *, preview: bool = False) -> RestorationConfig:
         """All choices as one config; a preview needs no spread.
@@ -128,39 +137,44 @@ class RestoreDock(JobDock):
         pydantic.ValidationError
             If they do not go together.
         """
-        std = self.std.isChecked() and not preview
-        samples = min(self.samples.value(), _SAMPLES_MEAN) if preview else self.samples.value()
+        common: dict[str, Any] = {
+            "deactivated_levels": self.levels.switched_off(),
+            "device": self.device.value(),
+        }
+        samples = self.samples.value()
+        if preview:
+            return RestorationConfig(samples=min(samples, usual_samples(("mean",))), **common)
         return RestorationConfig(
+            outputs=self.outputs.chosen(),
             samples=samples,
-            std=std,
-            flips=self.flips.isChecked() and not preview,
-            deactivated_levels=self.levels.switched_off(),
-            channel=None if preview else self.targets.chosen_channel(),
-            device=self.device.value(),
+            quantiles=self.outputs.chosen_quantiles(),
+            difference=self.outputs.chosen_difference(),
+            flips=self.flips.isChecked(),
+            channel=self.targets.chosen_channel(),
+            **common,
         )
 
-    def _on_restore(self) -> None:
-        self._begin(self._restoration)
-
-    def _on_preview(self) -> None:
-        self._begin(self._preview_job)
-
     def _restoration(self) -> Job:
-        outputs = Outputs(self.mean.isChecked(), self.std.isChecked())
-        if not outputs.products:
+        if not self.outputs.chosen():
             raise HDNError("Tick what to make: the restored image, the uncertainty, or both.")
         model, config = self._session.chosen_model(), self.config()
         if self.targets.is_folder:
             source, target = self.targets.folder_source(), self.targets.output.path
-            return FolderJob(source, target, outputs, model, config)
-        sources = self.targets.layer_sources()
-        return LayersJob(self._session.viewer, sources, outputs, model, config)
+            return FolderJob(source, target, model, config)
+        return LayersJob(self._session.viewer, self.targets.layer_sources(), model, config)
 
     def _preview_job(self) -> Job:
+        model, source, region = self._in_view()
+        config = self.config(preview=True)
+        return PreviewJob(self._session.viewer, source, region, model, config)
+
+    def _sufficiency_job(self) -> Job:
+        model, source, region = self._in_view()
+        return SufficiencyJob(source, region, model, self.config(preview=True))
+
+    def _in_view(self) -> tuple[HDN, LayerSource, Region]:
         model, source = self._session.chosen_model(), self.targets.layer_sources()[0]
-        viewer = self._session.viewer
-        region = region_in_view(viewer, source.layer, source.stack)
-        return PreviewJob(viewer, source, region, model, self.config(preview=True))
+        return model, source, region_in_view(self._session.viewer, source.layer, source.stack)
 
     # what the session tells
 
@@ -171,4 +185,11 @@ class RestoreDock(JobDock):
         self.preview.setEnabled(not running and not self.targets.is_folder)
         self.stop.setEnabled(running and not job.stop.requested)
         self.progress.show_job(job)
+        self.sufficiency.measure.setEnabled(not running and not self.targets.is_folder)
         self.notices.show_job(job)
+        self._show_sufficiency()
+
+    def _show_sufficiency(self) -> None:
+        job = self._session.last.get("sufficiency")
+        law = job.convergence if isinstance(job, SufficiencyJob) else None
+        self.sufficiency.show_convergence(law, self.samples.value())

@@ -10,8 +10,9 @@ from cyclopts import Parameter
 from napari_hdn import api
 from napari_hdn.api import RestorationConfig
 from napari_hdn.cli import choices, jobs
-from napari_hdn.cli.commands.shared import INTERRUPTED, OK, Device
+from napari_hdn.cli.commands.shared import INCOMPLETE, INTERRUPTED, OK, Device
 from napari_hdn.cli.terminal import Progress, stop_on_interrupt
+from napari_hdn.core.config import usual_samples
 from napari_hdn.core.errors import ConfigurationError
 
 
@@ -19,8 +20,11 @@ def restore(
     model: Path,
     *images: str,
     out: Path,
+    outputs: str = "mean",
     samples: int | None = None,
     std: Annotated[bool, Parameter(negative="")] = False,
+    quantiles: str = "0.05,0.95",
+    difference: str = "1,2",
     deactivate: Annotated[str | None, Parameter(name=["--deactivate", "--off"])] = None,
     flips: Annotated[bool, Parameter(negative="")] = False,
     dtype: Literal["float32", "input"] = "float32",
@@ -32,8 +36,9 @@ def restore(
 ) -> int:
     """Restore images with a trained model.
 
-    Writes NAME_hdn-mean.ome.tif, and NAME_hdn-std.ome.tif with --std. Existing files are kept: new
-    ones are numbered. Ctrl-C keeps the planes that are done, in files that say partial.
+    Writes NAME_hdn-mean.ome.tif, NAME_hdn-std.ome.tif with --std, and so on. Existing files are kept:
+    new ones are numbered. Ctrl-C keeps the planes that are done, in files that say partial. Damaged
+    planes are told and left out; then the exit code is 1.
 
     Parameters
     ----------
@@ -44,17 +49,25 @@ def restore(
         out).
     out
         Folder to write to.
+    outputs
+        What to write, with commas: mean, median, map (the most plausible image), std, cv (std /
+        mean), quantiles, samples (all of them, along axis S), difference (of two samples).
     samples
-        Posterior samples per image; by default 2 (an antithetic pair), with --std 16.
+        Posterior samples per image; by default 2 (an antithetic pair) for the mean alone, else 20.
     std
         Also write the standard deviation of the samples.
+    quantiles
+        Which ones, between 0 and 1.
+    difference
+        Which two samples, counted from 1: the first minus the second.
     deactivate
         Levels to switch off, 1 = finest, such as 1,2; or none. By default as trained; those that the
         model was trained without stay off.
     flips
         Average over flipped versions of the image too: four times the time, often better.
     dtype
-        Type of the mean: float32, or that of the input (rounded, and clipped with a warning).
+        Type of images in counts: float32, or that of the input (rounded, and clipped with a
+        warning). Spreads and differences are float32.
     axes
         One letter per image axis out of S T C Z Y X, such as TYX; by default from the files.
     channel
@@ -66,9 +79,12 @@ def restore(
     device
         Where to compute.
     """
+    products = (*choices.outputs(outputs), "std") if std else choices.outputs(outputs)
     config = RestorationConfig(
-        samples=samples if samples is not None else 16 if std else 2,
-        std=std,
+        outputs=products,
+        samples=usual_samples(products) if samples is None else samples,
+        quantiles=choices.numbers("--quantiles", quantiles, float),
+        difference=choices.numbers("--difference", difference, int),
         deactivated_levels=choices.levels(deactivate),
         flips=flips,
         channel=channel,
@@ -81,12 +97,14 @@ def restore(
     if out.is_file():
         raise ConfigurationError(f"--out takes a folder; {out} is a file.")
     trained = api.load_model(choices.model_folder(model))
-    outputs = jobs.Outputs(out, integers=dtype == "input")
+    target = jobs.Outputs(out, integers=dtype == "input")
+    failed = 0
     with progress, stop_on_interrupt(progress) as stop:
         for number, stack in enumerate(stacks, 1):
             label = f"{stack.name} ({number}/{len(stacks)})" if len(stacks) > 1 else stack.name
-            jobs.restore(trained, stack, config, outputs, progress, stop, label=label)
+            written = jobs.restore(trained, stack, config, target, progress, stop, label=label)
+            failed += written.failed
             if stop.requested:
                 progress.say(f"Stopped at image {number} of {len(stacks)}.")
                 return INTERRUPTED
-    return OK
+    return INCOMPLETE if failed else OK

@@ -4,6 +4,6 @@ from __future__ import annotations
 
 from typing import Literal
 
-OK, USER_ERROR, INTERRUPTED = 0, 2, 130
+OK, INCOMPLETE, USER_ERROR, INTERRUPTED = 0, 1, 2, 130
 
 Device = Literal["auto", "cpu", "cuda", "mps"]

@@ -10,7 +10,7 @@ import torch
 
 from napari_hdn.core.levels.descent import Descent
 from napari_hdn.core.planes import Prepared
-from napari_hdn.core.restoration import check_levels
+from napari_hdn.core.restorer import check_levels
 
 
 class LevelView:

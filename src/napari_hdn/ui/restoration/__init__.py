@@ -1,8 +1,8 @@
 """Restoration jobs: layers into layers, a folder into files, a quick look at what is in view."""
 
-from napari_hdn.ui.restoration.base import Outputs
 from napari_hdn.ui.restoration.folder import FolderJob
 from napari_hdn.ui.restoration.layers import LayersJob
 from napari_hdn.ui.restoration.preview import PreviewJob
+from napari_hdn.ui.restoration.sufficiency import SufficiencyJob
 
-__all__ = ["FolderJob", "LayersJob", "Outputs", "PreviewJob"]
+__all__ = ["FolderJob", "LayersJob", "PreviewJob", "SufficiencyJob"]

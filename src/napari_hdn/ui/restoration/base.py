@@ -14,6 +14,7 @@ from napari_hdn import api
 from napari_hdn.api import (
     ImageStack,
     Notice,
+    PlaneFailed,
     PlaneRestored,
     RestorationConfig,
     RestorationFinished,
@@ -23,19 +24,6 @@ from napari_hdn.ui.jobs import Job
 
 if TYPE_CHECKING:
     from napari_hdn.api import HDN
-
-
-@dataclass(frozen=True)
-class Outputs:
-    """What to make of each image."""
-
-    mean: bool = True
-    std: bool = False
-
-    @property
-    def products(self) -> tuple[str, ...]:
-        """Their names, as in layer and file names; the mean last, so that its layer lies on top."""
-        return ("std",) * self.std + ("mean",) * self.mean
 
 
 @dataclass(frozen=True)
@@ -72,8 +60,8 @@ class Restoring(Job):
 
     def restored(
         self, stacks: list[ImageStack], number: int, began: float
-    ) -> Iterator[PlaneRestored | RestorationFinished | Notice | Overall]:
-        """Restore one of several images, with progress over all of them."""
+    ) -> Iterator[PlaneRestored | PlaneFailed | RestorationFinished | Notice | Overall]:
+        """Restore one of several images, with progress over all of them; damage is told."""
         assert self.model is not None
         for event in api.restore(self.model, stacks[number], self.config, stop=self.stop):
             if isinstance(event, RestorationProgress):
@@ -84,8 +72,13 @@ class Restoring(Job):
                 left = elapsed * (1 / fraction - 1) if fraction else math.inf
                 left = event.remaining_s if len(stacks) == 1 else left
                 yield Overall(fraction, left)
-            else:
-                yield event
+                continue
+            yield event
+            match event:
+                case PlaneFailed(reason=reason):
+                    yield Notice(f"{reason} This plane was left out.", "warning")
+                case RestorationFinished(spread=spread) if spread and "mean" in self.config.outputs:
+                    yield Notice(spread.in_words())
 
     def show(self, event: Any) -> None:
         """Take in an event, on the main thread."""

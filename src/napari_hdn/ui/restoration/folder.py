@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator
-from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -17,7 +16,7 @@ from napari_hdn.api import (
     RestorationFinished,
     TiffStack,
 )
-from napari_hdn.ui.restoration.base import Outputs, Restoring
+from napari_hdn.ui.restoration.base import Restoring
 from napari_hdn.ui.sources import FolderSource
 
 if TYPE_CHECKING:
@@ -40,7 +39,6 @@ class FolderJob(Restoring):
     source : FolderSource
     target : Path
         The folder to write to.
-    outputs : Outputs
     model, config
         As for `LayersJob`.
     """
@@ -49,14 +47,12 @@ class FolderJob(Restoring):
         self,
         source: FolderSource,
         target: Path,
-        outputs: Outputs,
         model: HDN,
         config: RestorationConfig,
     ) -> None:
         super().__init__(f"restoring folder {source.name}", model, config)
         self.source = source
         self.target = target
-        self.outputs = outputs
         self.written: list[Path] = []
 
     def work(self) -> Iterator[Any]:
@@ -66,36 +62,27 @@ class FolderJob(Restoring):
         stacks = self.source.open(tell=notices.append)
         yield from notices
         for number, stack in enumerate(stacks):
-            with ExitStack() as files:
-                writers = self._writers(stack)
-                for writer in writers.values():
-                    files.enter_context(writer)
+            files = self._files(stack)
+            with files:
                 for event in self.restored(stacks, number, began):
                     if isinstance(event, PlaneRestored):
-                        for product, writer in writers.items():
-                            writer.write(event.index, getattr(event, product))
+                        files.write(event)
                     elif not isinstance(event, RestorationFinished):
                         yield event
-            for writer in writers.values():
-                if writer.written is not None:
-                    yield Written(writer.written, partial=writer.written != writer.path)
+            for path in files.written.values():
+                yield Written(path, partial=files.partial)
             if self.stop.requested:
                 break
         yield RestorationFinished(len(self.written), len(stacks), self.stop.requested)
 
-    def _writers(self, stack: TiffStack) -> dict[str, Any]:
-        # a file lies nowhere: a chosen channel needs no axis of its own
-        sizes = dict(zip(stack.axes, stack.array.shape, strict=True))
-        axes = "".join(a for a in stack.axes if a in stack.leading_axes or a in "YX")
-        return api.restoration_writers(
+    def _files(self, stack: TiffStack) -> api.RestorationFiles:
+        assert self.model is not None
+        return api.RestorationFiles(
             self.target,
-            stack.stem,
-            dict.fromkeys(self.outputs.products, "float32"),
-            tuple(int(sizes[a]) for a in axes),
-            axes,
+            stack,
+            self.config,
             model=self.model.name,
             levels_off=self.model.levels_off(self.config),
-            pixel_size_um=stack.pixel_size_um,
         )
 
     def show(self, event: Any) -> None:

@@ -6,10 +6,12 @@ import time
 import weakref
 from collections.abc import Iterator
 from dataclasses import dataclass
+from math import prod
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from napari_hdn import api
 from napari_hdn.api import ImageStack, PlaneRestored, RestorationConfig, RestorationFinished
 from napari_hdn.ui.layers import (
     output_axes,
@@ -19,19 +21,24 @@ from napari_hdn.ui.layers import (
     put_plane,
 )
 from napari_hdn.ui.outputs import GrowingLayer
-from napari_hdn.ui.restoration.base import Outputs, Restoring
+from napari_hdn.ui.restoration.base import Restoring
+from napari_hdn.ui.samples import add_samples
 from napari_hdn.ui.sources import LayerSource
 
 if TYPE_CHECKING:
     from napari_hdn.api import HDN
 
+# the mean last, so that its layer lies on top; samples are drawn when they are looked at
+_FROM_BELOW = ("cv", "std", "difference", "median", "map", "mean-map", "mean")
+
 
 @dataclass(frozen=True)
 class LayerFilled:
-    """A plane was written to the outputs of image ``number``."""
+    """Rows of a plane were written to the outputs of image ``number``."""
 
     number: int
-    first: dict[str, np.ndarray]  # product -> the plane, for its contrast
+    parts: dict[str, np.ndarray]  # product -> what was written, for its contrast
+    complete: bool
 
 
 class LayersJob(Restoring):
@@ -42,65 +49,93 @@ class LayersJob(Restoring):
     viewer : napari.Viewer
         Kept weakly.
     sources : list of LayerSource
-    outputs : Outputs
     model : HDN
     config : RestorationConfig
+
+    Raises
+    ------
+    MemoryShortError
+        If the new layers would not fit in memory.
     """
 
     def __init__(
-        self,
-        viewer: Any,
-        sources: list[LayerSource],
-        outputs: Outputs,
-        model: HDN,
-        config: RestorationConfig,
+        self, viewer: Any, sources: list[LayerSource], model: HDN, config: RestorationConfig
     ) -> None:
         names = sources[0].name if len(sources) == 1 else f"{len(sources)} layers"
         super().__init__(f"restoring {names}", model, config)
         self.sources = sources
-        self.outputs = outputs
         self.arrays: dict[tuple[int, str], np.ndarray] = {}
         self._viewer = weakref.ref(viewer)
         self._layers: dict[tuple[int, str], GrowingLayer] = {}
         self._totals = [len(s.stack) for s in sources]
         self._done = [0] * len(sources)  # planes, by image
+        self._drawn: RestorationConfig | None = None  # of samples that are drawn when looked at
+        if "samples" in config.outputs:
+            self._drawn = config
+            rest = tuple(o for o in config.outputs if o != "samples")
+            self.config = config.model_copy(update={"outputs": rest})
+        self.products = self.config.products
+        if {"mean", "map"} <= set(self.products):
+            self.products += ("mean-map",)
+        pixels = sum(prod(output_shape(s.stack)) for s in sources)
+        api.check_fits(
+            4 * pixels * len(self.products), f"{len(self.products)} new layers of {names}"
+        )
 
     def work(self) -> Iterator[Any]:
         """Restore, in the worker's thread."""
         began = time.monotonic()
         stacks = [s.stack for s in self.sources]
-        planes = 0
+        planes = failed = 0
+        if not self.config.outputs:
+            yield RestorationFinished(sum(self._totals), sum(self._totals), False)
+            return
         for number, stack in enumerate(stacks):
             for event in self.restored(stacks, number, began):
                 if isinstance(event, PlaneRestored):
-                    planes += 1
-                    yield LayerFilled(number, self._fill(number, stack, event))
-                elif not isinstance(event, RestorationFinished):
+                    planes += event.complete
+                    yield LayerFilled(number, self._fill(number, stack, event), event.complete)
+                elif isinstance(event, RestorationFinished):
+                    failed += event.failed
+                else:
                     yield event
             if self.stop.requested:
                 break
-        yield RestorationFinished(planes, sum(self._totals), self.stop.requested)
+        total = sum(self._totals)
+        yield RestorationFinished(planes, total, self.stop.requested, failed=failed)
 
     def _fill(self, number: int, stack: ImageStack, event: PlaneRestored) -> dict[str, np.ndarray]:
-        planes = {p: getattr(event, p) for p in self.outputs.products}
-        for product, plane in planes.items():
+        made = dict(event.planes)
+        if "mean-map" in self.products:
+            made["mean-map"] = made["mean"] - made["map"]
+        ordered = sorted(
+            made, key=lambda p: _FROM_BELOW.index(p) if p in _FROM_BELOW else len(_FROM_BELOW) // 2
+        )
+        for product in ordered:
             key = number, product
             if key not in self.arrays:
                 self.arrays[key] = np.zeros(output_shape(stack), np.float32)
-            put_plane(self.arrays[key], stack, event.index, plane)
-        return planes
+            put_plane(self.arrays[key], stack, event.index, made[product], event.rows)
+        return {product: made[product] for product in ordered}
 
     def show(self, event: Any) -> None:
         """Take in an event, on the main thread."""
         super().show(event)
         match event:
-            case LayerFilled(number=number, first=planes):
-                self._done[number] += 1
-                for product, plane in planes.items():
-                    self._show_layer(number, product, plane)
-            case RestorationFinished(planes=planes, total=total):
-                if planes < total:
+            case LayerFilled(number=number, parts=parts, complete=complete):
+                self._done[number] += complete
+                for product, part in parts.items():
+                    self._show_layer(number, product, part)
+            case RestorationFinished(planes=planes, total=total, stopped=stopped, failed=failed):
+                if self._drawn is not None and not stopped:
+                    self._add_samples(self._drawn)
+                if stopped:
                     self.end(f"Stopped: {planes} of {total} planes are restored; the others are 0.")
+                elif failed:
+                    self.end(
+                        f"Restored {planes} of {total} planes; {failed} are damaged, and 0 in the "
+                        "new layers."
+                    )
                 else:
                     self.fraction = 1.0
                     self.end(f"Restored {total} plane{'s' if total > 1 else ''}.")
@@ -113,7 +148,23 @@ class LayersJob(Restoring):
                 layer.finish(self._done[number], self._totals[number])
         self.sources, self.arrays, self._layers = [], {}, {}
 
-    def _show_layer(self, number: int, product: str, plane: np.ndarray) -> None:
+    def _add_samples(self, config: RestorationConfig) -> None:
+        viewer = self._viewer()
+        if viewer is None or self.model is None:
+            return
+        for source in self.sources:
+            add_samples(viewer, source, self.model, config, self._identity(source, "samples"))
+
+    def _identity(self, source: LayerSource, product: str) -> dict[str, Any]:
+        return {
+            **self.identity,
+            "product": product,
+            "source": source.name,
+            "axes": output_axes(source.stack),
+            "source_dtype": np.dtype(source.stack.array.dtype).name,
+        }
+
+    def _show_layer(self, number: int, product: str, part: np.ndarray) -> None:
         if (layer := self._layers.get((number, product))) is not None:
             layer.refresh(self._done[number], self._totals[number])
             return
@@ -121,20 +172,13 @@ class LayersJob(Restoring):
         if viewer is None:
             return
         source = self.sources[number]
-        identity = {
-            **self.identity,
-            "product": product,
-            "source": source.name,
-            "axes": output_axes(source.stack),
-            "source_dtype": np.dtype(source.stack.array.dtype).name,
-            "planes": [self._done[number], self._totals[number]],
-        }
         self._layers[number, product] = GrowingLayer(
             viewer,
             self.arrays[number, product],
             product_name(source.name, product),
             output_placement(source.placement, source.stack),
-            identity,
-            spread=product == "std",
-            first=plane,
+            self._identity(source, product)
+            | {"planes": [self._done[number], self._totals[number]]},
+            product=product,
+            first=part,
         )

@@ -55,8 +55,8 @@ class PreviewJob(Restoring):
         super().show(event)
         assert self.source is not None
         match event:
-            case PlaneRestored(mean=mean):
-                self._layer.show(self.source.stack, self.region, mean)
+            case PlaneRestored(planes=planes):
+                self._layer.show(self.source.stack, self.region, planes["mean"])
             case RestorationFinished(stopped=stopped):
                 height, width = (s.stop - s.start for s in (self.region.ys, self.region.xs))
                 self.fraction = 1.0
