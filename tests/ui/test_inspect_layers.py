@@ -216,7 +216,7 @@ def comparison(model, striped, off, viewer):
 
 def restored(model, stack, config):
     (plane,) = [e for e in api.restore(model, stack, config) if isinstance(e, PlaneRestored)]
-    return plane.mean
+    return plane.planes["mean"]
 
 
 @pytest.mark.parametrize("off", [(2,), (1, 2)])

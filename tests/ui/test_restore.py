@@ -1,6 +1,7 @@
 """The dock Restore images, driven as a user drives it."""
 
 import time
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -169,3 +170,112 @@ def test_a_range_far_from_the_training_is_told(viewer, session, dock, until_free
     warnings = [n for n in session.last["restoration"].notices if n.severity == "warning"]
     assert len(warnings) == 1
     assert warnings[0].text in dock.notices.toPlainText()
+
+
+def test_all_outputs_become_layers(viewer, session, dock, until_free, trained, noisy):
+    for output, box in dock.outputs.boxes.items():
+        if output not in ("mean", "samples"):
+            box.click()
+    dock.outputs.quantiles.setText("10; 90 %")
+    dock.outputs.first.setValue(4)
+    assert dock.samples.value() == 20
+    dock.samples.setValue(5)
+    dock.device.choose("cpu")
+    dock.restore.click()
+    until_free()
+    assert dock.progress.line.text() == "Restored 4 planes."
+    expected = api.load_model(trained).restore(
+        noisy, "TYX", outputs=[o for o in api.OUTPUTS if o != "samples"], samples=5,
+        quantiles=(0.1, 0.9), difference=(4, 2), device="cpu",
+    )  # fmt: skip
+    images = {
+        "mean": expected.mean, "median": expected.median, "MAP": expected.map,
+        "std": expected.std, "cv": expected.cv, "q10": expected.quantiles[0],
+        "q90": expected.quantiles[1], "difference": expected.difference,
+        "mean − MAP": expected.mean - expected.map,
+    }  # fmt: skip
+    made = {x.name for x in viewer.layers} - {"noisy"}
+    assert made == {f"noisy [HDN {name}]" for name in images}
+    for name, image in images.items():
+        np.testing.assert_allclose(
+            viewer.layers[f"noisy [HDN {name}]"].data, image, rtol=1e-2, atol=0.1
+        )
+    assert [x.name for x in viewer.layers][-2:] == ["noisy [HDN mean]", "noisy [HDN mean − MAP]"]
+    assert viewer.layers["noisy [HDN q10]"].metadata["napari-hdn"]["product"] == "quantiles"
+    listed = [dock.targets.layers.item(i).text() for i in range(dock.targets.layers.count())]
+    assert listed == ["noisy"]  # nobody restores what is restored
+    overlay = viewer.layers["noisy [HDN mean − MAP]"]
+    low, high = overlay.contrast_limits
+    assert low == -high and overlay.colormap.map(0.5)[..., 3] == pytest.approx(0, abs=0.02)
+    (notice,) = session.last["restoration"].notices
+    assert notice.text.startswith("Mean of 2 antithetic pairs: within")
+
+
+@pytest.mark.parametrize(
+    ("output", "set_up", "says"),
+    [
+        ("quantiles", lambda o: o.quantiles.setText("low"), "'low' is not"),
+        ("quantiles", lambda o: o.quantiles.setText("105"), "between 0 and 1"),
+        ("difference", lambda o: o.first.setValue(40), "samples 1 to 20; you chose 40 and 2"),
+    ],
+)
+def test_outputs_that_cannot_be(dock, errors, session, output, set_up, says):
+    dock.outputs.boxes[output].click()
+    set_up(dock.outputs)
+    dock.restore.click()
+    assert says in errors.pop() and session.job is None
+
+
+def test_layers_that_do_not_fit_in_memory_are_refused(viewer, dock, errors, session, monkeypatch):
+    dock.outputs.std.click()
+    free = 5e8 + 100_000
+    monkeypatch.setattr("psutil.virtual_memory", lambda: SimpleNamespace(available=free))
+    dock.restore.click()
+    assert "2 new layers of noisy need 0.0 GB of memory, but only 0.0 GB are free" in errors.pop()
+    assert session.job is None and len(viewer.layers) == 1
+
+
+def test_damaged_planes_are_told_and_the_others_are_done(viewer, session, dock, until_free, noisy):
+    damaged = noisy.astype(np.float32)
+    damaged[2, 5, 5] = np.inf
+    viewer.add_image(damaged, name="damaged", axis_labels=("t", "y", "x"))
+    tick(dock, "noisy", ticked=False)
+    tick(dock, "damaged")
+    dock.restore.click()
+    until_free()
+    said = "Restored 3 of 4 planes; 1 are damaged, and 0 in the new layers."
+    assert dock.progress.line.text() == said
+    assert "damaged, plane 2: 1 of 7680 pixels" in session.last["restoration"].notices[0].text
+    layer = viewer.layers["damaged [HDN mean] (3 of 4 planes)"]
+    assert [bool(plane.any()) for plane in layer.data] == [True, True, False, True]
+
+
+def test_how_many_samples_are_enough(viewer, session, dock, until_free):
+    assert not dock.sufficiency.plot.isVisible()
+    dock.sufficiency.measure.click()
+    until_free()
+    law = session.last["sufficiency"].convergence
+    text = dock.sufficiency.words.text()
+    assert text.startswith("2 independent samples: within") and "are enough for 0.05 dB" in text
+    assert f"{law.spread.enough()} samples in pairs" in text
+    x, y = dock.sufficiency.curves["independent, measured"].getOriginalDataset()
+    assert list(x) == list(law.counts)
+    np.testing.assert_allclose(
+        y, [10 * np.log10(1 + e / law.spread.single) for e in law.singles], rtol=1e-6
+    )
+    dock.samples.setValue(20)
+    assert dock.sufficiency.words.text().startswith("20 independent samples: within 0.21 dB")
+
+
+def test_how_many_samples_stopped(session, dock, until_free, monkeypatch):
+    def measure(model, counts, config, *, stop=None):
+        yield 0.1
+        while not stop.requested:
+            time.sleep(0.01)
+
+    monkeypatch.setattr(api, "measure_convergence", measure)
+    dock.sufficiency.measure.click()
+    dock.stop.click()
+    until_free()
+    assert "Stopped before enough samples" in dock.progress.line.text()
+    assert not session.last["sufficiency"].failed

@@ -19,8 +19,8 @@ from napari_hdn.core.errors import HDNError, ImageError
 METADATA_KEY = "napari-hdn"
 # what the plugin shows on the side, and nobody wants to restore or to learn from
 ASIDE = {
-    "preview", "std", "cv", "samples", "difference", "mean-map", "before", "without", "removed",
-    "contributions", "drawn",
+    "preview", "std", "cv", "quantiles", "samples", "difference", "mean-map",
+    "before", "without", "removed", "contributions", "drawn",
 }  # fmt: skip
 _SPOKEN = {"map": "MAP", "mean-map": "mean − MAP"}
 

@@ -217,7 +217,10 @@ class Decoder:
             device=self._look.device,  # type: ignore[arg-type]
         )
         stack = ImageStack(self._look.inspection.counts, "YX", self._look.piece.source.name)
+        rows = []
         for event in api.restore(self._look.model, stack, config, stop=stop):
             if isinstance(event, PlaneRestored):
-                return event.planes["mean"]
+                rows.append(event.planes["mean"])
+                if event.complete:
+                    return np.concatenate(rows)
         return None

@@ -160,6 +160,8 @@ def add_samples(
     model: HDN,
     config: RestorationConfig,
     identity: dict[str, Any],
+    *,
+    visible: bool = True,
 ) -> Image:
     """Add a layer with a leading axis of samples over its source."""
     samples = LazySamples(model, source.stack, config)
@@ -169,6 +171,7 @@ def add_samples(
         product_name(source.name, "samples"),
         output_placement(source.placement, source.stack).led_by(("sample",), (0.0,)),
         identity | {"axes": f"S{output_axes(source.stack)}"},
+        visible=visible,
         **look_of(source.placement, np.zeros((1, 1))),
     )
     samples.drawn.connect(partial(_refresh, weakref.ref(layer)))
@@ -178,4 +181,4 @@ def add_samples(
 def _refresh(reference: weakref.ref[Image]) -> None:
     layer = reference()
     if layer is not None:
-        layer.refresh(thumbnail=False, extent=False)
+        layer.refresh(extent=False)

@@ -29,6 +29,8 @@ class SufficiencyView(QWidget):
         self.plot = Plot("dB to the limit", "samples", height=150)
         self.plot.setLogMode(x=True, y=True)
         self.plot.add_legend((-8, 4))
+        ticks = 2 ** np.arange(int(np.log2(_UP_TO)) + 1)
+        self.plot.getAxis("bottom").setTicks([[(float(np.log10(n)), str(n)) for n in ticks]])
         self.curves: dict[str, pg.PlotDataItem] = {}
         for name, colour in (("independent", BLUE), ("in pairs", ORANGE)):
             self.curves[name] = self.plot.plot(pen=pg.mkPen(colour, width=2), name=name)

@@ -17,7 +17,7 @@ from napari_hdn.ui.session import Session
 from napari_hdn.ui.sources import FolderSource, LayerSource
 
 _LAYER_ROLE = Qt.ItemDataRole.UserRole
-_OURS = {"mean", "std", "preview", "truth"}
+_OURS = {"mean", "median", "map", "std", "preview", "truth"}
 
 
 class LayerChecks(QListWidget):

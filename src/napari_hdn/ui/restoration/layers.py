@@ -28,8 +28,8 @@ from napari_hdn.ui.sources import LayerSource
 if TYPE_CHECKING:
     from napari_hdn.api import HDN
 
-# the mean last, so that its layer lies on top; samples are drawn when they are looked at
-_FROM_BELOW = ("cv", "std", "difference", "median", "map", "mean-map", "mean")
+# the mean on top, but for the faint colours over it
+_FROM_BELOW = ("cv", "std", "difference", "median", "quantiles", "map", "mean", "mean-map")
 
 
 @dataclass(frozen=True)
@@ -108,9 +108,7 @@ class LayersJob(Restoring):
         made = dict(event.planes)
         if "mean-map" in self.products:
             made["mean-map"] = made["mean"] - made["map"]
-        ordered = sorted(
-            made, key=lambda p: _FROM_BELOW.index(p) if p in _FROM_BELOW else len(_FROM_BELOW) // 2
-        )
+        ordered = sorted(made, key=lambda product: _FROM_BELOW.index(_kind(product)))
         for product in ordered:
             key = number, product
             if key not in self.arrays:
@@ -153,12 +151,15 @@ class LayersJob(Restoring):
         if viewer is None or self.model is None:
             return
         for source in self.sources:
-            add_samples(viewer, source, self.model, config, self._identity(source, "samples"))
+            identity = self._identity(source, "samples")
+            add_samples(
+                viewer, source, self.model, config, identity, visible=not self.config.outputs
+            )
 
     def _identity(self, source: LayerSource, product: str) -> dict[str, Any]:
         return {
             **self.identity,
-            "product": product,
+            "product": _kind(product),
             "source": source.name,
             "axes": output_axes(source.stack),
             "source_dtype": np.dtype(source.stack.array.dtype).name,
@@ -182,3 +183,8 @@ class LayersJob(Restoring):
             product=product,
             first=part,
         )
+
+
+def _kind(product: str) -> str:
+    """``quantiles`` for ``q05``, else the product itself."""
+    return product if product in _FROM_BELOW or product == "samples" else "quantiles"

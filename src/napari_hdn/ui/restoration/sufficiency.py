@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from napari_hdn import api
 from napari_hdn.api import RestorationConfig
+from napari_hdn.core.errors import StoppedEarly
 from napari_hdn.ui.region import Region
 from napari_hdn.ui.restoration.base import Overall, Restoring
 from napari_hdn.ui.sources import LayerSource
@@ -62,6 +63,8 @@ class SufficiencyJob(Restoring):
                 yield Overall(step, (time.monotonic() - began) * (1 / step - 1))
             else:
                 yield Measured(step)
+                return
+        raise StoppedEarly("Stopped before enough samples were drawn to tell.")
 
     def show(self, event: Any) -> None:
         """Take in an event, on the main thread."""
@@ -76,5 +79,3 @@ class SufficiencyJob(Restoring):
         """Let go of the image."""
         super().close()
         self.source = None
-        if self.stop.requested:
-            self.end("Stopped before enough samples were drawn to tell.")
