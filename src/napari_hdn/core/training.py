@@ -40,6 +40,7 @@ from napari_hdn.core.events import (
     Validation,
     check_stop,
 )
+from napari_hdn.core.gradients import Gradients
 from napari_hdn.core.hdn import HDN
 from napari_hdn.core.memory import kept_memory
 from napari_hdn.core.optimisation import together
@@ -177,6 +178,7 @@ class _Trainer:
         fabric = self._fabric()
         objective, optimizer = fabric.setup(run.objective, run.optimizer)
         rng = torch.Generator(device=fabric.device)
+        gradients = Gradients(objective, fabric.backward, self.device)
         budget, meter, history = run.budget, LossMeter(), run.history
         budget.start()
         may_speak, may_validate = RateLimit(), RateLimit(VALIDATIONS_PER_SECOND)
@@ -199,8 +201,17 @@ class _Trainer:
             counts, image = run.patches.batch(run.draw)
             rng.manual_seed(_step_seed(config.seed, run.draw))
             optimizer.zero_grad()
-            losses = objective(counts, image, rng)
-            fabric.backward(losses.loss)
+            try:
+                losses = gradients.add(counts, image, rng)
+            except Exception as error:
+                gradients.make_smaller(error, config.batch_size)
+                run.batch_norm.restore()
+                yield Notice(
+                    f"There is not enough memory on {self.device.label} for {config.batch_size} patches "
+                    f"at a time; going on with {gradients.at_a_time(config.batch_size)} at a time.",
+                    "warning",
+                )
+                continue
             norm = torch.nn.utils.clip_grad_norm_(
                 run.objective.parameters(), config.gradient_clip, foreach=together(fabric.device)
             )
