@@ -60,7 +60,7 @@ def test_real_next_to_generated(model, real, tmp_path, capsys, noise):
     held = np.stack(pieces) if noise else [*api.restored_pieces(trained, pieces, config)][-1]
     made = np.asarray(stack.array)
     told = capsys.readouterr().out
-    assert api.compare_with_real(list(held), list(made)).in_words() in told
+    assert api.compare_with_real(list(held), list(made)).in_words(8) in told
     limits = tuple(float(v) for v in np.quantile(held, [0.002, 0.998]))
     title = "real, raw" if noise else "real, restored"
     sheet = api.grid_png(

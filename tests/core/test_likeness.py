@@ -42,6 +42,10 @@ def test_missing_coarse_structure_is_told():
     assert ratios[2] == pytest.approx(1, abs=0.1) and ratios[16] == pytest.approx(0.04, abs=0.02)
     assert [o.verdict for o in found.octaves] == ["alike"] * 2 + ["weak"] * 4
     assert "about as strong at 2–8 px; weaker than half at 8–128 px." in found.in_words()
+    assert "the coarsest latents (16 px each) know nothing of their neighbours" in found.in_words(
+        16
+    )
+    assert "neighbours" not in compare(list(real), list(real)).in_words(16)
 
 
 def test_in_words():

@@ -119,7 +119,8 @@ def _compared(
         progress.say(f"Stopped: {path.name} was not made.")
         return []
     what = "raw" if config.camera_noise else "restored"
-    progress.say(api.compare_with_real(list(held), generated).in_words())
+    likeness = api.compare_with_real(list(held), generated)
+    progress.say(likeness.in_words(model.config.network.multiple))
     height, width = (min(n, _SHOWN_PX) for n in held.shape[1:])
     ours, theirs = (np.stack([_middle(i, height, width) for i in g]) for g in (held, generated))
     rows = [str(i + 1) for i in range(len(ours))]

@@ -44,8 +44,14 @@ class Likeness:
     std: tuple[float, float]
     octaves: tuple[Octave, ...]
 
-    def in_words(self) -> str:
-        """One line for the user."""
+    def in_words(self, top_px: int | None = None) -> str:
+        """What the numbers say.
+
+        Parameters
+        ----------
+        top_px : int, optional
+            How wide a latent of the model's top level is: why coarse structure may be missing.
+        """
         share = self.std[1] / self.std[0] if self.std[0] else float("inf")
         text = (
             f"Generated against real: mean {self.mean[1]:.4g} against {self.mean[0]:.4g} counts, "
@@ -60,7 +66,14 @@ class Likeness:
             )
             if any(o.verdict == verdict for o in self.octaves)
         ]
-        return f"{text}. Power of details: {'; '.join(parts)}." if parts else f"{text}."
+        if parts:
+            text += f". Power of details: {'; '.join(parts)}"
+        if top_px is not None and self.octaves and self.octaves[-1].verdict == "weak":
+            text += (
+                f". Larger structures are missing: in the prior, the coarsest latents ({top_px} px "
+                "each) know nothing of their neighbours; in a restoration, the image tells them"
+            )
+        return f"{text}."
 
 
 def compare(real: Sequence[np.ndarray], generated: Sequence[np.ndarray]) -> Likeness:
