@@ -202,13 +202,16 @@ def test_mistakes_are_told(viewer, open_dock, errors, session, striped):
     assert session.job is None
 
 
-def test_sizes_beyond_the_memory_are_refused_with_numbers(dock, errors, until_free):
-    dock.height.setValue(900_000)
-    dock.width.setValue(900_000)
+def test_sizes_beyond_the_memory_are_refused_with_numbers(dock, errors, until_free, monkeypatch):
+    from napari_hdn.core.devices import Device
+
+    monkeypatch.setattr(Device, "free_bytes", lambda self: 10**9)
+    dock.height.setValue(10**6)  # stays at the largest there is
+    dock.width.setValue(90_000)
     assert dock.memory.warns and "GB" in dock.memory.text()
     dock.generate.click()
     until_free()
-    assert "3 images of 900000 x 900000 pixels" in errors[0] and "GB are free" in errors[0]
+    assert "3 images of 99999 x 90000 pixels" in errors[0] and "1.0 GB are free" in errors[0]
     assert "Choose fewer or smaller images" in dock.progress.line.text()
 
 

@@ -302,7 +302,7 @@ def _check_memory(config: GenerationConfig, kept: int) -> int:
         several = f"{kept} images" if kept > 1 else "An image"
         raise MemoryShortError(
             f"{several} of {config.height} x {config.width} pixels (height x width) would take "
-            f"{needed / 1e9:.3g} GB, and {free / 1e9:.3g} GB are free. Choose "
+            f"{needed / 1e9:,.1f} GB, and {free / 1e9:,.1f} GB are free. Choose "
             f"{'fewer or ' if kept > 1 else ''}smaller images, up to about {side} x {side} pixels."
         )
     return needed

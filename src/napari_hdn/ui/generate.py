@@ -29,7 +29,7 @@ from napari_hdn.ui.sources import LayerSource
 if TYPE_CHECKING:
     import napari
 
-_MOST_PX, _MOST_IMAGES, _SEEDS = 1_000_000, 10_000, 2**31 - 1
+_MOST_PX, _MOST_IMAGES, _SEEDS = 99_999, 9_999, 2**31 - 1
 
 
 def _raw(layer: Layer) -> bool:
