@@ -4,11 +4,15 @@ Bounds are five standard errors of what is estimated, so that of some thousand p
 lies beyond; N is the number of samples, sigma the posterior's standard deviation:
 
 - mean: sigma / sqrt(N);
-- standard deviation: sigma / sqrt(2 (N - 1));
+- standard deviation: sigma / sqrt(2 (N - 1)), and so the coefficient of variation, times 1 / mean;
+- median: sigma sqrt(pi / (2 N));
+- quantile p, at the z where the normal distribution has the density phi:
+  sigma sqrt(p (1 - p) / N) / phi, and for the interpolation between samples sigma / (N phi);
 - covariance of two pixels with correlation r: sigma^2 sqrt((1 + r^2) / (N - 1)).
 
 The network is linear in its latents, so that the mean of an antithetic pair is the posterior mean
-itself, to rounding, and so is the image of all latents' means.
+itself, to rounding, and so is the image of all latents' means, and the mean beside other outputs,
+which is one of pairs.
 """
 
 from __future__ import annotations
@@ -16,6 +20,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
+from scipy.stats import norm
 
 from linear_ladder import (
     ABOVE,
@@ -32,10 +37,12 @@ from linear_ladder import (
 )
 from napari_hdn.core.config import GenerationConfig
 from napari_hdn.core.generation import generate
-from sampling import drawn
+from napari_hdn.core.sampling import draw_samples
 
 SHAPE = (88, 72)
 N = 400
+QUANTILES = (0.05, 0.25, 0.5, 0.9)
+EXACT = {"device": "cpu", "precision": "float32"}
 ROUNDING = 2e-4  # counts: some float32 operations on 200
 WAYS = {
     "whole": {},
@@ -57,7 +64,7 @@ def counts():
 
 @pytest.fixture(params=WAYS.values(), ids=WAYS.keys())
 def way(request):
-    return {"device": "cpu", "precision": "float32", **request.param}
+    return EXACT | request.param
 
 
 def conditioned(block: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -95,53 +102,113 @@ def test_means_of_latents_and_antithetic_pairs_are_exact(model, counts, way, sam
 def test_a_restoration_is_better_than_the_image_by_what_theory_says(model):
     truth, noisy = simulate((256, 256), seed=2)
     expected = posterior(noisy)
-    restored = model.restore(noisy, "YX", samples=2, device="cpu", precision="float32").mean
+    restored = model.restore(noisy, "YX", samples=2, **EXACT).mean
     errors = (restored - truth)[::4, ::4]  # of one 2 x 2 in each block: independent
     n = errors.size
     assert np.mean(errors**2) == pytest.approx(expected.std**2, rel=5 * (2 / n) ** 0.5)
     assert expected.std < 0.6 * NOISE * NORMALISATION.std
 
 
-def test_mean_and_std_of_independent_samples(model, counts, way):
-    restored = model.restore(counts, "YX", samples=N, std=True, **way)
+@pytest.fixture(scope="module")
+def all_outputs():
+    """What independent samples come to, in each way; made once."""
+    made = {}
+
+    def get(model, counts, way):
+        key = tuple(sorted(way.items()))
+        if key not in made:
+            outputs = ("mean", "median", "std", "cv", "quantiles", "samples")
+            made[key] = model.restore(
+                counts, "YX", outputs=outputs, samples=N, quantiles=QUANTILES, **way
+            )
+        return made[key]
+
+    return get
+
+
+def test_the_mean_of_samples(model, counts, way, all_outputs):
+    samples = all_outputs(model, counts, way).samples.astype(np.float64)
     expected = posterior(counts)
-    bound = 5 * expected.std / N**0.5
-    assert np.abs(restored.mean - expected.mean).max() < bound
-    assert np.abs(restored.mean - expected.mean).mean() > bound / 50  # they are samples indeed
-    assert np.abs(restored.std - expected.std).max() < 5 * expected.std / (2 * (N - 1)) ** 0.5
-    # over all latents of level 1 the std is known much better
-    latents = restored.std[::2, ::2]
-    tight = 5 * expected.std / (2 * (N - 1) * latents.size / 4) ** 0.5  # four share a z2
-    assert latents.mean() == pytest.approx(expected.std, abs=tight + expected.std / (4 * N))
+    error = np.abs(samples.mean(axis=0) - expected.mean)
+    assert error.max() < 5 * expected.std / N**0.5
+    usual = expected.std / N**0.5 * (2 / np.pi) ** 0.5  # of its absolute value, over all pixels
+    assert error.mean() == pytest.approx(usual, rel=5 * 0.76 / (error.size / 16) ** 0.5)
+
+
+def test_the_mean_beside_other_outputs_is_exact(model, counts, way, all_outputs):
+    mean = all_outputs(model, counts, way).mean
+    np.testing.assert_allclose(mean, posterior(counts).mean, atol=ROUNDING)
+
+
+def test_the_std_and_the_coefficient_of_variation(model, counts, way, all_outputs):
+    found, expected = all_outputs(model, counts, way), posterior(counts)
+    error = 5 / (2 * (N - 1)) ** 0.5
+    assert np.abs(found.std - expected.std).max() < error * expected.std
+    cv = expected.std / np.abs(expected.mean)
+    clear = np.abs(expected.mean) > 20  # counts; near 0 it means nothing
+    assert clear.mean() > 0.95
+    assert (np.abs(found.cv - cv) / cv)[clear].max() < error
+    # over independent pixels the mean is known much better; a std is low by a share of 1 / (4 N)
+    blocks = found.std[::4, ::4]
+    tight = error * expected.std / blocks.size**0.5
+    assert blocks.mean() == pytest.approx(expected.std, abs=tight + expected.std / (4 * N))
+
+
+def test_the_median(model, counts, way, all_outputs):
+    found, expected = all_outputs(model, counts, way), posterior(counts)
+    bound = 5 * expected.std * (np.pi / (2 * N)) ** 0.5
+    assert np.abs(found.median - expected.mean).max() < bound
+    blocks = (found.median - expected.mean)[::4, ::4]
+    assert abs(blocks.mean()) < bound / blocks.size**0.5
+
+
+def test_the_quantiles(model, counts, way, all_outputs):
+    found, expected = all_outputs(model, counts, way), posterior(counts)
+    for number, p in enumerate(QUANTILES):
+        z = norm.ppf(p)
+        error = 5 * (p * (1 - p) / N) ** 0.5 / norm.pdf(z)
+        interpolated = 1 / (N * norm.pdf(z))
+        difference = (found.quantiles[number] - expected.quantile(z)) / expected.std
+        assert np.abs(difference).max() < error + interpolated
+        blocks = difference[::4, ::4]
+        assert abs(blocks.mean()) < error / blocks.size**0.5 + interpolated
 
 
 def test_the_spread_of_three_samples_is_not_too_small(model):
     """As it would be by a third, if squares were divided by N."""
     counts = simulate((400, 400), seed=4)[1]
-    restored = model.restore(counts, "YX", samples=3, std=True, device="cpu", precision="float32")
+    restored = model.restore(counts, "YX", outputs=("std",), samples=3, **EXACT)
     variance = restored.std[::4, ::4].astype(np.float64) ** 2  # independent pixels
     expected = posterior(counts).std ** 2
     assert variance.mean() == pytest.approx(expected, rel=5 * (2 / (2 * variance.size)) ** 0.5)
 
 
 def test_tiles_change_nothing(model, counts):
-    exact = {"device": "cpu", "precision": "float32", "samples": 5, "std": True}
-    whole, tiled = (model.restore(counts, "YX", **exact, **w) for w in ({}, {"tile_px": 64}))
-    np.testing.assert_allclose(tiled.mean, whole.mean, atol=ROUNDING)
-    np.testing.assert_allclose(tiled.std, whole.std, atol=ROUNDING)
+    outputs = ("mean", "median", "std", "quantiles", "samples", "difference")
+    whole, tiled = (
+        model.restore(counts, "YX", outputs=outputs, samples=5, **EXACT, **tiles)
+        for tiles in ({}, {"tile_px": 64})
+    )
+    for output in outputs:
+        np.testing.assert_allclose(
+            getattr(tiled, output), getattr(whole, output), atol=2 * ROUNDING
+        )
 
 
 def test_without_level_1(model, counts, way):
     expected = posterior_without_level_1(counts)
     pair = model.restore(counts, "YX", samples=2, deactivated_levels=(1,), **way).mean
     np.testing.assert_allclose(pair, expected.mean, atol=ROUNDING)
-    spread = model.restore(counts, "YX", samples=N, std=True, deactivated_levels=(1,), **way)
+    spread = model.restore(
+        counts, "YX", outputs=("std",), samples=N, deactivated_levels=(1,), **way
+    )
     assert np.abs(spread.std - expected.std).max() < 5 * expected.std / (2 * (N - 1)) ** 0.5
 
 
 def test_samples_vary_together_as_the_posterior_does(model):
     counts = simulate((40, 40), seed=3)[1]
-    samples = drawn(model, counts, N)
+    *_, samples = draw_samples(model, counts, N, device="cpu")
+    samples = samples.astype(np.float64)
     expected = posterior(counts)
     deviation = samples - samples.mean(axis=0)
     variance = expected.std**2
