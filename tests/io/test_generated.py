@@ -3,9 +3,17 @@
 from __future__ import annotations
 
 import numpy as np
+import pytest
 import tifffile
 
-from napari_hdn.io.generated import generation_mark, generation_paths, generation_writer
+from napari_hdn.core.errors import ImageFileError
+from napari_hdn.io.generated import (
+    generation_mark,
+    generation_paths,
+    generation_writer,
+    is_generated,
+)
+from napari_hdn.io.images import open_images
 
 
 def test_names_belong_together(tmp_path):
@@ -37,3 +45,20 @@ def test_a_file_says_that_it_shows_nothing_real(tmp_path):
     with tifffile.TiffFile(path) as file:
         assert "No real image" in file.ome_metadata and "level 1 off" in file.ome_metadata
         assert 'PhysicalSizeX="0.2"' in file.ome_metadata
+
+
+def test_a_folder_of_images_is_read_without_generated_ones(tmp_path):
+    image = np.ones((64, 64), np.float32)
+    names = ["m_hdn-generated.ome.tif", "m_hdn-generated-2.ome.tif"]
+    names += ["m_hdn-generated-partial.ome.tif", "m_hdn-generated-partial-3.ome.tif"]
+    for name in names:
+        tifffile.imwrite(tmp_path / name, image)
+        assert is_generated(tmp_path / name)
+    assert not is_generated(tmp_path / "generated.ome.tif")
+    with pytest.raises(ImageFileError, match="restored or generated"):
+        open_images([tmp_path])
+    tifffile.imwrite(tmp_path / "cells.tif", image)
+    told = []
+    assert [s.name for s in open_images([tmp_path], tell=told.append)] == ["cells.tif"]
+    assert "Left out 4 images" in told[0].text and "made by napari-hdn" in told[0].text
+    assert len(open_images([tmp_path / names[0]])) == 1

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from pathlib import Path
 
 import napari_hdn
 from napari_hdn.io.ome_tiff import OmeTiffWriter
 
+# MODEL_hdn-generated, MODEL_hdn-generated-2, MODEL_hdn-generated-partial
+_NAME = re.compile(r"_hdn-generated(-\d+)?(-partial(-\d+)?)?\.ome\.tiff?$", re.IGNORECASE)
 _ENDINGS = {"images": ".ome.tif", "comparison": ".png"}
 
 
@@ -68,3 +71,8 @@ def generation_writer(
         pixel_size_um=pixel_size_um,
         description=generation_mark(model, seed, levels_off, camera_noise=camera_noise),
     )
+
+
+def is_generated(path: Path) -> bool:
+    """Whether a file holds generated images, by its name: nobody wants to learn from them."""
+    return _NAME.search(path.name) is not None
