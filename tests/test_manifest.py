@@ -39,6 +39,7 @@ def test_what_a_user_is_promised(manifest: PluginManifest):
         "Train HDN",
         "Inspect latent levels",
         "Restore images",
+        "Generate images",
     ]
     samples = {sample.display_name.lower() for sample in contributions.sample_data or ()}
     assert any("pixel noise" in name for name in samples)

@@ -16,6 +16,7 @@ from napari_hdn.core.config import (
     OUTPUTS,
     CalibrationConfig,
     DeviceName,
+    GenerationConfig,
     NetworkConfig,
     NoiseConfig,
     RestorationConfig,
@@ -50,6 +51,7 @@ from napari_hdn.core.events import (
 from napari_hdn.core.memory import check_fits
 from napari_hdn.core.presets import PRESETS, preset
 from napari_hdn.core.variants import suggested_name, switched_off, variant_config, variant_name
+from napari_hdn.io.generated import generation_paths, generation_writer
 from napari_hdn.io.images import TiffStack, open_images, read_pixel_size
 from napari_hdn.io.level_files import level_paths, write_contributions
 from napari_hdn.io.library import (
@@ -78,6 +80,7 @@ if TYPE_CHECKING:
     from napari_hdn.core.hdn import HDN
     from napari_hdn.core.levels.inspection import Inspection
     from napari_hdn.core.levels.view import LevelView
+    from napari_hdn.core.likeness import Likeness
     from napari_hdn.core.noise.base import NoiseModel
     from napari_hdn.core.sampling import Sampler
 
@@ -88,6 +91,7 @@ __all__ = [
     "CalibrationConfig",
     "CalibrationFinished",
     "CalibrationProgress",
+    "GenerationConfig",
     "HDNError",
     "ImageStack",
     "InspectionFinished",
@@ -122,6 +126,7 @@ __all__ = [
     "cells_with_pixel_noise",
     "cells_with_stripes",
     "check_fits",
+    "compare_with_real",
     "covered_signal",
     "decibels",
     "draw_levels",
@@ -130,6 +135,10 @@ __all__ = [
     "free_model_folder",
     "free_noise_model_path",
     "free_path",
+    "generate",
+    "generation_paths",
+    "generation_remarks",
+    "generation_writer",
     "grid_png",
     "guess_axes",
     "inspect_levels",
@@ -147,10 +156,12 @@ __all__ = [
     "range_remark",
     "read_pixel_size",
     "read_variant",
+    "real_pieces",
     "rename_model",
     "reserve_model_folder",
     "restoration_mark",
     "restore",
+    "restored_pieces",
     "sampler",
     "save_calibration",
     "split_suffix",
@@ -274,6 +285,52 @@ def measure_convergence(
     from napari_hdn.core.sampling import measure_convergence as _measure
 
     return _measure(model, counts, config, stop=stop)
+
+
+def generate(
+    model: HDN,
+    config: GenerationConfig,
+    *,
+    like: np.ndarray | None = None,
+    kept: int = 1,
+    stop: Stop | None = None,
+) -> Iterator[float | np.ndarray]:
+    """Images from the prior, of any size; see `napari_hdn.core.generation.generate`."""
+    from napari_hdn.core.generation import generate as _generate
+
+    return _generate(model, config, like=like, kept=kept, stop=stop)
+
+
+def generation_remarks(model: HDN, config: GenerationConfig, *, chosen: bool) -> list[str]:
+    """What to know of the counts of generated images; see `napari_hdn.core.generation.remarks`."""
+    from napari_hdn.core.generation import remarks
+
+    return remarks(model, config, chosen=chosen)
+
+
+def real_pieces(
+    stack: ImageStack, size: tuple[int, int], number: int, seed: int = 0
+) -> list[np.ndarray]:
+    """Pieces of real images to hold generated ones against; see `core.generation`."""
+    from napari_hdn.core.generation import real_pieces as _pieces
+
+    return _pieces(stack, size, number, seed)
+
+
+def restored_pieces(
+    model: HDN, pieces: Sequence[np.ndarray], config: GenerationConfig, *, stop: Stop | None = None
+) -> Iterator[float | np.ndarray]:
+    """A posterior sample of each piece; see `napari_hdn.core.generation.restored_pieces`."""
+    from napari_hdn.core.generation import restored_pieces as _restored
+
+    return _restored(model, pieces, config, stop)
+
+
+def compare_with_real(real: Sequence[np.ndarray], generated: Sequence[np.ndarray]) -> Likeness:
+    """A few numbers of real against generated images; see `napari_hdn.core.likeness.compare`."""
+    from napari_hdn.core.likeness import compare
+
+    return compare(real, generated)
 
 
 def inspect_levels(

@@ -12,6 +12,7 @@ import napari_hdn
 from napari_hdn.api import HDNError
 from napari_hdn.cli.commands.calibrate import calibrate
 from napari_hdn.cli.commands.demo import demo
+from napari_hdn.cli.commands.generate import generate
 from napari_hdn.cli.commands.levels import levels
 from napari_hdn.cli.commands.restore import restore
 from napari_hdn.cli.commands.shared import INTERRUPTED, OK, USER_ERROR
@@ -25,7 +26,7 @@ app = App(
     result_action="return_value",
     suppress_keyboard_interrupt=False,
 )
-for command in (calibrate, train, restore, levels, demo):
+for command in (calibrate, train, restore, levels, generate, demo):
     app.command(command)
 
 
@@ -84,5 +85,6 @@ def _smaller(tokens: Sequence[str]) -> str:
         "train": "choose a smaller --patch or --preset fast",
         "restore": "choose a smaller --tile, such as 256",
         "levels": "choose a smaller --region",
+        "generate": "choose a smaller --size or --tile",
     }.get(tokens[0] if tokens else "", "close other programs")
     return f"There is not enough memory; {todo}, or another --device."

@@ -191,6 +191,25 @@ _LEAST_SAMPLES = {"std": 3, "cv": 3, "median": 3, "map": 3, "quantiles": 3}
 _USUAL_SAMPLES = {True: 2, False: 20}  # for nothing but the mean, and for the rest
 
 
+class GenerationConfig(Frozen):
+    """Images drawn from what a model has learned: their size in pixels, how many, which seed.
+
+    ``camera_noise`` adds noise of the model's noise model, as a camera would. Levels that the model
+    was trained without, and ``deactivated_levels``, are at their means, as in a restoration.
+    """
+
+    schema_version: int = SCHEMA_VERSION
+    height: Annotated[int, Field(ge=1)] = 512
+    width: Annotated[int, Field(ge=1)] = 512
+    number: Annotated[int, Field(ge=1)] = 4
+    deactivated_levels: tuple[int, ...] = ()  # besides those it was trained without
+    camera_noise: bool = False
+    tile_px: Annotated[int, Field(ge=64)] | None = None  # None: whole images where they fit
+    device: DeviceName = "auto"
+    precision: Literal["auto", "float32", "bfloat16"] = "auto"
+    seed: Annotated[int, Field(ge=0, lt=2**31)] = 0
+
+
 class RestorationConfig(Frozen):
     """One restoration: which levels, how many samples, what to compute from them.
 

@@ -14,6 +14,7 @@ import tifffile
 from napari_hdn.core.axes import ImageStack, guess_axes
 from napari_hdn.core.errors import AxesError, HDNError, ImageError, ImageFileError
 from napari_hdn.core.events import Notice
+from napari_hdn.io.generated import is_generated
 from napari_hdn.io.naming import split_suffix
 from napari_hdn.io.pixel_size import pixel_size_of
 from napari_hdn.io.restorations import is_restoration
@@ -150,9 +151,9 @@ def _files_of(given: str | Path, tell: Tell | None) -> list[Path]:
 
 
 def _images_in(folder: Path, tell: Tell | None) -> list[Path]:
-    """The images in a folder, without restorations, which often stand beside what they were made of."""
+    """The images in a folder, without what napari-hdn restored or generated itself."""
     files = [f for f in folder.iterdir() if _is_tiff_name(f)]
-    restored = [f for f in files if is_restoration(f)]
+    restored = [f for f in files if is_restoration(f) or is_generated(f)]
     if not files:
         raise ImageFileError(
             f"The folder {folder} has no TIFF images; its images must end in "
@@ -160,7 +161,7 @@ def _images_in(folder: Path, tell: Tell | None) -> list[Path]:
         )
     if len(restored) == len(files):
         raise ImageFileError(
-            f"The folder {folder} has only images that napari-hdn restored; name the files "
+            f"The folder {folder} has only images that napari-hdn restored or generated; name the files "
             "themselves to use them all the same."
         )
     if restored and tell is not None:
@@ -168,7 +169,7 @@ def _images_in(folder: Path, tell: Tell | None) -> list[Path]:
         which = first if len(restored) == 1 else f"{len(restored)} images such as {first}"
         tell(
             Notice(
-                f"Left out {which} in {folder}, restored by napari-hdn; name a file itself to use "
+                f"Left out {which} in {folder}, made by napari-hdn; name a file itself to use "
                 "it all the same."
             )
         )

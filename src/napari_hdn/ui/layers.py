@@ -20,7 +20,7 @@ METADATA_KEY = "napari-hdn"
 # what the plugin shows on the side, and nobody wants to restore or to learn from
 ASIDE = {
     "preview", "std", "cv", "quantiles", "samples", "difference", "mean-map",
-    "before", "without", "removed", "contributions", "drawn",
+    "before", "without", "removed", "contributions", "drawn", "generated",
 }  # fmt: skip
 _SPOKEN = {"map": "MAP", "mean-map": "mean − MAP"}
 
