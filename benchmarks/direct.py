@@ -3,12 +3,13 @@ r"""Whether a direct network restores as well as the model that taught it, and a
     OMP_NUM_THREADS=1 python benchmarks/direct.py --data ../shared/data --models /tmp/models \
         --tasks fmd_bpae w2s_ch0 stripes --sizes small coarse --steps 3000
 
-The teachers are *Fast* models that learned 800 steps; one that is not in ``--models`` is trained first. The
-direct networks learn from the teacher's training images, by `napari_hdn.distil` as a user does. All are
-scored against the truth on images that none of them saw, by the score of the task, and timed as processor
-seconds of this process per megapixel of a 512 x 512 image, from counts to counts: all take turns, and
-medians are compared. ``said`` is what the program tells a user who has no truth: the loss in dB against
-the mean of 16 samples on held-out pieces, if the posterior is right.
+The teachers are *Fast* models that learned 800 steps; one that is not in ``--models`` is trained first.
+The direct networks learn from the teacher's training images, by `napari_hdn.distil` as a user does. All
+are scored against the truth on images that none of them saw, by the score of the task, and timed as
+processor seconds of this process per megapixel of the test images as one stack, from counts to counts:
+all take turns, and medians are compared. ``said`` is what the program tells a user who has no truth:
+the loss in dB against the mean of 16 samples on held-out pieces, if the posterior is right. ``--keep``
+saves the direct networks, and takes those that are there.
 """
 
 from __future__ import annotations
@@ -43,7 +44,7 @@ SIZES: dict[str, dict[str, Any]] = {
 }
 TEACHER = {"one pass": 1, "pair": 2, "4 pairs": 8}  # samples
 
-Way = Callable[[np.ndarray], np.ndarray]
+Way = Callable[[api.ImageStack], list[np.ndarray]]
 
 
 def load_task(name: str, data: Path) -> Any:
@@ -62,28 +63,31 @@ def load_teacher(folder: Path, stack: api.ImageStack) -> hdn.HDN:
     return hdn.HDN.load(folder)
 
 
-def walked(events: Any) -> np.ndarray:
-    """The mean or median of the only plane of a restoration."""
-    (plane,) = (event for event in events if isinstance(event, api.PlaneRestored))
-    return plane.mean
+def walked(events: Any) -> list[np.ndarray]:
+    """The mean or median of the planes of a restoration."""
+    return [event.mean for event in events if isinstance(event, api.PlaneRestored)]
 
 
-def take_turns(ways: dict[str, Way], image: np.ndarray, repeats: int) -> dict[str, float]:
+def take_turns(ways: dict[str, Way], images: api.ImageStack, repeats: int) -> dict[str, float]:
     """Median processor seconds of each, after one run of each to warm up."""
     times: dict[str, list[float]] = {name: [] for name in ways}
     for turn in range(repeats + 1):
         for name, way in ways.items():
             began = time.process_time()
-            way(image)
+            way(images)
             if turn:
                 times[name].append(time.process_time() - began)
     return {name: statistics.median(values) for name, values in times.items()}
 
 
-def taught(model: hdn.HDN, stack: api.ImageStack, config: api.DirectConfig) -> tuple[Any, float]:
+def taught(
+    model: hdn.HDN, stack: api.ImageStack, config: api.DirectConfig, folder: Path | None
+) -> tuple[Any, float]:
     """A direct network, and the processor minutes that it took."""
+    if folder is not None and folder.exists():
+        return api.load_direct(folder), float("nan")
     began = time.process_time()
-    *_, finished = api.distil(model, [stack], config)
+    *_, finished = api.distil(model, [stack], config, folder=folder)
     return finished.student, (time.process_time() - began) / 60
 
 
@@ -97,15 +101,16 @@ def run(name: str, chosen: argparse.Namespace) -> None:
     remarks: dict[str, str] = {}
     for label, samples in TEACHER.items():
         config = hdn.RestorationConfig(samples=samples, deactivated_levels=off)
-        ways[label] = lambda counts, c=config: walked(
-            api.restore(model, api.ImageStack(counts, "YX"), c)
-        )
+        ways[label] = lambda images, c=config: walked(api.restore(model, images, c))
     plain = hdn.RestorationConfig(deactivated_levels=off)
     for learns in chosen.learns:
         for size in chosen.sizes:
             settings = {"network": SIZES[size], "learns": learns, "deactivated_levels": off}
             settings |= {"minutes": None, "steps": chosen.steps}
-            student, minutes = taught(model, stack, api.DirectConfig.model_validate(settings))
+            place = chosen.keep and chosen.keep / f"{name}-{size}-{learns}-{chosen.steps}"
+            student, minutes = taught(
+                model, stack, api.DirectConfig.model_validate(settings), place
+            )
             label = f"direct, {size}, {learns}"
             marks = student.summary.marks
             remarks[label] = (
@@ -114,16 +119,16 @@ def run(name: str, chosen: argparse.Namespace) -> None:
                 f"{marks.agreement_db:.1f} dB"
             )
             print(f"# {name}, {label}: {remarks[label]}", flush=True)
-            ways[label] = lambda counts, s=student: walked(
-                api.restore_direct(model, s, api.ImageStack(counts, "YX"), plain)
+            ways[label] = lambda images, s=student: walked(
+                api.restore_direct(model, s, images, plain)
             )
-    images = [np.ascontiguousarray(image) for image in task.test]
-    cost = take_turns(ways, images[0], chosen.repeats)
-    scores = {k: task.mean_score([way(image) for image in images]) for k, way in ways.items()}
+    images = api.ImageStack(np.stack(task.test), "SYX", name=task.name)
+    cost = take_turns(ways, images, chosen.repeats)
+    scores = {k: task.mean_score(way(images)) for k, way in ways.items()}
     for label in ways:
         print(
             f"{name:9s} {label:24s} {scores[label]:6.2f} dB {scores[label] - scores['pair']:+.2f}   "
-            f"{1e6 * cost[label] / images[0].size:6.2f} s/Mpx {cost['pair'] / cost[label]:5.1f} x   "
+            f"{1e6 * cost[label] / images.array.size:6.2f} s/Mpx {cost['pair'] / cost[label]:5.1f} x   "
             f"{remarks.get(label, '')}",
             flush=True,
         )
@@ -138,7 +143,8 @@ def main() -> None:
     parser.add_argument("--sizes", nargs="+", default=["small"], choices=list(SIZES))
     parser.add_argument("--learns", nargs="+", default=["mean"], choices=("mean", "median"))
     parser.add_argument("--steps", type=int, default=3000)
-    parser.add_argument("--repeats", type=int, default=9)
+    parser.add_argument("--repeats", type=int, default=5)
+    parser.add_argument("--keep", type=Path, help="folder for the direct networks")
     chosen = parser.parse_args()
     print(f"# {choose('cpu').label}, torch {torch.__version__}, {torch.get_num_threads()} threads")
     for name in chosen.tasks:

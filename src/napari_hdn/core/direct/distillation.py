@@ -7,11 +7,11 @@ of these, which costs little a step. Every random number of step k comes from (s
 from __future__ import annotations
 
 import math
-import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
+from time import monotonic
 
 import torch
 from torch.nn import functional
@@ -140,7 +140,7 @@ class _Distillation:
     step: int = 0
     marks: Marks | None = None
     megapixels: float = 0.0
-    began: float = field(default_factory=time.monotonic)
+    began: float = field(default_factory=lambda: monotonic())
     may_speak: RateLimit = field(default_factory=RateLimit)
 
     def events(self) -> Iterator[DistillationEvent]:
@@ -181,7 +181,7 @@ class _Distillation:
 
     @property
     def elapsed_s(self) -> float:
-        return time.monotonic() - self.began
+        return monotonic() - self.began
 
     @property
     def fraction(self) -> float:

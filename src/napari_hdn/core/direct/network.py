@@ -22,7 +22,7 @@ class _Block(nn.Module):
         super().__init__()
         self.a = nn.Conv2d(width, width, 3, padding=1)
         self.b = nn.Conv2d(width, width, 3, padding=1)
-        nn.init.zeros_(self.b.weight)
+        _at_zero(self.b)
 
     def forward(self, x: Tensor) -> Tensor:
         return x + self.b(functional.relu(self.a(x)))
@@ -47,7 +47,7 @@ class DirectNetwork(nn.Module):
         self.narrower = nn.ModuleList(nn.Conv2d(a, b, 2, stride=2) for a, b in steps)
         self.wider = nn.ModuleList(nn.ConvTranspose2d(b, a, 2, stride=2) for a, b in steps)
         self.last = nn.Conv2d(widths[0], pixels, 3, padding=1)
-        nn.init.zeros_(self.last.weight)
+        _at_zero(self.last)
 
     def forward(self, image: Tensor) -> Tensor:
         """Restore; both sides are multiples of ``config.multiple``."""
@@ -72,6 +72,12 @@ class DirectNetwork(nn.Module):
             signal = self(batch.contiguous(memory_format=torch.channels_last))[0, 0]
         # leaves inference mode, so that it may be computed with
         return signal.clone().cpu()
+
+
+def _at_zero(convolution: nn.Conv2d) -> None:
+    nn.init.zeros_(convolution.weight)
+    assert convolution.bias is not None
+    nn.init.zeros_(convolution.bias)
 
 
 def random_network(config: DirectNetworkConfig, seed: int) -> DirectNetwork:
