@@ -4,7 +4,7 @@ r"""Whether a direct network restores as well as the model that taught it, and a
         --tasks fmd_bpae w2s_ch0 stripes --sizes small coarse --steps 3000
 
 The teachers are *Fast* models that learned 800 steps; one that is not in ``--models`` is trained first.
-The direct networks learn from the teacher's training images, by `napari_hdn.distil` as a user does. All
+The direct networks learn from the teacher's training images, by `api.distil` as a user does. All
 are scored against the truth on images that none of them saw, by the score of the task, and timed as
 processor seconds of this process per megapixel of the test images as one stack, from counts to counts:
 all take turns, and medians are compared. ``said`` is what the program tells a user who has no truth:

@@ -126,7 +126,7 @@ def _run(
                 progress.say(
                     f"{event.device}: {event.parameters:,} parameters (the model has "
                     f"{event.teacher_parameters:,}) learn from {event.megapixels:.3g} megapixels; "
-                    f"{event.held_out} pieces are held out"
+                    f"pieces held out: {event.held_out}"
                 )
             case DistillationProgress():
                 loss = "" if event.loss is None else f"  step {event.step}  loss {event.loss:.5f}"
