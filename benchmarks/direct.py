@@ -65,7 +65,8 @@ def load_teacher(folder: Path, stack: api.ImageStack) -> hdn.HDN:
 
 def walked(events: Any) -> list[np.ndarray]:
     """The mean or median of the planes of a restoration."""
-    return [event.mean for event in events if isinstance(event, api.PlaneRestored)]
+    restored = (event.planes for event in events if isinstance(event, api.PlaneRestored))
+    return [image for planes in restored for image in planes.values()]
 
 
 def take_turns(ways: dict[str, Way], images: api.ImageStack, repeats: int) -> dict[str, float]:
@@ -120,7 +121,9 @@ def run(name: str, chosen: argparse.Namespace) -> None:
             )
             print(f"# {name}, {label}: {remarks[label]}", flush=True)
             ways[label] = lambda images, s=student: walked(
-                api.restore_direct(model, s, images, plain)
+                api.restore_direct(
+                    model, s, images, plain.model_copy(update={"outputs": (s.config.learns,)})
+                )
             )
     images = api.ImageStack(np.stack(task.test), "SYX", name=task.name)
     cost = take_turns(ways, images, chosen.repeats)

@@ -43,7 +43,7 @@ def test_a_direct_network_lies_with_its_model_and_restores(teacher, images, caps
     assert api.choose_direct(model, (1,), "median").config.samples == 2
     (stack,) = api.open_images([images], axes="TYX")
     events = api.restore_direct(model, newest, stack, api.RestorationConfig(device="cpu"))
-    planes = [e.mean for e in events if isinstance(e, api.PlaneRestored)]
+    planes = [e.planes["mean"] for e in events if isinstance(e, api.PlaneRestored)]
     assert len(planes) == 5 and all(np.isfinite(p).all() for p in planes)
     # three steps have taken next to nothing away yet
     np.testing.assert_allclose(planes[2], np.asarray(stack.array[2]), atol=8)

@@ -2,13 +2,23 @@ import numpy as np
 import pytest
 import torch
 
+from napari_hdn.core import restoration
 from napari_hdn.core.axes import ImageStack
 from napari_hdn.core.config import RestorationConfig
 from napari_hdn.core.devices import Device
+from napari_hdn.core.direct import restoration as direct_restoration
 from napari_hdn.core.direct.config import DirectNetworkConfig
+from napari_hdn.core.direct.network import DirectNetwork
 from napari_hdn.core.direct.restoration import DirectRestorer, restore_direct, tile_side
-from napari_hdn.core.errors import ConfigurationError, ImageError, MemoryShortError
-from napari_hdn.core.events import Notice, PlaneRestored, RestorationFinished, Stop
+from napari_hdn.core.errors import ConfigurationError, MemoryShortError
+from napari_hdn.core.events import (
+    Notice,
+    PlaneFailed,
+    PlaneRestored,
+    RestorationFinished,
+    Stop,
+)
+from napari_hdn.core.restorer import Rows
 from simulated import simulate
 from taught import direct_of
 
@@ -16,7 +26,14 @@ EXACT = {"device": "cpu", "precision": "float32"}
 
 
 def planes(events) -> list[np.ndarray]:
-    return [e.mean for e in events if isinstance(e, PlaneRestored)]
+    """Whole planes, put together from their rows."""
+    found: list[list[np.ndarray]] = [[]]
+    for event in events:
+        if isinstance(event, PlaneRestored):
+            found[-1].append(event.planes["mean"])
+            if event.complete:
+                found.append([])
+    return [np.concatenate(rows) for rows in found if rows]
 
 
 def test_a_plane_is_one_pass_between_the_models_units(model):
@@ -56,7 +73,7 @@ def test_stacks_of_any_axes_are_walked(model):
     counts = simulate((2, 3, 40, 24))
     stack = ImageStack(counts.transpose(0, 3, 2, 1), "TXYC")
     events = list(restore_direct(model, student, stack, RestorationConfig(channel=1, **EXACT)))
-    found = {e.index: e.mean for e in events if isinstance(e, PlaneRestored)}
+    found = {e.index: e.planes["mean"] for e in events if isinstance(e, PlaneRestored)}
     assert set(found) == {(0,), (1,)}
     one = ImageStack(counts[1, 1], "YX")
     (expected,) = planes(restore_direct(model, student, one, RestorationConfig(**EXACT)))
@@ -77,41 +94,51 @@ def test_stop_keeps_whole_planes(model):
 
 
 def test_stop_within_a_plane_leaves_that_out(model):
-    stop = Stop()
+    stop, counts = Stop(), simulate((200, 64))
     restorer = DirectRestorer(
         model, direct_of(model), RestorationConfig(tile_px=64, **EXACT), Device("cpu", "", False)
     )
-    parts = restorer.plane(simulate((200, 64)), stop)
-    assert next(parts) == pytest.approx(0.25)
+    parts = restorer.plane(lambda ys, xs: counts[ys, xs], counts.shape, 0, stop)
+    assert next(parts) == pytest.approx(64 / 200)
     stop.request()
-    assert list(parts) == []
+    assert [p.complete for p in parts if isinstance(p, Rows)] == [False]
 
 
-def test_what_needs_samples_is_refused(model):
+@pytest.mark.parametrize("outputs", [("mean", "std"), ("median",), ("samples",)])
+def test_what_it_does_not_give_is_refused(model, outputs):
     stack = ImageStack(simulate((40, 24)), "YX")
-    with pytest.raises(ConfigurationError, match="gives the median alone and knows no uncertainty"):
-        list(
-            restore_direct(
-                model,
-                direct_of(model, learns="median"),
-                stack,
-                RestorationConfig(samples=8, std=True),
-            )
-        )
+    with pytest.raises(ConfigurationError, match="gives the mean alone, in one pass, and knows no"):
+        list(restore_direct(model, direct_of(model), stack, RestorationConfig(outputs=outputs)))
 
 
-def test_other_levels_and_wrong_pixels_are_refused(model):
+def test_flips_are_refused(model):
+    stack = ImageStack(simulate((40, 24)), "YX")
+    with pytest.raises(ConfigurationError, match="Restore without flips"):
+        list(restore_direct(model, direct_of(model), stack, RestorationConfig(flips=True)))
+
+
+def test_a_median_is_called_so(model):
+    stack = ImageStack(simulate((40, 24)), "YX")
+    student, config = direct_of(model, learns="median"), RestorationConfig(outputs=("median",))
+    (made,) = (
+        e for e in restore_direct(model, student, stack, config) if isinstance(e, PlaneRestored)
+    )
+    assert set(made.planes) == {"median"} and made.complete
+
+
+def test_other_levels_are_refused_and_damaged_planes_left_out(model):
     counts = simulate((3, 40, 24))
     with pytest.raises(ConfigurationError, match="level 1 shall be off"):
         config = RestorationConfig(deactivated_levels=(1,))
         list(restore_direct(model, direct_of(model), ImageStack(counts, "TYX"), config))
     counts[1, 0, 0] = np.inf
-    events = restore_direct(model, direct_of(model), ImageStack(counts, "TYX"), RestorationConfig())
-    done = []
-    with pytest.raises(ImageError, match="plane 1: 1 of 960 pixels"):
-        for event in events:
-            done += [event] if isinstance(event, PlaneRestored) else []
-    assert len(done) == 1
+    events = list(
+        restore_direct(model, direct_of(model), ImageStack(counts, "TYX"), RestorationConfig())
+    )
+    (failed,) = (e for e in events if isinstance(e, PlaneFailed))
+    assert failed.index == (1,) and "1 of 960 pixels" in failed.reason
+    assert len(planes(events)) == 2
+    assert events[-1] == RestorationFinished(2, 3, False, None, failed=1)
 
 
 def test_another_range_is_told_once(model):
@@ -121,18 +148,58 @@ def test_another_range_is_told_once(model):
     assert "bright runs from" in notice.text
 
 
-def test_too_little_memory_is_told(model, monkeypatch):
-    def short(self, image, autocast):
-        raise RuntimeError("CUDA out of memory")
+class Short:
+    """Memory for tiles of so many pixels only; each pass is remembered."""
 
-    student = direct_of(model)
-    monkeypatch.setattr(type(student.network), "once", short)
-    with pytest.raises(MemoryShortError, match=r"to restore image \(24 x 40 pixels\)"):
-        list(
-            restore_direct(
-                model, student, ImageStack(simulate((40, 24)), "YX"), RestorationConfig()
-            )
-        )
+    def __init__(self, monkeypatch, most: int) -> None:
+        self.passes: list[int] = []
+        real = DirectNetwork.once
+
+        def once(network, image, autocast):
+            if image.numel() > most:
+                raise RuntimeError("CUDA out of memory")
+            self.passes.append(image.numel())
+            return real(network, image, autocast)
+
+        monkeypatch.setattr(DirectNetwork, "once", once)
+
+
+def test_where_memory_is_short_tiles_get_smaller_and_nothing_else(model, monkeypatch):
+    student = direct_of(model, unshuffle=2)
+    stack = ImageStack(simulate((2, 300, 260)), "TYX")
+    config = RestorationConfig(**EXACT)
+    whole = planes(restore_direct(model, student, stack, config))
+    short = Short(monkeypatch, 40_000)
+    tiled = planes(restore_direct(model, student, stack, config))
+    np.testing.assert_allclose(tiled, whole, rtol=1e-5)
+    assert len(short.passes) == 8 and max(short.passes) <= 40_000
+
+
+def test_too_little_memory_even_for_small_tiles_is_told(model, monkeypatch):
+    Short(monkeypatch, 10)
+    stack = ImageStack(simulate((40, 24)), "YX")
+    with pytest.raises(MemoryShortError, match=r"to restore image \(24 x 40 pixels\), not even in"):
+        list(restore_direct(model, direct_of(model), stack, RestorationConfig()))
+
+
+def test_huge_planes_are_read_and_given_away_some_rows_at_a_time(model, monkeypatch):
+    student = direct_of(model, unshuffle=2)
+    stack = ImageStack(simulate((300, 90)), "YX")
+    config = RestorationConfig(**EXACT)
+    (whole,) = planes(restore_direct(model, student, stack, config))
+    monkeypatch.setattr(restoration, "HUGE_PX", 1000)
+    monkeypatch.setattr(direct_restoration, "side_for_samples", lambda *a: 64)
+    events = list(restore_direct(model, student, stack, config))
+    rows = [e.rows for e in events if isinstance(e, PlaneRestored)]
+    assert [(r.start, r.stop) for r in rows] == [
+        (0, 64),
+        (64, 128),
+        (128, 192),
+        (192, 256),
+        (256, 300),
+    ]
+    (made,) = planes(events)
+    np.testing.assert_allclose(made, whole, rtol=1e-5)
 
 
 def test_the_direct_network_in_hand_stays_as_it_is(model):

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from napari_hdn.core.convergence import decibels
 from napari_hdn.core.direct.lessons import EXAM_SAMPLES, Exam
 from napari_hdn.core.direct.network import DirectNetwork
 from napari_hdn.core.direct.student import Marks
@@ -27,20 +28,16 @@ def examine(network: DirectNetwork, prepared: Prepared, exams: Sequence[Exam]) -
         distance = float(((made - exam.right) ** 2).mean())
         reach = max(float(exam.right.max() - exam.right.min()), 1e-12)
         spread = max(exam.variance, NO_SPREAD * reach**2)
-        lost.append(max(0.0, distance - exam.doubt) / spread)
+        lost.append(decibels(max(0.0, distance - exam.doubt), spread))
         pair = float(((exam.pair - exam.right) ** 2).mean())
-        pair_lost.append(max(0.0, pair - exam.doubt) / spread)
+        pair_lost.append(decibels(max(0.0, pair - exam.doubt), spread))
         error.append(max(distance, 1e-12 * reach**2))
         span.append(reach)
     decibel = [20 * math.log10(s) - 10 * math.log10(e) for s, e in zip(span, error, strict=True)]
     return Marks(
-        loss_db=_loss_db(lost),
-        pair_loss_db=_loss_db(pair_lost),
+        loss_db=float(np.mean(lost)),
+        pair_loss_db=float(np.mean(pair_lost)),
         agreement_db=float(np.mean(decibel)),
         tiles=len(exams),
         samples=EXAM_SAMPLES,
     )
-
-
-def _loss_db(ratios: Sequence[float]) -> float:
-    return float(np.mean([10 * math.log10(1 + ratio) for ratio in ratios]))

@@ -13,7 +13,6 @@ import torch
 from torch import Tensor
 
 from napari_hdn.core.axes import ImageStack
-from napari_hdn.core.calibration.choose import curve_of_plane
 from napari_hdn.core.calibration.frames import read
 from napari_hdn.core.devices import Device
 from napari_hdn.core.direct.config import DirectConfig, Statistic
@@ -24,7 +23,7 @@ from napari_hdn.core.normalisation import NoiseCurve, Normalisation
 from napari_hdn.core.padding import reflect_pad
 from napari_hdn.core.patches import Region, Split, split_regions
 from napari_hdn.core.planes import Prepared
-from napari_hdn.core.tiling import Tile, halo_px
+from napari_hdn.core.tiling import halo_px
 
 LESSON_PX, EXAM_PX = 512, 256
 EXAM_TILES, EXAM_SAMPLES = 3, 16
@@ -169,8 +168,7 @@ class Teacher:
         curve = self._curve(piece)
         padded = reflect_pad(torch.from_numpy(counts), network.config.multiple)
         image = self.normalisation.apply(padded, curve).to(at)
-        whole = (slice(0, image.shape[0]), slice(0, image.shape[1]))
-        features = self.prepared.encode(image, Tile(*whole, *whole))
+        features = self.prepared.encode_image(image)
         noise = LatentNoise(self.config.seed, plane, network.config.latent_channels, at)
         samples = []
         for number in range(count):
@@ -186,12 +184,7 @@ class Teacher:
 
     def _curve(self, piece: Piece) -> NoiseCurve | None:
         """Of the whole plane, as when it is restored."""
-        if not self.normalisation.stabilised:
-            return None
-        whole = read(piece.region.stack, piece.region.index)
-        curve = curve_of_plane(self.prepared.noise_model, whole)
-        assert curve is not None
-        return curve
+        return self.prepared.curve(read(piece.region.stack, piece.region.index))
 
 
 def _read(piece: Piece, halo: int) -> tuple[tuple[slice, slice], np.ndarray]:
