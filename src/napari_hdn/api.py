@@ -101,6 +101,7 @@ __all__ = [
     "CalibrationConfig",
     "CalibrationFinished",
     "CalibrationProgress",
+    "Direct",
     "DirectConfig",
     "DirectNetworkConfig",
     "DistillationFinished",
@@ -516,4 +517,8 @@ def __getattr__(name: str) -> Any:
         from napari_hdn.core.hdn import HDN
 
         return HDN
+    if name == "Direct":
+        from napari_hdn.core.direct.student import Direct
+
+        return Direct
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -82,8 +82,8 @@ def restore_direct(
         )
     if config.flips:
         raise ConfigurationError(
-            f"The direct network {student.name} restores in one pass; it has learned from flipped images "
-            "and does not average over them. Restore without flips, or without the direct network."
+            f"The direct network {student.name} restores in one pass and does not average over flipped "
+            "images. Restore without flips, or without the direct network."
         )
     check_levels(model.config.network, config.deactivated_levels or ())
     check_fits(student, model, model.levels_off(config))
