@@ -83,6 +83,16 @@ def test_a_piece_is_seen_with_what_lies_around_it(model, stack, quick, monkeypat
         torch.testing.assert_close(lesson.targets[0], expected.targets[0][part])
 
 
+def test_pieces_get_smaller_where_memory_is_short(model, quick, monkeypatch):
+    teacher = Teacher(model, (), CPU, quick)
+    monkeypatch.setattr(Device, "free_bytes", lambda self: 10**12)
+    assert teacher.side(512) == 512
+    monkeypatch.setattr(Device, "free_bytes", lambda self: 10**8)
+    side = teacher.side(512)  # 40 % of 100 MB for 12 maps of 8 channels in float32
+    assert 12 * 4 * 8 * (side + 128) ** 2 <= 0.4e8 < 12 * 4 * 8 * (512 + 128) ** 2
+    assert side % model.config.network.multiple == 0
+
+
 def test_the_median_learns_from_single_samples_that_differ(model, stack, quick):
     config = quick.model_copy(update={"learns": "median", "samples": 3})
     (piece,) = plan_pieces([whole(stack)], 512, 1.0, 16, 0)

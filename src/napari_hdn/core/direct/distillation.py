@@ -196,9 +196,11 @@ class _Distillation:
     ) -> Iterator[DistillationEvent]:
         config = self.config
         parts = split(self.stacks, self.model, config)
-        side = max(LESSON_PX, config.patch_px)
+        side = max(teacher.side(LESSON_PX), config.patch_px)
         pieces = plan_pieces(parts.training, side, config.megapixels, config.patch_px, config.seed)
-        to_mark = plan_pieces(parts.validation, EXAM_PX, math.inf, EXAM_PX // 2, config.seed)
+        to_mark = plan_pieces(
+            parts.validation, teacher.side(EXAM_PX), math.inf, EXAM_PX // 2, config.seed
+        )
         to_mark = to_mark[:EXAM_TILES]
         doing, total = f"{self.model.name} restores what to learn from", len(pieces) + len(to_mark)
         for done, piece in enumerate(to_mark):

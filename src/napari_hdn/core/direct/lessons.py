@@ -23,7 +23,7 @@ from napari_hdn.core.normalisation import NoiseCurve, Normalisation
 from napari_hdn.core.padding import reflect_pad
 from napari_hdn.core.patches import Region, Split, split_regions
 from napari_hdn.core.planes import Prepared
-from napari_hdn.core.tiling import halo_px
+from napari_hdn.core.tiling import halo_px, tile_side
 
 LESSON_PX, EXAM_PX = 512, 256
 EXAM_TILES, EXAM_SAMPLES = 3, 16
@@ -132,6 +132,13 @@ class Teacher:
     def normalisation(self) -> Normalisation:
         """Between counts and what networks see."""
         return self.prepared.normalisation
+
+    def side(self, wanted: int) -> int:
+        """Of pieces that fit in memory with what is seen around them, in pixels."""
+        net = self.prepared.network.config
+        seen = wanted + 2 * halo_px(net)
+        fits = tile_side((seen, seen), net, 1, self.device.free_bytes())
+        return wanted if fits is None else min(wanted, fits)
 
     def lesson(self, piece: Piece) -> Lesson:
         """What the direct network shall make of a piece."""
