@@ -23,6 +23,14 @@ from napari_hdn.core.config import (
     TrainingConfig,
 )
 from napari_hdn.core.convergence import MeanSpread, decibels
+from napari_hdn.core.direct.config import DirectConfig, DirectNetworkConfig
+from napari_hdn.core.direct.events import (
+    DistillationEvent,
+    DistillationFinished,
+    DistillationProgress,
+    DistillationStarted,
+    DistillationValidated,
+)
 from napari_hdn.core.errors import HDNError
 from napari_hdn.core.events import (
     CalibrationEvent,
@@ -51,6 +59,7 @@ from napari_hdn.core.events import (
 from napari_hdn.core.memory import check_fits
 from napari_hdn.core.presets import PRESETS, preset
 from napari_hdn.core.variants import suggested_name, switched_off, variant_config, variant_name
+from napari_hdn.io.direct_networks import list_direct_folders, reserve_direct_folder
 from napari_hdn.io.generated import generation_paths, generation_writer
 from napari_hdn.io.images import TiffStack, open_images, read_pixel_size
 from napari_hdn.io.level_files import level_paths, write_contributions
@@ -77,6 +86,7 @@ if TYPE_CHECKING:
     from napari_hdn.core.calibration.record import Calibration
     from napari_hdn.core.convergence import Convergence
     from napari_hdn.core.devices import Device
+    from napari_hdn.core.direct.student import Direct
     from napari_hdn.core.hdn import HDN
     from napari_hdn.core.levels.inspection import Inspection
     from napari_hdn.core.levels.view import LevelView
@@ -91,6 +101,13 @@ __all__ = [
     "CalibrationConfig",
     "CalibrationFinished",
     "CalibrationProgress",
+    "Direct",
+    "DirectConfig",
+    "DirectNetworkConfig",
+    "DistillationFinished",
+    "DistillationProgress",
+    "DistillationStarted",
+    "DistillationValidated",
     "GenerationConfig",
     "HDNError",
     "ImageStack",
@@ -126,9 +143,11 @@ __all__ = [
     "cells_with_pixel_noise",
     "cells_with_stripes",
     "check_fits",
+    "choose_direct",
     "compare_with_real",
     "covered_signal",
     "decibels",
+    "distil",
     "draw_levels",
     "draw_samples",
     "estimate_noise_model",
@@ -144,9 +163,11 @@ __all__ = [
     "inspect_levels",
     "level_paths",
     "level_view",
+    "list_direct_folders",
     "list_models",
     "list_noise_models",
     "load_calibration",
+    "load_direct",
     "load_model",
     "measure_convergence",
     "models_folder",
@@ -158,9 +179,11 @@ __all__ = [
     "read_variant",
     "real_pieces",
     "rename_model",
+    "reserve_direct_folder",
     "reserve_model_folder",
     "restoration_mark",
     "restore",
+    "restore_direct",
     "restored_pieces",
     "sampler",
     "save_calibration",
@@ -333,6 +356,52 @@ def compare_with_real(real: Sequence[np.ndarray], generated: Sequence[np.ndarray
     return compare(real, generated)
 
 
+def distil(
+    model: HDN,
+    images: Sequence[ImageStack],
+    config: DirectConfig,
+    *,
+    folder: Path | str | None = None,
+    stop: Stop | None = None,
+) -> Iterator[DistillationEvent]:
+    """Teach a direct one-pass network by a model; see `core.direct.distillation.distil`."""
+    from napari_hdn.core.direct.distillation import distil as _distil
+
+    place = None if folder is None else Path(folder)
+    return _distil(model, images, config, folder=place, stop=stop)
+
+
+def restore_direct(
+    model: HDN,
+    student: Direct,
+    stack: ImageStack,
+    config: RestorationConfig,
+    *,
+    stop: Stop | None = None,
+) -> Iterator[RestorationEvent]:
+    """Restore a stack with a direct network; see `core.direct.restoration.restore_direct`."""
+    from napari_hdn.core.direct.restoration import restore_direct as _restore
+
+    return _restore(model, student, stack, config, stop=stop)
+
+
+def load_direct(folder: Path | str) -> Direct:
+    """Load a direct network; see `napari_hdn.core.direct.folder.load`."""
+    from napari_hdn.core.direct.folder import load
+
+    return load(Path(folder))
+
+
+def choose_direct(
+    model: HDN, levels_off: Sequence[int], statistic: Literal["mean", "median"] | None = None
+) -> Direct:
+    """The newest direct network of a model with these levels off; see `core.direct.choice`."""
+    from napari_hdn.core.direct.choice import choose_direct as _choose
+
+    folders = [] if model.folder is None else list_direct_folders(model.folder)
+    return _choose(model, folders, levels_off, statistic)
+
+
 def inspect_levels(
     model: HDN,
     counts: np.ndarray,
@@ -448,4 +517,8 @@ def __getattr__(name: str) -> Any:
         from napari_hdn.core.hdn import HDN
 
         return HDN
+    if name == "Direct":
+        from napari_hdn.core.direct.student import Direct
+
+        return Direct
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

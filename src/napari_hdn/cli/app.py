@@ -12,6 +12,7 @@ import napari_hdn
 from napari_hdn.api import HDNError
 from napari_hdn.cli.commands.calibrate import calibrate
 from napari_hdn.cli.commands.demo import demo
+from napari_hdn.cli.commands.distil import distil
 from napari_hdn.cli.commands.generate import generate
 from napari_hdn.cli.commands.levels import levels
 from napari_hdn.cli.commands.restore import restore
@@ -26,7 +27,7 @@ app = App(
     result_action="return_value",
     suppress_keyboard_interrupt=False,
 )
-for command in (calibrate, train, restore, levels, generate, demo):
+for command in (calibrate, train, restore, distil, levels, generate, demo):
     app.command(command)
 
 

@@ -36,7 +36,7 @@ CONFIG, WEIGHTS, NOISE, RESUME = (
 )
 
 
-def _write(folder: Path, files: dict[str, Callable[[Path], object]]) -> None:
+def write_files(folder: Path, files: dict[str, Callable[[Path], object]]) -> None:
     """Write all files beside their places first, and move them there when all are whole."""
     marker = uuid.uuid4().hex[:12]
     beside = {name: folder / f".{name}.{marker}.part" for name in files}
@@ -60,7 +60,8 @@ def _write(folder: Path, files: dict[str, Callable[[Path], object]]) -> None:
         ) from error
 
 
-def _json_writer(data: dict[str, Any]) -> Callable[[Path], object]:
+def json_writer(data: dict[str, Any]) -> Callable[[Path], object]:
+    """What writes these values as JSON to a path."""
     text = json.dumps(data, indent=1, allow_nan=False)
     return lambda path: path.write_text(text, encoding="utf-8")
 
@@ -82,12 +83,12 @@ def save(model: HDN, folder: Path) -> Path:
         "normalisation": asdict(model.normalisation),
         "summary": model.summary.model_dump(mode="json"),
     }
-    _write(
+    write_files(
         folder,
         {
             WEIGHTS: lambda path: save_file(state, path),
-            NOISE: _json_writer(noise_model_to_json(model.noise_model)),
-            CONFIG: _json_writer(about),
+            NOISE: json_writer(noise_model_to_json(model.noise_model)),
+            CONFIG: json_writer(about),
         },
     )
     model.folder = folder
@@ -110,7 +111,7 @@ def load(folder: Path) -> HDN:
                 f"{folder.name} is not a complete model: {name} is missing. Choose a folder that "
                 f"holds {CONFIG}, {WEIGHTS} and {NOISE}."
             )
-    data = _read_json(folder / CONFIG)
+    data = read_json(folder / CONFIG)
     version = data.get("schema_version")
     if isinstance(version, int) and version > SCHEMA_VERSION:
         raise ModelFolderError(
@@ -122,22 +123,22 @@ def load(folder: Path) -> HDN:
         normalisation = _normalisation(**data["normalisation"])
         summary = TrainingSummary.model_validate(data["summary"])
     except (KeyError, TypeError, ValueError) as error:
-        raise _damaged(folder / CONFIG, error) from error
+        raise damaged(folder / CONFIG, error) from error
     try:
-        noise_model = noise_model_from_json(_read_json(folder / NOISE))
+        noise_model = noise_model_from_json(read_json(folder / NOISE))
     except NoiseModelError as error:
         raise ModelFolderError(f"{NOISE} in {folder.name}: {error}") from error
     network = Ladder(config.network)
     try:
         network.load_state_dict(load_file(folder / WEIGHTS))
     except (OSError, SafetensorError, RuntimeError) as error:
-        raise _damaged(folder / WEIGHTS, error) from error
+        raise damaged(folder / WEIGHTS, error) from error
     return HDN(config, network.eval(), noise_model.eval(), normalisation, summary, folder)
 
 
 def save_resume(folder: Path, state: dict[str, Any]) -> None:
     """Write what training needs to go on: tensors, numbers and lists only."""
-    _write(folder, {RESUME: lambda path: torch.save(state, path)})
+    write_files(folder, {RESUME: lambda path: torch.save(state, path)})
 
 
 def load_resume(folder: Path) -> dict[str, Any]:
@@ -157,17 +158,24 @@ def load_resume(folder: Path) -> dict[str, Any]:
     try:
         state: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:  # torch raises many types for damaged archives
-        raise _damaged(path, error) from error
+        raise damaged(path, error) from error
     return state
 
 
-def _read_json(path: Path) -> dict[str, Any]:
+def read_json(path: Path, what: str = "model") -> dict[str, Any]:
+    """Read a JSON object.
+
+    Raises
+    ------
+    ModelFolderError
+        If the file is damaged.
+    """
     try:
         data = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
-        raise _damaged(path, error) from error
+        raise damaged(path, error, what) from error
     if not isinstance(data, dict):
-        raise _damaged(path, TypeError("not a JSON object"))
+        raise damaged(path, TypeError("not a JSON object"), what)
     return data
 
 
@@ -178,11 +186,12 @@ def _normalisation(mean: float, std: float, stabilised: bool) -> Normalisation:
     return Normalisation(mean, std, bool(stabilised))
 
 
-def _damaged(path: Path, error: Exception) -> ModelFolderError:
+def damaged(path: Path, error: Exception, what: str = "model") -> ModelFolderError:
+    """The error that says which file of a folder is damaged."""
     lines = str(error).strip().splitlines() or [type(error).__name__]
     # torch's first line only says that what follows is an error
     first = lines[1].strip() if lines[0].endswith(":") and len(lines) > 1 else lines[0]
     return ModelFolderError(
-        f"{path.name} of model {path.parent.name} is damaged ({first[:160]}). Copy the model folder "
+        f"{path.name} of {what} {path.parent.name} is damaged ({first[:160]}). Copy the {what} folder "
         "again from where it came."
     )

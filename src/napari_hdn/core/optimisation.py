@@ -7,13 +7,15 @@ import math
 import statistics
 from collections import deque
 from collections.abc import Callable, Iterable
-from typing import Any, ClassVar, Literal
+from typing import Any, ClassVar, Generic, Literal, TypeVar
 
 import torch
 from torch import nn
 
 from napari_hdn.core.config import TrainingConfig
 from napari_hdn.core.model.ladder import Ladder
+
+N = TypeVar("N", bound=nn.Module)
 
 GUARD_FACTOR = 10.0
 GUARD_MEMORY = 101
@@ -142,18 +144,18 @@ class BatchNormMemory:
             torch._foreach_copy_(self._theirs, self._mine)
 
 
-class Averaged:
+class Averaged(Generic[N]):
     """Exponential moving average of a network's weights and batch-norm statistics.
 
     The decay grows from 0.1 to the given one over the first steps, so that the random start is
     soon forgotten.
     """
 
-    def __init__(self, network: Ladder, decay: float) -> None:
+    def __init__(self, network: N, decay: float) -> None:
         self.network = copy.deepcopy(network).eval().requires_grad_(False)
         self.decay = decay
 
-    def update(self, network: Ladder, step: int) -> None:
+    def update(self, network: N, step: int) -> None:
         """Take in the weights after ``step`` steps."""
         weight = 1 - min(self.decay, (1 + step) / (10 + step))
         mine = [t for t in self.network.state_dict().values() if t.is_floating_point()]

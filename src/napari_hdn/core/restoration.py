@@ -10,6 +10,7 @@ import time
 import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Protocol
 
 import numpy as np
 
@@ -95,15 +96,28 @@ def restore(
         If even small tiles, one sample at a time, do not fit in memory.
     """
     with kept_memory():
-        yield from _walk(model, stack.of_channel(config.channel), config, stop or Stop())
+        restorer = Restorer(
+            model.network, model.normalisation, model.noise_model, config, choose(config.device)
+        )
+        yield from walk(model, stack.of_channel(config.channel), restorer, stop or Stop())
 
 
-def _walk(
-    model: HDN, stack: ImageStack, config: RestorationConfig, stop: Stop
+class RestoresPlanes(Protocol):
+    """What `walk` takes along; see `Restorer.plane`."""
+
+    device: Device
+
+    def plane(
+        self, read: Read, size: tuple[int, ...], number: int, stop: Stop
+    ) -> Iterator[float | Rows]:
+        """Fractions done, and rows as they are finished, until stopped."""
+        ...
+
+
+def walk(
+    model: HDN, stack: ImageStack, restorer: RestoresPlanes, stop: Stop
 ) -> Iterator[RestorationEvent]:
-    restorer = Restorer(
-        model.network, model.normalisation, model.noise_model, config, choose(config.device)
-    )
+    """The events of a restoration, by whatever restores its planes."""
     started, may_speak = time.monotonic(), RateLimit()
     total, warned, failed = len(stack), False, 0
     spreads: list[tuple[MeanSpread, int]] = []
