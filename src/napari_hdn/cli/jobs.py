@@ -33,7 +33,7 @@ from napari_hdn.cli.terminal import Progress, duration
 from napari_hdn.core.errors import OutputError
 
 if TYPE_CHECKING:
-    from napari_hdn.api import HDN
+    from napari_hdn.api import HDN, Direct
 
 
 @dataclass(frozen=True)
@@ -149,8 +149,9 @@ def restore(
     stop: Stop,
     *,
     label: str = "",
+    student: Direct | None = None,
 ) -> Written:
-    """Restore an image plane by plane into OME-TIFFs.
+    """Restore an image plane by plane into OME-TIFFs, by a direct network where one is given.
 
     When stopped, the complete planes are in files that say ``partial``; after an error too, whose
     notes name them.
@@ -160,13 +161,17 @@ def restore(
         stack,
         config,
         tag=outputs.tag,
-        model=model.name,
+        model=model.name if student is None else f"{model.name}, direct network {student.name}",
         levels_off=model.levels_off(config),
         integers=outputs.integers,
     )
+    if student is None:
+        events = api.restore(model, stack, config, stop=stop)
+    else:
+        events = api.restore_direct(model, student, stack, config, stop=stop)
     failed = 0
     with files:
-        for event in api.restore(model, stack, config, stop=stop):
+        for event in events:
             match event:
                 case Notice():
                     progress.notice(event)

@@ -1,0 +1,53 @@
+"""Restoring by the direct network of a model."""
+
+import os
+import shutil
+
+import numpy as np
+import pytest
+import tifffile
+
+from napari_hdn import api
+from napari_hdn.cli import main
+
+
+@pytest.fixture
+def taught(model, tmp_path):
+    """A model with a direct network, and an image."""
+    teacher = shutil.copytree(model, tmp_path / "teacher")
+    counts = np.random.default_rng(3).poisson(40, (5, 80, 72)).astype(np.uint16)
+    tifffile.imwrite(tmp_path / "a.tif", counts)
+    assert main(["distil", str(teacher), str(tmp_path / "a.tif"), "--steps", "2"]) == 0
+    return teacher, str(tmp_path / "a.tif")
+
+
+def test_direct_writes_what_the_direct_network_makes(taught, tmp_path, capsys):
+    teacher, image = taught
+    out = tmp_path / "out"
+    assert main(["restore", str(teacher), image, "--out", str(out), "--direct"]) == 0
+    assert os.listdir(out) == ["a_hdn-mean.ome.tif"]
+    (made,) = api.open_images(out.iterdir())
+    (stack,) = api.open_images([image])
+    model = api.load_model(teacher)
+    events = api.restore_direct(model, api.choose_direct(model, ()), stack, api.RestorationConfig())
+    planes = [e.planes["mean"] for e in events if isinstance(e, api.PlaneRestored)]
+    np.testing.assert_array_equal(made.array, np.stack(planes))
+    with tifffile.TiffFile(out / "a_hdn-mean.ome.tif") as file:
+        assert "teacher, direct network mean" in file.ome_metadata
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (["--std"], "knows no uncertainty"),
+        (["--flips"], "without flips"),
+        (["--off", "1"], "level 1 shall be off"),
+        (["--outputs", "median"], "has no direct network of the median"),
+    ],
+)
+def test_what_it_cannot_do_is_told_and_nothing_written(taught, tmp_path, capsys, options, message):
+    teacher, image = taught
+    command = ["restore", str(teacher), image, "--out", str(tmp_path / "out"), "--direct", *options]
+    assert main(command) == 2
+    assert message in capsys.readouterr().err
+    assert not (tmp_path / "out").exists() or os.listdir(tmp_path / "out") == []
