@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from qtpy.QtWidgets import QCheckBox, QPushButton, QSpinBox
 
-from napari_hdn.api import HDNError, RestorationConfig
+from napari_hdn import api
+from napari_hdn.api import DirectConfig, HDNError, RestorationConfig
 from napari_hdn.core.config import usual_samples
 from napari_hdn.ui.job_dock import JobDock
 from napari_hdn.ui.jobs import Job
 from napari_hdn.ui.parts.device import DeviceChoice
+from napari_hdn.ui.parts.direct import DirectChoice
 from napari_hdn.ui.parts.exporting import Exporting
 from napari_hdn.ui.parts.forms import Form, Hint, heading, row, watch
 from napari_hdn.ui.parts.levels import LevelSwitches
@@ -21,9 +23,9 @@ from napari_hdn.ui.parts.section import Section
 from napari_hdn.ui.parts.sufficiency import SufficiencyView
 from napari_hdn.ui.parts.targets import Targets
 from napari_hdn.ui.region import PREVIEW_PX, Region, region_in_view
-from napari_hdn.ui.restoration import FolderJob, LayersJob, PreviewJob, SufficiencyJob
+from napari_hdn.ui.restoration import FolderJob, LayersJob, PreviewJob, SufficiencyJob, TeachingJob
 from napari_hdn.ui.session import session_of
-from napari_hdn.ui.sources import LayerSource
+from napari_hdn.ui.sources import LayerSource, Source
 
 if TYPE_CHECKING:
     import napari
@@ -39,7 +41,7 @@ class RestoreDock(JobDock):
     napari_viewer : napari.viewer.Viewer
     """
 
-    kinds = kinds_over = ("restoration", "export", "sufficiency")
+    kinds = kinds_over = ("restoration", "export", "sufficiency", "distillation")
 
     def __init__(self, napari_viewer: napari.viewer.Viewer) -> None:
         super().__init__(session_of(napari_viewer))
@@ -56,6 +58,7 @@ class RestoreDock(JobDock):
         self.samples.setValue(usual_samples(("mean",)))
         self.samples_hint = Hint()
         self.sufficiency = SufficiencyView()
+        self.direct = DirectChoice()
         self.device = DeviceChoice()
         self.notices = Notices()
         self.exporting = Exporting(self._session)
@@ -83,6 +86,9 @@ class RestoreDock(JobDock):
         form.add("", self.flips)
         form.add("Levels on", self.levels)
         form.add("Device", self.device)
+        cheap = Section("One cheap pass, for large stacks")
+        cheap.inside.addWidget(self.direct)
+        form.addRow(cheap)
         self.body.addWidget(self.models)
         self.body.addWidget(self.targets)
         self.body.addLayout(form)
@@ -100,6 +106,7 @@ class RestoreDock(JobDock):
         self.restore.clicked.connect(lambda: self._begin(self._restoration))
         self.preview.clicked.connect(lambda: self._begin(self._preview_job))
         self.sufficiency.measure.clicked.connect(lambda: self._begin(self._sufficiency_job))
+        self.direct.teach.clicked.connect(lambda: self._begin(self._teaching_job))
         self.stop.clicked.connect(self._session.stop)
         watch(self, self._session.job_changed, self._on_job_changed)
         watch(self, self._session.job_updated, self._on_job_updated)
@@ -158,10 +165,34 @@ class RestoreDock(JobDock):
         if not self.outputs.chosen():
             raise HDNError("Tick what to make: the restored image, the uncertainty, or both.")
         model, config = self._session.chosen_model(), self.config()
+        student = None
+        if self.direct.use.isChecked():
+            learns: Literal["mean", "median"] = (
+                "median" if config.outputs == ("median",) else "mean"
+            )
+            student = api.choose_direct(model, model.levels_off(config), learns)
         if self.targets.is_folder:
             source, target = self.targets.folder_source(), self.targets.output.path
-            return FolderJob(source, target, model, config)
-        return LayersJob(self._session.viewer, self.targets.layer_sources(), model, config)
+            return FolderJob(source, target, model, config, student)
+        sources = self.targets.layer_sources()
+        return LayersJob(self._session.viewer, sources, model, config, student)
+
+    def _teaching_job(self) -> Job:
+        model = self._session.chosen_model()
+        sources: list[Source] = (
+            [*self.targets.layer_sources()]
+            if not self.targets.is_folder
+            else [self.targets.folder_source()]
+        )
+        only_median = self.outputs.chosen() == ("median",)
+        config = DirectConfig(
+            learns="median" if only_median else "mean",
+            deactivated_levels=self.levels.switched_off(),
+            minutes=self.direct.minutes.value(),
+            channel=self.targets.chosen_channel(),
+            device=self.device.value(),
+        )
+        return TeachingJob(model, sources, config)
 
     def _preview_job(self) -> Job:
         model, source, region = self._in_view()
@@ -182,6 +213,7 @@ class RestoreDock(JobDock):
         job = self._shown
         running = job is not None and job.running
         self.restore.setEnabled(not running)
+        self.direct.teach.setEnabled(not running)
         self.preview.setEnabled(not running and not self.targets.is_folder)
         self.stop.setEnabled(running and not job.stop.requested)
         self.progress.show_job(job)

@@ -41,5 +41,6 @@ def choose_direct(
         raise reason
     wanted = "direct network" if statistic is None else f"direct network of the {statistic}"
     raise ConfigurationError(
-        f"{model.name} has no {wanted} yet. Teach one first: napari-hdn distil MODEL IMAGES."
+        f"{model.name} has no {wanted} yet. Teach one first: in the dock Restore images under "
+        "One cheap pass, or by napari-hdn distil MODEL IMAGES."
     )

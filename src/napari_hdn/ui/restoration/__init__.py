@@ -4,5 +4,6 @@ from napari_hdn.ui.restoration.folder import FolderJob
 from napari_hdn.ui.restoration.layers import LayersJob
 from napari_hdn.ui.restoration.preview import PreviewJob
 from napari_hdn.ui.restoration.sufficiency import SufficiencyJob
+from napari_hdn.ui.restoration.teaching import TeachingJob
 
-__all__ = ["FolderJob", "LayersJob", "PreviewJob", "SufficiencyJob"]
+__all__ = ["FolderJob", "LayersJob", "PreviewJob", "SufficiencyJob", "TeachingJob"]

@@ -24,6 +24,7 @@ from napari_hdn.ui.jobs import Job
 
 if TYPE_CHECKING:
     from napari_hdn.api import HDN
+    from napari_hdn.core.direct.student import Direct
 
 
 @dataclass(frozen=True)
@@ -48,22 +49,36 @@ def identity_of(model: HDN, config: RestorationConfig) -> dict[str, Any]:
 
 
 class Restoring(Job):
-    """What the jobs share: one model, a config, progress over several images."""
+    """What the jobs share: one model, or a direct network of it, a config, progress over all images."""
 
     kind = "restoration"
 
-    def __init__(self, title: str, model: HDN, config: RestorationConfig) -> None:
+    def __init__(
+        self,
+        title: str,
+        model: HDN,
+        config: RestorationConfig,
+        student: Direct | None = None,
+    ) -> None:
         super().__init__(title)
+        self.student = student  # restores in the model's place
         self.model: HDN | None = model  # until the job is over
         self.config = config
         self.identity = identity_of(model, config)
+        if student is not None:
+            self.identity["direct_network"] = student.name
 
     def restored(
         self, stacks: list[ImageStack], number: int, began: float
     ) -> Iterator[PlaneRestored | PlaneFailed | RestorationFinished | Notice | Overall]:
         """Restore one of several images, with progress over all of them; damage is told."""
         assert self.model is not None
-        for event in api.restore(self.model, stacks[number], self.config, stop=self.stop):
+        stack, config, stop = stacks[number], self.config, self.stop
+        if self.student is None:
+            events = api.restore(self.model, stack, config, stop=stop)
+        else:
+            events = api.restore_direct(self.model, self.student, stack, config, stop=stop)
+        for event in events:
             if isinstance(event, RestorationProgress):
                 sizes = [len(s) * int(np.prod(s.plane_shape)) for s in stacks]
                 done = sum(sizes[:number]) + event.fraction * sizes[number]
@@ -88,4 +103,4 @@ class Restoring(Job):
 
     def close(self) -> None:
         """Let go of the model."""
-        self.model = None
+        self.model = self.student = None

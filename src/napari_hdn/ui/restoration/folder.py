@@ -21,6 +21,7 @@ from napari_hdn.ui.sources import FolderSource
 
 if TYPE_CHECKING:
     from napari_hdn.api import HDN
+    from napari_hdn.core.direct.student import Direct
 
 
 @dataclass(frozen=True)
@@ -39,7 +40,7 @@ class FolderJob(Restoring):
     source : FolderSource
     target : Path
         The folder to write to.
-    model, config
+    model, config, student
         As for `LayersJob`.
     """
 
@@ -49,8 +50,9 @@ class FolderJob(Restoring):
         target: Path,
         model: HDN,
         config: RestorationConfig,
+        student: Direct | None = None,
     ) -> None:
-        super().__init__(f"restoring folder {source.name}", model, config)
+        super().__init__(f"restoring folder {source.name}", model, config, student)
         self.source = source
         self.target = target
         self.written: list[Path] = []
@@ -81,7 +83,8 @@ class FolderJob(Restoring):
             self.target,
             stack,
             self.config,
-            model=self.model.name,
+            model=self.model.name
+            + ("" if self.student is None else f", direct network {self.student.name}"),
             levels_off=self.model.levels_off(self.config),
         )
 

@@ -27,6 +27,7 @@ from napari_hdn.ui.sources import LayerSource
 
 if TYPE_CHECKING:
     from napari_hdn.api import HDN
+    from napari_hdn.core.direct.student import Direct
 
 # the mean on top, but for the faint colours over it
 _FROM_BELOW = ("cv", "std", "difference", "median", "quantiles", "map", "mean", "mean-map")
@@ -51,6 +52,8 @@ class LayersJob(Restoring):
     sources : list of LayerSource
     model : HDN
     config : RestorationConfig
+    student : Direct, optional
+        Restores in the model's place.
 
     Raises
     ------
@@ -59,10 +62,15 @@ class LayersJob(Restoring):
     """
 
     def __init__(
-        self, viewer: Any, sources: list[LayerSource], model: HDN, config: RestorationConfig
+        self,
+        viewer: Any,
+        sources: list[LayerSource],
+        model: HDN,
+        config: RestorationConfig,
+        student: Direct | None = None,
     ) -> None:
         names = sources[0].name if len(sources) == 1 else f"{len(sources)} layers"
-        super().__init__(f"restoring {names}", model, config)
+        super().__init__(f"restoring {names}", model, config, student)
         self.sources = sources
         self.arrays: dict[tuple[int, str], np.ndarray] = {}
         self._viewer = weakref.ref(viewer)
