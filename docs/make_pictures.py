@@ -18,6 +18,7 @@ os.environ.setdefault("NAPARI_HDN_MODELS", tempfile.mkdtemp(prefix="napari-hdn-p
 import napari
 from qtpy.QtWidgets import QApplication, QWidget
 
+from napari_hdn import api
 from napari_hdn.ui.session import Session, session_of
 
 IMAGES = Path(__file__).parent / "images"
@@ -155,17 +156,46 @@ def training(minutes: float) -> None:
     viewer.close()
 
 
+def segmenting(minutes: float) -> None:
+    """Train on the cells with pixel noise, and segment 20 samples of them."""
+    viewer = napari.Viewer()
+    viewer.window._qt_window.resize(1560, 940)
+    session = session_of(viewer)
+    viewer.open_sample("napari-hdn", "cells_with_pixel_noise")
+    noisy = viewer.layers["cells with pixel noise"]
+    folder = api.reserve_model_folder("cells with pixel noise")
+    stack = api.ImageStack(noisy.data, "TYX", noisy.name)
+    for _ in api.train([stack], api.preset("fast", minutes=minutes), folder=folder):
+        pass
+    _, dock = viewer.window.add_plugin_dock_widget("napari-hdn", "Segment with diversity")
+    session.choose_model(folder)
+    wait(30, lambda: session.model is not None)
+    for layer in viewer.layers:
+        layer.visible = layer is noisy
+    viewer.reset_view()
+    wait(2)
+    dock.piece.part.choose("plane")
+    dock.recipe.recipe.choose("bright")
+    dock.segment.click()
+    wait(600, lambda: session.job is None)
+    viewer.reset_view()
+    picture(viewer, "segmenting")
+    viewer.close()
+
+
 def main() -> None:
     """Make all pictures, or some."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--minutes", type=float, default=5.0)
-    parser.add_argument("--only", choices=("calibration", "training"))
+    parser.add_argument("--only", choices=("calibration", "training", "segmenting"))
     arguments = parser.parse_args()
     IMAGES.mkdir(exist_ok=True)
-    if arguments.only != "training":
+    if arguments.only in (None, "calibration"):
         calibration()
-    if arguments.only != "calibration":
+    if arguments.only in (None, "training"):
         training(arguments.minutes)
+    if arguments.only in (None, "segmenting"):
+        segmenting(arguments.minutes)
 
 
 if __name__ == "__main__":

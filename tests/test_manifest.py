@@ -40,6 +40,8 @@ def test_what_a_user_is_promised(manifest: PluginManifest):
         "Inspect latent levels",
         "Restore images",
         "Generate images",
+        "Segment with diversity",
+        "Evaluate",
     ]
     samples = {sample.display_name.lower() for sample in contributions.sample_data or ()}
     assert any("pixel noise" in name for name in samples)

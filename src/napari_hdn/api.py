@@ -5,7 +5,7 @@ Importing this module loads no torch; the functions that need it load it when ca
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -58,6 +58,7 @@ from napari_hdn.core.events import (
 )
 from napari_hdn.core.memory import check_fits
 from napari_hdn.core.presets import PRESETS, preset
+from napari_hdn.core.segmentation.settings import SegmentationConfig
 from napari_hdn.core.variants import suggested_name, switched_off, variant_config, variant_name
 from napari_hdn.io.direct_networks import list_direct_folders, reserve_direct_folder
 from napari_hdn.io.generated import generation_paths, generation_writer
@@ -79,6 +80,8 @@ from napari_hdn.io.noise_models import (
 from napari_hdn.io.ome_tiff import OmeTiffWriter, write_ome_tiff
 from napari_hdn.io.restorations import RestorationFiles, restoration_mark
 from napari_hdn.io.samples import Sample, cells_with_pixel_noise, cells_with_stripes
+from napari_hdn.io.segmentations import label_writer, segmentation_mark, segmentation_paths
+from napari_hdn.io.tables import csv_text, tsv_text
 from napari_hdn.io.variants import VariantRecord, read_variant, variants_of
 
 if TYPE_CHECKING:
@@ -87,12 +90,14 @@ if TYPE_CHECKING:
     from napari_hdn.core.convergence import Convergence
     from napari_hdn.core.devices import Device
     from napari_hdn.core.direct.student import Direct
+    from napari_hdn.core.evaluation import Evaluation, EvaluationProgress
     from napari_hdn.core.hdn import HDN
     from napari_hdn.core.levels.inspection import Inspection
     from napari_hdn.core.levels.view import LevelView
     from napari_hdn.core.likeness import Likeness
     from napari_hdn.core.noise.base import NoiseModel
     from napari_hdn.core.sampling import Sampler
+    from napari_hdn.core.segmentation.segment import Segmentation, SegmentationProgress
 
 __all__ = [
     "HDN",
@@ -108,6 +113,8 @@ __all__ = [
     "DistillationProgress",
     "DistillationStarted",
     "DistillationValidated",
+    "Evaluation",
+    "EvaluationProgress",
     "GenerationConfig",
     "HDNError",
     "ImageStack",
@@ -129,6 +136,9 @@ __all__ = [
     "RestorationProgress",
     "Sample",
     "Saved",
+    "Segmentation",
+    "SegmentationConfig",
+    "SegmentationProgress",
     "Stop",
     "TiffStack",
     "TrainingConfig",
@@ -143,14 +153,19 @@ __all__ = [
     "cells_with_pixel_noise",
     "cells_with_stripes",
     "check_fits",
+    "check_recipe",
+    "check_truth",
     "choose_direct",
     "compare_with_real",
     "covered_signal",
+    "csv_text",
     "decibels",
     "distil",
     "draw_levels",
     "draw_samples",
     "estimate_noise_model",
+    "evaluate",
+    "evaluate_second_frame",
     "free_model_folder",
     "free_noise_model_path",
     "free_path",
@@ -161,6 +176,7 @@ __all__ = [
     "grid_png",
     "guess_axes",
     "inspect_levels",
+    "label_writer",
     "level_paths",
     "level_view",
     "list_direct_folders",
@@ -172,6 +188,7 @@ __all__ = [
     "measure_convergence",
     "models_folder",
     "noise_models_folder",
+    "objects_table",
     "open_images",
     "preset",
     "range_remark",
@@ -187,12 +204,17 @@ __all__ = [
     "restored_pieces",
     "sampler",
     "save_calibration",
+    "segment",
+    "segment_samples",
+    "segmentation_mark",
+    "segmentation_paths",
     "split_suffix",
     "spoken_levels",
     "structure_of_difference",
     "suggested_name",
     "switched_off",
     "train",
+    "tsv_text",
     "variant_config",
     "variant_name",
     "variants_of",
@@ -446,6 +468,88 @@ def draw_levels(
     )
 
 
+def segment(
+    model: HDN,
+    counts: np.ndarray,
+    config: SegmentationConfig,
+    *,
+    recipe: str | Callable[[np.ndarray], Any] | None = None,
+    stop: Stop | None = None,
+    name: str = "the image",
+) -> Iterator[Notice | SegmentationProgress | Segmentation]:
+    """Draw samples of a (Y, X) plane, segment each; see `core.segmentation.segment`."""
+    from napari_hdn.core.segmentation.segment import segment_plane
+
+    return segment_plane(model, counts, config, recipe=recipe, stop=stop, name=name)
+
+
+def segment_samples(
+    samples: np.ndarray | Iterable[float | np.ndarray],
+    config: SegmentationConfig,
+    *,
+    recipe: str | Callable[[np.ndarray], Any] | None = None,
+    stop: Stop | None = None,
+    name: str = "the image",
+) -> Iterator[Notice | SegmentationProgress | Segmentation]:
+    """Segment (N, Y, X) samples, or what ends with them; see `core.segmentation.segment`."""
+    from napari_hdn.core.segmentation.segment import segment as _segment
+
+    drawn = [samples] if isinstance(samples, np.ndarray) else samples
+    return _segment(drawn, config, recipe=recipe, stop=stop, name=name)
+
+
+def check_recipe(recipe: str) -> str:
+    """The name of a recipe that can be used; see `core.segmentation.segment.check_recipe`."""
+    from napari_hdn.core.segmentation.segment import check_recipe as _check
+
+    return _check(recipe)
+
+
+def check_truth(truth: np.ndarray, shape: tuple[int, int], name: str) -> np.ndarray:
+    """A truth as (Y, X) int32 labels, or why it is none; see `core.segmentation.scores`."""
+    from napari_hdn.core.segmentation.scores import check_truth as _check
+
+    return _check(truth, shape, name)
+
+
+def evaluate(
+    images: Sequence[ImageStack],
+    truth: ImageStack,
+    span: Literal["truth"] | float = "truth",
+    *,
+    stop: Stop | None = None,
+) -> Iterator[Notice | EvaluationProgress | Evaluation]:
+    """Compare images with a truth, plane by plane; see `core.evaluation.evaluate`."""
+    from napari_hdn.core.evaluation import evaluate as _evaluate
+
+    return _evaluate(images, truth, span, stop=stop)
+
+
+def evaluate_second_frame(
+    model: HDN,
+    images: Sequence[ImageStack],
+    second: ImageStack,
+    span: float | None = None,
+    *,
+    stop: Stop | None = None,
+) -> Iterator[Notice | EvaluationProgress | Evaluation]:
+    """Estimate errors without a truth; see `core.evaluation.evaluate_second_frame`."""
+    from napari_hdn.core.evaluation import evaluate_second_frame as _evaluate
+
+    return _evaluate(model, images, second, span, stop=stop)
+
+
+def objects_table(
+    result: Segmentation,
+    pixel_um: tuple[float, float] | None = None,
+    offset_px: tuple[int, int] = (0, 0),
+) -> tuple[tuple[str, ...], list[tuple[Any, ...]]]:
+    """Header and rows of the objects of a consensus; see `core.segmentation.segment`."""
+    from napari_hdn.core.segmentation.segment import objects_table as _table
+
+    return _table(result, pixel_um, offset_px)
+
+
 def range_remark(model: HDN, counts: np.ndarray, name: str) -> str:
     """A warning where an image is far outside what a model was trained on, else nothing."""
     from napari_hdn.core.restoration import range_remark as _remark
@@ -521,4 +625,12 @@ def __getattr__(name: str) -> Any:
         from napari_hdn.core.direct.student import Direct
 
         return Direct
+    if name in ("Segmentation", "SegmentationProgress"):
+        from napari_hdn.core.segmentation import segment as module
+
+        return getattr(module, name)
+    if name in ("Evaluation", "EvaluationProgress"):
+        from napari_hdn.core import evaluation
+
+        return getattr(evaluation, name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -13,9 +13,11 @@ from napari_hdn.api import HDNError
 from napari_hdn.cli.commands.calibrate import calibrate
 from napari_hdn.cli.commands.demo import demo
 from napari_hdn.cli.commands.distil import distil
+from napari_hdn.cli.commands.evaluate import evaluate
 from napari_hdn.cli.commands.generate import generate
 from napari_hdn.cli.commands.levels import levels
 from napari_hdn.cli.commands.restore import restore
+from napari_hdn.cli.commands.segment import segment
 from napari_hdn.cli.commands.shared import INTERRUPTED, OK, USER_ERROR
 from napari_hdn.cli.commands.train import train
 from napari_hdn.core.errors import StoppedEarly, is_memory_short
@@ -27,7 +29,7 @@ app = App(
     result_action="return_value",
     suppress_keyboard_interrupt=False,
 )
-for command in (calibrate, train, restore, distil, levels, generate, demo):
+for command in (calibrate, train, restore, distil, levels, generate, segment, evaluate, demo):
     app.command(command)
 
 
@@ -87,5 +89,6 @@ def _smaller(tokens: Sequence[str]) -> str:
         "restore": "choose a smaller --tile, such as 256",
         "levels": "choose a smaller --region",
         "generate": "choose a smaller --size or --tile",
+        "segment": "choose fewer --samples",
     }.get(tokens[0] if tokens else "", "close other programs")
     return f"There is not enough memory; {todo}, or another --device."

@@ -145,7 +145,7 @@ def choose_piece(
             "the --region" if chosen != whole else f"{stack.name} of {height} x {width} px (y, x)"
         )
         _check_inside("--background", one, chosen, where)
-    return Piece(stack, _plane_index(stack, index), chosen, named)
+    return Piece(stack, _plane_of(stack, index), chosen, named)
 
 
 def _check_inside(option: str, inner: Box, outer: Box, where: str) -> None:
@@ -156,10 +156,20 @@ def _check_inside(option: str, inner: Box, outer: Box, where: str) -> None:
         raise ConfigurationError(f"{option} y {y0} to {y1}, x {x0} to {x1} lies outside {where}.")
 
 
-def _plane_index(stack: TiffStack, text: str | None) -> tuple[int, ...]:
-    shape, axes = stack.leading_shape, stack.leading_axes
+def _plane_of(stack: TiffStack, text: str | None) -> tuple[int, ...]:
     if text is None:
-        return (0,) * len(shape)
+        return (0,) * len(stack.leading_shape)
+    return plane_index(stack.name, stack.leading_axes, stack.leading_shape, text)
+
+
+def plane_index(name: str, axes: str, shape: tuple[int, ...], text: str) -> tuple[int, ...]:
+    """A plane that a user named, along the leading axes of an image.
+
+    Raises
+    ------
+    ConfigurationError
+        If there is none such.
+    """
     try:
         index = tuple(int(part) for part in text.split(","))
     except ValueError:
@@ -168,9 +178,9 @@ def _plane_index(stack: TiffStack, text: str | None) -> tuple[int, ...]:
         ) from None
     sizes = ", ".join(f"{axis} 0 to {n - 1}" for axis, n in zip(axes, shape, strict=True))
     if not shape:
-        raise ConfigurationError(f"{stack.name} is a single plane; leave out --index.")
+        raise ConfigurationError(f"{name} is a single plane; leave out --index.")
     if len(index) != len(shape) or any(not 0 <= i < n for i, n in zip(index, shape, strict=True)):
-        raise ConfigurationError(f"{stack.name} has no plane {text}; its planes are {sizes}.")
+        raise ConfigurationError(f"{name} has no plane {text}; its planes are {sizes}.")
     return index
 
 

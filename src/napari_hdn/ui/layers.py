@@ -5,7 +5,7 @@ A user's layer is never changed; what is made from it gets a layer of its own.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -21,6 +21,7 @@ METADATA_KEY = "napari-hdn"
 ASIDE = {
     "preview", "std", "cv", "quantiles", "samples", "difference", "mean-map",
     "before", "without", "removed", "contributions", "drawn", "generated",
+    "consensus", "segmented", "confidence",
 }  # fmt: skip
 _SPOKEN = {"map": "MAP", "mean-map": "mean − MAP"}
 
@@ -306,15 +307,29 @@ def add_image(
     viewer: Any, data: Any, name: str, placement: Placement, identity: dict[str, Any], **look: Any
 ) -> Image:
     """Add a layer of this plugin's, leaving the user's selection as it was."""
+    return _add(viewer, viewer.add_image, data, name, placement, identity, look)
+
+
+def add_labels(
+    viewer: Any, data: Any, name: str, placement: Placement, identity: dict[str, Any], **look: Any
+) -> Labels:
+    """Add a labels layer of this plugin's, leaving the user's selection as it was."""
+    return _add(viewer, viewer.add_labels, data, name, placement, identity, look)
+
+
+def _add(
+    viewer: Any,
+    add: Callable[..., Any],
+    data: Any,
+    name: str,
+    placement: Placement,
+    identity: dict[str, Any],
+    look: dict[str, Any],
+) -> Any:
     selected = set(viewer.layers.selection)
     active = viewer.layers.selection.active
-    layer = viewer.add_image(
-        data,
-        name=name,
-        metadata={METADATA_KEY: identity},
-        **placement.keywords(),
-        **look,
-    )
+    metadata = {METADATA_KEY: identity}
+    layer = add(data, name=name, metadata=metadata, **placement.keywords(), **look)
     if selected:
         viewer.layers.selection = selected
         viewer.layers.selection.active = active

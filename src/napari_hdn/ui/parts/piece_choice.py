@@ -34,11 +34,18 @@ def _is_shapes(layer: Layer) -> bool:
 
 
 class PieceChoice(QWidget):
-    """An image layer and a part of it, with an immediate word on whether they can be used."""
+    """An image layer and a part of it, with an immediate word on whether they can be used.
+
+    Parameters
+    ----------
+    session : Session
+    background : bool
+        Whether background may be drawn.
+    """
 
     changed = Signal()
 
-    def __init__(self, session: Session) -> None:
+    def __init__(self, session: Session, *, background: bool = True) -> None:
         super().__init__()
         self._session = session
         self.image = LayerPick(session, "choose an image", _raw)
@@ -56,6 +63,7 @@ class PieceChoice(QWidget):
         form.add("Rectangle", self.rectangle)
         form.add("Background", self.background)
         form.addRow(self.hint)
+        form.setRowVisible(self.background, background)
         self.part.currentIndexChanged.connect(self._on_part)
         for pick in (self.image, self.rectangle, self.background):
             pick.edited.connect(self._check)

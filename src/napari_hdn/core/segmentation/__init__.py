@@ -1,0 +1,1 @@
+"""From posterior samples to diverse instance segmentations, and what they agree on (paper A.8)."""

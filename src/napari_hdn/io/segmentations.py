@@ -1,0 +1,85 @@
+"""The files that a segmentation makes; their names belong together, and never go over others."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from napari_hdn.io.ome_tiff import OmeTiffWriter
+from napari_hdn.io.restorations import restoration_mark
+
+_ENDINGS = {
+    "consensus": ".ome.tif",
+    "samples": ".ome.tif",
+    "confidence": ".ome.tif",
+    "objects": ".csv",
+    "scores": ".csv",
+}
+
+
+def segmentation_paths(folder: Path, stem: str) -> dict[str, Path]:
+    """Where to write what, by name: consensus, samples, confidence, objects and scores.
+
+    Parameters
+    ----------
+    folder : Path
+    stem : str
+        What the names begin with; see `TiffStack.stem`.
+
+    Returns
+    -------
+    dict of str to Path
+        All with the same number where one of them exists.
+    """
+    number = 1
+    while True:
+        numbered = f"-{number}" if number > 1 else ""
+        paths = {
+            name: folder / f"{stem}_hdn-segmented-{name}{numbered}{ending}"
+            for name, ending in _ENDINGS.items()
+        }
+        if not any(path.exists() for path in paths.values()):
+            return paths
+        number += 1
+
+
+def label_writer(
+    path: Path,
+    shape: tuple[int, ...],
+    axes: str,
+    *,
+    least_px: int,
+    recipe: str,
+    model: str = "",
+    levels_off: Sequence[int] = (),
+    pixel_size_um: dict[str, float] | None = None,
+) -> OmeTiffWriter:
+    """A file for labels, of 16 bits where the number of objects of a plane is sure to fit.
+
+    Parameters
+    ----------
+    path : Path
+    shape, axes
+        Of the labels.
+    least_px : int
+        Of every object, which bounds their number.
+    recipe : str
+        Named in the file, as are the others.
+    model : str
+    levels_off : sequence of int
+    pixel_size_um : dict of str to float, optional
+    """
+    most = shape[axes.index("Y")] * shape[axes.index("X")] // max(1, least_px)
+    return OmeTiffWriter(
+        path,
+        shape,
+        axes,
+        "uint16" if most < 2**16 else "uint32",
+        pixel_size_um=pixel_size_um,
+        description=segmentation_mark(recipe, model, levels_off),
+    )
+
+
+def segmentation_mark(recipe: str, model: str = "", levels_off: Sequence[int] = ()) -> str:
+    """What the files say of themselves; begins as restored ones do, which folders leave out."""
+    return f"{restoration_mark(model, levels_off)}; segmented with recipe {recipe}"
