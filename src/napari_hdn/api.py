@@ -54,6 +54,9 @@ from napari_hdn.core.events import (
     TrainingFinished,
     TrainingStarted,
     TrainingStep,
+    TrustEvent,
+    TrustFinished,
+    TrustProgress,
     Validation,
 )
 from napari_hdn.core.memory import check_fits
@@ -145,6 +148,8 @@ __all__ = [
     "TrainingFinished",
     "TrainingStarted",
     "TrainingStep",
+    "TrustFinished",
+    "TrustProgress",
     "Validation",
     "VariantRecord",
     "artefact_by_level",
@@ -177,6 +182,7 @@ __all__ = [
     "guess_axes",
     "inspect_levels",
     "label_writer",
+    "judge_restoration",
     "level_paths",
     "level_view",
     "list_direct_folders",
@@ -548,6 +554,34 @@ def objects_table(
     from napari_hdn.core.segmentation.segment import objects_table as _table
 
     return _table(result, pixel_um, offset_px)
+def judge_restoration(
+    model: HDN,
+    counts: np.ndarray,
+    *,
+    repeats: ImageStack | None = None,
+    second_frame: np.ndarray | None = None,
+    samples: int = 16,
+    off: Sequence[int] = (),
+    seed: int = 0,
+    device: str = "auto",
+    name: str = "the image",
+    stop: Stop | None = None,
+) -> Iterator[TrustEvent]:
+    """Whether to trust the restoration of a plane; see `core.trust.judge.judge`."""
+    from napari_hdn.core.trust.judge import judge
+
+    return judge(
+        model,
+        counts,
+        repeats=repeats,
+        second_frame=second_frame,
+        samples=samples,
+        off=tuple(off),
+        seed=seed,
+        device=device,
+        name=name,
+        stop=stop,
+    )
 
 
 def range_remark(model: HDN, counts: np.ndarray, name: str) -> str:

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from napari_hdn.core.hdn import HDN
     from napari_hdn.core.levels.inspection import Inspection
     from napari_hdn.core.residuals import ResidualCheck
+    from napari_hdn.core.trust.judgement import Judgement
 
 EVENTS_PER_SECOND = 5.0
 
@@ -248,6 +249,23 @@ class InspectionFinished:
     inspection: Inspection
 
 
+@dataclass(frozen=True)
+class TrustProgress:
+    """Where the judging of a restoration is; ``fraction`` 0..1, ``doing`` in words."""
+
+    fraction: float
+    doing: str
+    elapsed_s: float
+    remaining_s: float
+
+
+@dataclass(frozen=True)
+class TrustFinished:
+    """The last event of every judging of a restoration, stopped or not."""
+
+    judgement: Judgement
+
+
 TrainingEvent = (
     Notice
     | TrainingStarted
@@ -261,3 +279,4 @@ TrainingEvent = (
 RestorationEvent = Notice | RestorationProgress | PlaneRestored | PlaneFailed | RestorationFinished
 CalibrationEvent = Notice | CalibrationProgress | CalibrationFinished
 InspectionEvent = InspectionProgress | InspectionFinished
+TrustEvent = TrustProgress | TrustFinished

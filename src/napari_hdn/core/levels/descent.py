@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from napari_hdn.core.model.ladder import Choice, Ladder, Noise
+from napari_hdn.core.model.stochastic import kl_divergence
 
 
 def no_noise(level: int, shape: torch.Size) -> Tensor:
@@ -40,7 +41,7 @@ class Descent:
         self._network = network
         self._features = features
         self._size = torch.Size(size)
-        self._with_kl = with_kl
+        self._measure = kl_divergence if with_kl else None
         self._path: list[tuple[Choice, Tensor, Tensor]] = []  # top first: choice, below, KL
 
     def signal(self, choices: Sequence[Choice], noise: Noise = no_noise) -> Tensor:
@@ -62,7 +63,7 @@ class Descent:
             up = None if self._features is None else self._features[level - 1]
             choice = choices[level - 1]
             _, kl, below = network.descend(
-                level, choice, up, above, noise, size, with_kl=self._with_kl
+                level, choice, up, above, noise, size, measure=self._measure
             )
             self._path.append((choice, below, kl))
         return network.finish(self._path[-1][1])

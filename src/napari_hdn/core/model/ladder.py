@@ -39,6 +39,10 @@ level off); or a given value."""
 Noise = Callable[[int, torch.Size], Tensor]
 """Standard normal noise for (level, shape)."""
 
+Measure = Callable[[Normal, Normal], Tensor]
+"""What the image told of the latents of a level: (B, Z, h, w) from posterior and prior, 0 for nothing;
+such as their KL divergence."""
+
 
 @dataclass(frozen=True)
 class Decoded:
@@ -190,10 +194,11 @@ class Ladder(nn.Module):
         latents: list[Tensor] = []
         kls: list[Tensor] = []
         size = torch.Size((batch, height, width))
+        measure = kl_divergence if with_kl else None
         for level in reversed(self.levels):
             up = None if features is None else features[level - 1]
             z, kl, above = self.descend(
-                level, choices[level - 1], up, above, noise, size, rng=rng, with_kl=with_kl
+                level, choices[level - 1], up, above, noise, size, rng=rng, measure=measure
             )
             latents.append(z)
             kls.append(kl.sum(dim=(1, 2)))
@@ -214,7 +219,7 @@ class Ladder(nn.Module):
         size: torch.Size,
         *,
         rng: Rng = None,
-        with_kl: bool = False,
+        measure: Measure | None = None,
     ) -> tuple[Tensor, Tensor, Tensor]:
         """One level on the way down; `decode` is these from the top, then `finish`.
 
@@ -231,23 +236,26 @@ class Ladder(nn.Module):
         noise : callable
         size : torch.Size
             (batch, height, width) of this level.
+        measure : callable, optional
+            What to tell of posterior and prior, such as their KL divergence.
 
         Returns
         -------
         latent : Tensor
             (B, Z, h, w).
-        kl : Tensor
-            (B, h, w) nats a latent; 0 unless ``with_kl`` and the posterior is used.
+        told : Tensor
+            (B, h, w) sum over channels of what ``measure`` gives; 0 where none was asked for, or the
+            posterior is not used.
         below : Tensor
             (B, C, 2 h, 2 w): ``above`` of the next level, or of `finish`.
         """
         module: TopDownLevel = self.top_down[level - 1]  # type: ignore[assignment]
         shape = torch.Size((size[0], self.config.latent_channels, *size[1:]))
-        z, kl = self._latent(module, level, choice, up, above, shape, noise, rng, with_kl)
+        z, told = self._latent(module, level, choice, up, above, shape, noise, rng, measure)
         h = module.stochastic.out(z)  # (B, C, h, w)
         if module.skip is not None:
             h = module.skip(h, above, rng)
-        return z, kl, module.blocks(h, rng)
+        return z, told, module.blocks(h, rng)
 
     def finish(self, below: Tensor | None, rng: Rng = None) -> Tensor:
         """From what level 1 gave to the signal, (B, 1, Y, X) normalised, float32."""
@@ -265,7 +273,7 @@ class Ladder(nn.Module):
         shape: torch.Size,
         noise: Noise,
         rng: Rng,
-        with_kl: bool,
+        measure: Measure | None,
     ) -> tuple[Tensor, Tensor]:
         zero = torch.zeros((shape[0], *shape[2:]), device=self.last.weight.device)
         if isinstance(choice, Tensor):
@@ -288,10 +296,10 @@ class Ladder(nn.Module):
         else:
             e = noise(level, shape)
             z = q.at(-e if choice == "antithetic" else e)
-        if not with_kl:
+        if measure is None:
             return z, zero
         p = module.stochastic.prior_given(above)
-        return z, kl_divergence(q, p).sum(dim=1)
+        return z, measure(q, p).sum(dim=1)
 
     def generate(
         self,

@@ -1,0 +1,173 @@
+"""Is the predicted standard deviation as large as the errors are? From more frames of the same scene.
+
+The error of a restored frame a is seen against data that do not hold a's noise:
+
+- *repeats*: the mean of the other frames, less the variance that this mean has of its own (from how the
+  frames differ, not from the noise model);
+- *one second frame* b: (f(a) - b)² less b's noise variance under the noise model, of which only
+  the shape is
+  used: its size is that of (a - b)² / 2.
+
+What the samples' variance V predicts for a mean of N of them is V (1 + 1/N).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import numpy as np
+from scipy.stats import spearmanr
+
+BINS = 12
+BLOCK_PX = 16  # errors of neighbours go together: blocks are what is independent
+LEAST_PX = 32
+_LEAST_BLOCKS = 4
+
+
+@dataclass(frozen=True)
+class SpreadCalibration:
+    """Predicted spread against observed error.
+
+    Attributes
+    ----------
+    source : str
+        ``repeats`` or ``second_frame``.
+    predicted, observed, error : tuple of float
+        Bin by bin of the predicted standard deviation: RMS of what was predicted, RMS of the error
+        (0 where it is less than what noise makes of nothing), and its standard error; counts.
+    factor, factor_error : float
+        RMS of the error over RMS of what was predicted: what to multiply the spread by.
+    ranks : float
+        Rank correlation of both over blocks of 16 x 16 pixels; 1: larger where it is larger.
+    frames, left_out : int
+        Frames there were, and how many were not used because the scene moved or bleached.
+    restored : int
+        How many of them were restored.
+    remarks : tuple of str
+    """
+
+    source: Literal["repeats", "second_frame"]
+    predicted: tuple[float, ...]
+    observed: tuple[float, ...]
+    error: tuple[float, ...]
+    factor: float
+    factor_error: float
+    ranks: float
+    frames: int
+    left_out: int
+    restored: int
+    remarks: tuple[str, ...] = ()
+
+    @property
+    def verdict(self) -> Literal["good", "doubtful", "bad"]:
+        """Whether the spread may be read as an error."""
+        off = max(self.factor, 1e-9)
+        off = max(off, 1 / off)
+        if off <= 1.25 and self.ranks > 0.3:
+            return "good"
+        return "doubtful" if off <= 2 else "bad"
+
+    def in_words(self) -> str:
+        """The number, and what to do with it."""
+        text = (
+            f"Observed errors are {self.factor:.2f} ± {self.factor_error:.2f} times the predicted "
+            "standard "
+            f"deviation (right: 1), rank correlation {self.ranks:.2f}."
+        )
+        if self.verdict == "good":
+            return text
+        if self.factor > 1.25:
+            return f"{text} The samples agree better with each other than with the truth."
+        if self.factor < 0.8:
+            return f"{text} The samples differ more than they are wrong: error bars are too long."
+        return f"{text} Where the samples differ is not where the errors are."
+
+    def to_json(self) -> dict[str, Any]:
+        """All of it, for programs."""
+        return {
+            "source": self.source,
+            "predicted_rms": list(self.predicted),
+            "observed_rms": list(self.observed),
+            "observed_error": list(self.error),
+            "factor": self.factor,
+            "factor_error": self.factor_error,
+            "rank_correlation": self.ranks,
+            "frames": self.frames,
+            "frames_left_out": self.left_out,
+            "frames_restored": self.restored,
+            "remarks": list(self.remarks),
+        }
+
+
+@dataclass(frozen=True)
+class Curve:
+    """What `compare` finds; fields as of `SpreadCalibration`."""
+
+    predicted: tuple[float, ...]
+    observed: tuple[float, ...]
+    error: tuple[float, ...]
+    factor: float
+    factor_error: float
+    ranks: float
+
+
+def compare(
+    predicted: np.ndarray, squares: np.ndarray, usable: np.ndarray, bins: int = BINS
+) -> Curve:
+    """Predicted variance against squared error.
+
+    Parameters
+    ----------
+    predicted : ndarray
+        (K, Y, X) variance that the samples predict for the error, counts squared.
+    squares : ndarray
+        (K, Y, X) squared error less the mean square of all that is not error: unbiased, may be negative.
+    usable : ndarray of bool
+        (K, Y, X).
+    bins : int
+        With as many pixels each.
+    """
+    blocks = _blocks(predicted.shape)
+    number = int(blocks.max()) + 1
+    p, s, b = (a[usable].astype(np.float64) for a in (predicted, squares, blocks))
+    b = b.astype(np.int64)
+    order = np.argsort(p, kind="stable")
+    rows = []
+    for members in np.array_split(order, bins):
+        ratio, error = _ratio(p[members], s[members], b[members], number)
+        mean = float(p[members].mean())
+        observed = float(np.sqrt(max(ratio * mean, 0.0)))
+        # of a root: d sqrt(v) = dv / (2 sqrt(v)), and sqrt(dv) near 0
+        spread = error * mean / (2 * max(observed, np.sqrt(error * mean) / 2, 1e-15))
+        rows.append((np.sqrt(mean), observed, spread))
+    ratio, error = _ratio(p, s, b, number)
+    factor = float(np.sqrt(max(ratio, 0.0)))
+    sums = [np.bincount(b, w, number) for w in (np.ones_like(p), p, s)]
+    full = sums[0] >= BLOCK_PX**2 / 2
+    means = [a[full] / sums[0][full] for a in sums[1:]]
+    known = full.sum() >= _LEAST_BLOCKS and all(np.ptp(m) > 0 for m in means)
+    ranks = float(spearmanr(*means).statistic) if known else float("nan")
+    predicted_rms, observed_rms, errors = (
+        tuple(float(v) for v in c) for c in zip(*rows, strict=True)
+    )
+    bound = error / (2 * max(factor, np.sqrt(error) / 2, 1e-15))
+    return Curve(predicted_rms, observed_rms, errors, factor, float(bound), ranks)
+
+
+def _blocks(shape: tuple[int, ...]) -> np.ndarray:
+    """(K, Y, X) the number of the block that a pixel is in."""
+    frames, height, width = shape
+    down, across = -(-height // BLOCK_PX), -(-width // BLOCK_PX)
+    y, x = np.mgrid[:height, :width] // BLOCK_PX
+    inside = y * across + x
+    return np.asarray(inside[None] + np.arange(frames)[:, None, None] * down * across)
+
+
+def _ratio(p: np.ndarray, s: np.ndarray, b: np.ndarray, number: int) -> tuple[float, float]:
+    """Sum of squares over sum of predictions, and its standard error with blocks as what is drawn."""
+    whole = max(float(p.sum()), 1e-300)
+    ratio = float(s.sum()) / whole
+    left = np.bincount(b, s - ratio * p, number)
+    count = max(len(np.unique(b)), 2)
+    return ratio, float(np.sqrt((left**2).sum() * count / (count - 1))) / whole
