@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.ndimage import gaussian_filter
+from scipy.ndimage import gaussian_filter, gaussian_filter1d
 
 WINDOW_PX = 8.0  # sigma; a window weighs about 800 pixels, so that a variance is known to 5 %
 _REACH = 3.0  # sigmas at which a window is cut off
@@ -41,9 +41,15 @@ class Window:
 
     def pixels(self) -> np.ndarray:
         """(Y, X) how many pixels each mean is worth: (sum of weights)² / sum of their squares."""
-        whole = 4 * np.pi * self.sigma_px**2
-        height, width = self.usable.shape
-        return np.asarray(np.clip(min(whole, height * width) * self.share, 1.0, None))
+        down, across = (self._squares(n) for n in self.usable.shape)
+        return np.asarray(np.clip(self.share / np.outer(down, across), 1.0, None))
+
+    def _squares(self, length: int) -> np.ndarray:
+        """(length,) sum of the squared weights along an axis; more at a border, where they fold."""
+        weights = gaussian_filter1d(
+            np.eye(length), self.sigma_px, axis=0, truncate=_REACH, mode="reflect"
+        )
+        return np.asarray((weights**2).sum(axis=1))
 
     def _of_share(self, filtered: np.ndarray) -> np.ndarray:
         share = self.share

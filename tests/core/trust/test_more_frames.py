@@ -1,0 +1,157 @@
+"""A pixel-wise Bayesian restoration whose posterior is known exactly stands for the network."""
+
+import numpy as np
+import pytest
+from scipy.ndimage import gaussian_filter
+
+from napari_hdn.core.axes import ImageStack
+from napari_hdn.core.errors import ImageError
+from napari_hdn.core.events import Stop
+from napari_hdn.core.noise.base import Clipping
+from napari_hdn.core.trust import more_frames
+from napari_hdn.core.trust.more_frames import from_repeats, from_second_frame
+
+PRIOR, NOISE, SAMPLES = 6.0, 9.0, 16  # standard deviations, counts
+SHAPE = (128, 128)
+
+
+def scene(seed=0, frames=8):
+    """A scene of independent pixels around smooth large structures, and frames of it."""
+    rng = np.random.default_rng(seed)
+    smooth = gaussian_filter(rng.normal(size=SHAPE), 8)
+    middle = 150 + 40 * smooth / smooth.std()
+    truth = middle + PRIOR * rng.normal(size=SHAPE)
+    counts = truth + NOISE * rng.normal(size=(frames, *SHAPE))
+    return middle, counts.astype(np.float32)
+
+
+def posterior(middle, counts, seed, shrunk=1.0):
+    """(N, Y, X) samples of p(s | x), its spread multiplied."""
+    share = PRIOR**2 / (PRIOR**2 + NOISE**2)
+    std = shrunk * np.sqrt(share) * NOISE
+    noise = np.random.default_rng(100 + seed).normal(size=(SAMPLES, *SHAPE))
+    return middle + share * (counts - middle) + std * noise
+
+
+@pytest.fixture
+def bayes(monkeypatch):
+    """Replaces drawing; ``shrunk`` makes the samples agree better than they should."""
+
+    def replaced(middle, shrunk=1.0):
+        def draw(prepared, plane, samples, stop, *, seed, off):
+            counts = prepared.normalisation.invert(plane.image).numpy()
+            yield 1.0
+            if not stop.requested:
+                yield posterior(middle, counts, seed, shrunk).astype(np.float32)
+
+        monkeypatch.setattr(more_frames, "draw", draw)
+
+    return replaced
+
+
+def stack(counts, name="repeats"):
+    return ImageStack(counts, "TYX", name=name)
+
+
+@pytest.mark.parametrize("shrunk", [1.0, 0.5])
+def test_repeats_find_by_how_much_the_spread_is_wrong(prepared, bayes, shrunk):
+    middle, counts = scene()
+    bayes(middle, shrunk)
+    *_, found = from_repeats(prepared, stack(counts), Stop(), samples=SAMPLES)
+    # of the predicted error of a mean of N only V / N shrinks with the samples
+    share = PRIOR**2 / (PRIOR**2 + NOISE**2)
+    error = share * NOISE**2 * (1 + shrunk**2 / SAMPLES)
+    predicted = shrunk**2 * share * NOISE**2 * (1 + 1 / SAMPLES)
+    assert found.factor == pytest.approx(np.sqrt(error / predicted), abs=4 * found.factor_error)
+    assert found.factor_error < 0.05
+    assert (found.frames, found.left_out, found.restored) == (8, 0, 3)
+
+
+@pytest.mark.parametrize("shrunk", [1.0, 0.5])
+def test_a_second_frame_finds_the_same(prepared, shrunk):
+    middle, counts = scene(1)
+    drawn = posterior(middle, counts[0], 5, shrunk)
+    noise = np.full(SHAPE, NOISE)
+    found = from_second_frame(prepared, counts[0], counts[1], drawn, noise)
+    assert found.factor == pytest.approx(1 / shrunk, abs=4 * found.factor_error + 0.05)
+    assert not found.remarks
+
+
+def test_the_size_of_the_noise_comes_from_the_frames(prepared):
+    middle, counts = scene(2)
+    drawn = posterior(middle, counts[0], 5)
+    found = from_second_frame(prepared, counts[0], counts[1], drawn, np.full(SHAPE, 0.7 * NOISE))
+    assert found.factor == pytest.approx(1, abs=4 * found.factor_error + 0.05)
+    assert "2.0" in found.remarks[0] and "noise model" in found.remarks[0]
+
+
+def test_frames_that_moved_or_bleached_are_left_out(prepared, bayes):
+    middle, counts = scene(3, 9)
+    bayes(middle)
+    counts[4] = np.roll(counts[4], 3, axis=1)
+    counts[7] *= 0.9
+    *_, found = from_repeats(prepared, stack(counts), Stop(), samples=SAMPLES)
+    assert found.left_out == 2 and "2 of 9 frames were left out" in found.remarks[0]
+    assert found.factor == pytest.approx(1, abs=0.1)
+
+
+def test_a_scene_that_never_holds_still_is_refused(prepared, bayes):
+    middle, counts = scene(4, 4)
+    bayes(middle)
+    counts = np.stack([np.roll(c, 5 * k, axis=0) for k, c in enumerate(counts)])
+    with pytest.raises(ImageError, match=r"Only \d of the 4 frames of repeats show the same scene"):
+        list(from_repeats(prepared, stack(counts), Stop(), samples=SAMPLES))
+
+
+@pytest.mark.parametrize("frames", [1, 2])
+def test_less_than_three_frames_are_no_repeats(prepared, frames):
+    counts = scene(5, frames)[1]
+    with pytest.raises(ImageError, match=f"{frames} frame.*second frame"):
+        list(from_repeats(prepared, stack(counts), Stop(), samples=SAMPLES))
+
+
+def test_tiny_repeats_are_refused(prepared):
+    with pytest.raises(ImageError, match="20 x 24 pixels"):
+        list(from_repeats(prepared, stack(scene()[1][:, :20, :24]), Stop(), samples=SAMPLES))
+
+
+def test_stopping_leaves_nothing(prepared, bayes):
+    middle, counts = scene()
+    bayes(middle)
+    stop, parts = Stop(), []
+    for part in from_repeats(prepared, stack(counts), stop, samples=SAMPLES):
+        parts.append(part)
+        stop.request()
+    assert all(isinstance(p, float) for p in parts)
+
+
+def second(prepared, other, counts=None):
+    middle, frames = scene(6)
+    counts = frames[0] if counts is None else counts
+    drawn = posterior(middle, frames[0], 5)
+    return from_second_frame(prepared, counts, other(frames), drawn, np.full(SHAPE, NOISE))
+
+
+@pytest.mark.parametrize(
+    ("other", "words"),
+    [
+        (lambda f: f[1][:100], "100 x 128 pixels, the image 128 x 128"),
+        (lambda f: f[0], "the image itself"),
+        (lambda f: np.roll(f[1], 20, axis=0), "another scene"),
+        (lambda f: np.where(np.eye(128) > 0, np.nan, f[1]), "128 of 16384 pixels are NaN"),
+    ],
+)
+def test_what_is_no_second_frame_is_refused(prepared, other, words):
+    with pytest.raises(ImageError, match=words):
+        second(prepared, other)
+
+
+def test_saturated_pixels_are_left_out(prepared):
+    prepared.noise_model.clipping = Clipping(None, 250.0, 0.0)
+    middle, frames = scene(7)
+    drawn = posterior(middle, frames[0], 5)
+    cut = frames.clip(max=250)
+    cut[0, :40], cut[1, :40] = 250, 250
+    drawn[:, :40] = 100  # what is wrong there
+    found = from_second_frame(prepared, cut[0], cut[1], drawn, np.full(SHAPE, NOISE))
+    assert found.factor == pytest.approx(1, abs=0.15)
