@@ -101,6 +101,7 @@ if TYPE_CHECKING:
     from napari_hdn.core.noise.base import NoiseModel
     from napari_hdn.core.sampling import Sampler
     from napari_hdn.core.segmentation.segment import Segmentation, SegmentationProgress
+    from napari_hdn.core.trust.judgement import Judgement
 
 __all__ = [
     "HDN",
@@ -221,12 +222,15 @@ __all__ = [
     "switched_off",
     "train",
     "tsv_text",
+    "trust_maps",
+    "trust_paths",
     "variant_config",
     "variant_name",
     "variants_of",
     "write_contributions",
     "write_new",
     "write_ome_tiff",
+    "write_trust",
 ]
 
 
@@ -627,6 +631,34 @@ def grid_png(
     from napari_hdn.io.pictures import grid_png as _grid
 
     return _grid(groups, rows, limits=limits)
+
+
+def trust_paths(folder: Path | str, stem: str) -> dict[str, Path]:
+    """Where a judgement is written to; see `napari_hdn.io.trust_report`."""
+    from napari_hdn.io.trust_report import trust_paths as _paths
+
+    return _paths(Path(folder), stem)
+
+
+def trust_maps(judgement: Judgement) -> dict[str, np.ndarray]:
+    """All maps of a judgement but the trust map itself, (Y, X) float32 by name."""
+    from napari_hdn.io.trust_report import trust_maps as _maps
+
+    return _maps(judgement)
+
+
+def write_trust(
+    judgement: Judgement,
+    paths: Mapping[str, Path],
+    *,
+    where: str = "",
+    facts: Mapping[str, Any] | None = None,
+    pixel_size_um: dict[str, float] | None = None,
+) -> list[Path]:
+    """Write report, numbers and maps of a judgement; see `napari_hdn.io.trust_report`."""
+    from napari_hdn.io.trust_report import write_trust as _write
+
+    return _write(judgement, paths, where=where, facts=facts, pixel_size_um=pixel_size_um)
 
 
 def load_model(folder: Path | str) -> HDN:

@@ -22,7 +22,8 @@ from napari_hdn.core.hdn import HDN
 from napari_hdn.core.levels.inspection import prepare
 from napari_hdn.core.memory import kept_memory
 from napari_hdn.core.planes import Plane, Prepared
-from napari_hdn.core.restoration import check_levels, range_remark
+from napari_hdn.core.restoration import range_remark
+from napari_hdn.core.restorer import check_levels
 from napari_hdn.core.statistics import check_finite
 from napari_hdn.core.trust import control as controls
 from napari_hdn.core.trust.control import pure_noise

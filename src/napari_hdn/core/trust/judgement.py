@@ -142,20 +142,6 @@ class Judgement:
         }
 
 
-def prior_in_words(prior: PriorShare) -> str:
-    """What the prior's share is, and is not."""
-    shares = ", ".join(
-        f"level {k}: {s:.2f}" for k, s in enumerate(prior.of_levels, 1) if k in prior.on
-    )
-    return (
-        f"Share of the prior over the whole piece: {float(np.median(prior.share)):.2f} (median; 1: the "
-        f"network's expectation alone, 0: the image decided). {shares}. A large share is no fault "
-        "where the "
-        "image is dark or smooth; details there are typical of the training images, not evidence "
-        "of this one."
-    )
-
-
 def _graded(value: float, good: float, doubtful: float) -> Verdict:
     return "good" if value <= good else "doubtful" if value <= doubtful else "bad"
 

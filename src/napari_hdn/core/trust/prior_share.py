@@ -93,6 +93,20 @@ class PriorShare:
         on = [k - 1 for k in self.on]
         return _share((self.spread[on] ** 2).sum(0), (self.decided[on] ** 2).sum(0))
 
+    def in_words(self) -> str:
+        """What the prior's share is, and is not."""
+        shares = ", ".join(
+            f"level {k}: {s:.2f}" for k, s in enumerate(self.of_levels, 1) if k in self.on
+        )
+        return (
+            f"Share of the prior: {float(np.median(self.share)):.2f} (median over the piece; 1: what is "
+            f"shown is one draw of many, 0: the image decided it). {shares}. A large share is no fault "
+            "where an image is dark or smooth. But details there are typical of the training "
+            "images, and "
+            "no evidence of this one. It is no part of the trust map: tested on known truths it did not "
+            "tell where errors are."
+        )
+
 
 def _share(spread: np.ndarray, decided: np.ndarray) -> np.ndarray:
     whole = spread + decided

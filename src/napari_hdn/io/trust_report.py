@@ -1,0 +1,369 @@
+"""The trust report: one page that needs nothing else, and the numbers and maps beside it."""
+
+from __future__ import annotations
+
+import base64
+import html
+import json
+import time
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+import napari_hdn
+from napari_hdn.io import trust_figures as figures
+from napari_hdn.io.naming import write_new
+from napari_hdn.io.ome_tiff import OmeTiffWriter
+from napari_hdn.io.trust_words import CAVEATS, NOT_DONE, TITLES, conclude
+
+if TYPE_CHECKING:
+    from napari_hdn.core.calibration.record import Check
+    from napari_hdn.core.trust.judgement import Judgement
+
+_ENDINGS = {
+    "report": ".html",
+    "numbers": ".json",
+    "map": ".ome.tif",
+    "parts": ".ome.tif",
+}
+_SIGNS = {"good": "✓", "doubtful": "!", "bad": "✗"}
+_STYLE = """
+@page { size: A4; margin: 14mm; }
+body { font: 10.5pt/1.38 system-ui, "Segoe UI", Helvetica, Arial, sans-serif; color: #1c1c1c;
+  background: #fff; max-width: 190mm; margin: 6mm auto; padding: 0 4mm; }
+h1 { font-size: 17pt; margin: 0 0 1mm; } h2 { font-size: 12pt; margin: 6mm 0 1.5mm;
+  border-bottom: 1px solid #bbb; } p { margin: 1.2mm 0; } img { max-width: 100%; }
+table { border-collapse: collapse; width: 100%; } td, th { text-align: left; vertical-align: top;
+  padding: 0.7mm 2.5mm 0.7mm 0; } th { font-weight: 600; white-space: nowrap; }
+.sign { display: inline-block; width: 5mm; text-align: center; border-radius: 1mm; color: #fff;
+  font-weight: bold; -webkit-print-color-adjust: exact; print-color-adjust: exact; }
+.good { background: #2e8b3d; } .doubtful { background: #f2b632; color: #1c1c1c; }
+.bad { background: #c8322b; } .quiet { color: #555; font-size: 9pt; } .two td { width: 50%; }
+figure, tr, h2 { break-inside: avoid; } figure { margin: 1.5mm 0; } ul { margin: 1mm 0 1mm 5mm;
+padding: 0; } figcaption { color: #555; font-size: 8.5pt; }
+"""
+
+
+def trust_paths(folder: Path, stem: str) -> dict[str, Path]:
+    """Where to write what, by name: report, numbers, map and parts.
+
+    Returns
+    -------
+    dict of str to Path
+        ``STEM_hdn-trust-report.html`` and so on; all with the same number where one of them exists.
+    """
+    number = 1
+    while True:
+        numbered = f"-{number}" if number > 1 else ""
+        paths = {
+            name: folder / f"{stem}_hdn-trust-{name}{numbered}{ending}"
+            for name, ending in _ENDINGS.items()
+        }
+        if not any(path.exists() for path in paths.values()):
+            return paths
+        number += 1
+
+
+def write_trust(
+    judgement: Judgement,
+    paths: Mapping[str, Path],
+    *,
+    where: str = "",
+    facts: Mapping[str, Any] | None = None,
+    pixel_size_um: dict[str, float] | None = None,
+) -> list[Path]:
+    """Write the report, its numbers, the trust map and the maps of its parts.
+
+    Parameters
+    ----------
+    judgement : Judgement
+    paths : mapping of str to Path
+        From `trust_paths`; report and numbers alone are written if there is no ``map``.
+    where : str
+        Which part of which image this is, in words.
+    facts : mapping, optional
+        More about the image, for the numbers.
+    pixel_size_um : dict of str to float, optional
+        Micrometres by axis letter.
+
+    Raises
+    ------
+    OutputError
+        If a file cannot be written; then nothing of it is left behind.
+    """
+    written = []
+    if "map" in paths:
+        written += _write_maps(judgement, paths, where, pixel_size_um)
+    numbers = {"napari_hdn": napari_hdn.__version__, "where": where, **(facts or {})}
+    text = json.dumps(_finite(numbers | judgement.to_json()), indent=2, ensure_ascii=False)
+    written.append(write_new(paths["numbers"], f"{text}\n".encode()))
+    page = trust_page(judgement, where, pixel_size_um)
+    written.append(write_new(paths["report"], page.encode()))
+    return written
+
+
+def trust_maps(judgement: Judgement) -> dict[str, np.ndarray]:
+    """All maps of a judgement but the trust map itself, (Y, X) float32 by name."""
+    residuals = judgement.residuals
+    maps = {f"trust by {name}": image for name, image in judgement.trust.parts.items()}
+    maps |= {
+        "lowest part": judgement.trust.lowest,
+        "std": judgement.std,
+        "residual variance": residuals.variance,
+        "residual mean": residuals.mean,
+        "residual lag y": residuals.lag_y,
+        "residual lag x": residuals.lag_x,
+    }
+    if judgement.prior is not None:
+        maps["share of the prior"] = judgement.prior.share
+        for level in judgement.prior.on:
+            maps[f"share of the prior, level {level}"] = judgement.prior.by_level[level - 1]
+    return {name: image.astype(np.float32) for name, image in maps.items()}
+
+
+def _write_maps(
+    judgement: Judgement,
+    paths: Mapping[str, Path],
+    where: str,
+    pixel_size_um: dict[str, float] | None,
+) -> list[Path]:
+    told = f"Judged by napari-hdn with {judgement.model.name}" + (f"; {where}" if where else "")
+    maps = trust_maps(judgement)
+    parts = list(judgement.trust.parts)
+    meaning = "lowest part: " + ", ".join(f"{k} {p}" for k, p in enumerate(parts)) + ", -1 cut off"
+    shape = judgement.mean.shape
+    with OmeTiffWriter(
+        paths["map"],
+        shape,
+        "YX",
+        "float32",
+        pixel_size_um=pixel_size_um,
+        description=f"{told}; trust, 0 to 1; the lowest of {', '.join(parts)}",
+        rescue=False,
+    ) as file:
+        file.write((), judgement.trust.trust)
+    with OmeTiffWriter(
+        paths["parts"],
+        (len(maps), *shape),
+        "CYX",
+        "float32",
+        pixel_size_um=pixel_size_um,
+        description=f"{told}; {meaning}",
+        channel_names=list(maps),
+        rescue=False,
+    ) as file:
+        for k, image in enumerate(maps.values()):
+            file.write((k,), image)
+    return [paths["map"], paths["parts"]]
+
+
+def _finite(value: Any) -> Any:
+    """What JSON can hold: numbers that are none become null."""
+    if isinstance(value, dict):
+        return {k: _finite(v) for k, v in value.items()}
+    if isinstance(value, list | tuple):
+        return [_finite(v) for v in value]
+    if isinstance(value, float) and not np.isfinite(value):
+        return None
+    return value
+
+
+def trust_page(
+    judgement: Judgement, where: str = "", pixel_size_um: dict[str, float] | None = None
+) -> str:
+    """The report as one HTML page without anything from elsewhere; made for A4."""
+    title = f"How far the restoration of {judgement.name} can be trusted"
+    body = [
+        f"<h1>{_text(title)}</h1>",
+        f'<p class="quiet">napari-hdn {_text(napari_hdn.__version__)}, {time.strftime("%Y-%m-%d")}</p>',
+        _facts(judgement, where, pixel_size_um),
+        "<h2>Verdicts</h2>",
+        _checks(judgement.checks),
+        *[f"<p><b>Warning:</b> {_text(w)}</p>" for w in judgement.warnings],
+        *[f"<p><b>Stopped:</b> {_text(NOT_DONE[n])} was not done.</p>" for n in judgement.not_done],
+        "<h2>Images</h2>",
+        _images(judgement),
+        *_residuals(judgement),
+        *_spread(judgement),
+        *_prior(judgement),
+        *_control(judgement),
+        "<h2>What may be concluded, and what not</h2>",
+        _list([*conclude(judgement), *CAVEATS]),
+    ]
+    return (
+        '<!DOCTYPE html>\n<html lang="en"><head><meta charset="utf-8">'
+        f"<title>{_text(title)}</title><style>{_STYLE}</style></head>\n<body>\n"
+        + "\n".join(body)
+        + "\n</body></html>\n"
+    )
+
+
+def _text(words: object) -> str:
+    return html.escape(str(words))
+
+
+def _list(sentences: Sequence[str]) -> str:
+    return "<ul>" + "".join(f"<li>{_text(s)}</li>" for s in sentences) + "</ul>"
+
+
+def _picture(png: bytes, caption: str, width_mm: int | None = None) -> str:
+    data = base64.b64encode(png).decode()
+    size = f' style="width: {width_mm}mm"' if width_mm else ""
+    return (
+        f'<figure><img src="data:image/png;base64,{data}" alt="{_text(caption)}"{size}>'
+        f"<figcaption>{_text(caption)}</figcaption></figure>"
+    )
+
+
+def _facts(judgement: Judgement, where: str, pixel_size_um: dict[str, float] | None) -> str:
+    model, chosen = judgement.model, judgement.settings
+    height, width = judgement.mean.shape
+    sizes = ", ".join(f"{a.lower()} {v:.4g} µm" for a, v in (pixel_size_um or {}).items())
+    off = ", ".join(map(str, chosen.off))
+    rows = {
+        "Image": f"{where or judgement.name}; judged: {width} x {height} pixels (x, y)"
+        + (f", pixel size {sizes}" if sizes else ""),
+        "Model": f"{model.name}: {model.levels} levels, {model.parameters:,} parameters, {model.steps} "
+        f"training steps, made {model.created} with napari-hdn {model.version}",
+        "Trained on": "; ".join(model.data) or "not recorded",
+        "Noise model": model.noise_model,
+        "Restoration": f"mean of {chosen.samples} independent posterior samples, seed {chosen.seed}, "
+        + (f"levels off: {off}" if off else "all levels on")
+        + f"; computed on {chosen.device}",
+    }
+    cells = "".join(f"<tr><th>{k}</th><td>{_text(v)}</td></tr>" for k, v in rows.items())
+    return f"<table>{cells}</table>"
+
+
+def _checks(checks: Sequence[Check]) -> str:
+    rows = []
+    for check in checks:
+        advice = (
+            f"<br><i>{_text(check.advice)}</i>" if check.verdict != "good" and check.advice else ""
+        )
+        rows.append(
+            f'<tr><td><span class="sign {check.verdict}">{_SIGNS[check.verdict]}</span></td>'
+            f"<th>{_text(TITLES.get(check.name, check.name))}</th>"
+            f"<td>{_text(check.text)}{advice}</td></tr>"
+        )
+    return f"<table>{''.join(rows)}</table>"
+
+
+def _images(judgement: Judgement) -> str:
+    limits = figures.image_limits(judgement.counts, judgement.mean)
+    spread = (0.0, figures.image_limits(judgement.std)[1])
+    png = figures.pictures(
+        [
+            ("raw", judgement.counts, "gray", limits, "counts"),
+            ("restored (mean)", judgement.mean, "gray", limits, "counts"),
+            ("standard deviation", judgement.std, "inferno", spread, "counts"),
+            ("trust", judgement.trust.trust, "RdYlGn", (0.0, 1.0), "0 to 1"),
+        ]
+    )
+    words = (
+        "Raw and restored in the same contrast. Trust is the lowest of two parts, residuals and "
+        "spread; 1: nothing "
+        "speaks against the restoration here, 0: do not rely on it. Magenta: cut off by the camera."
+    )
+    return _picture(png, words)
+
+
+def _residuals(judgement: Judgement) -> list[str]:
+    found, check = judgement.residuals, judgement.residuals.check
+    lag = np.fmax(np.abs(found.lag_y), np.abs(found.lag_x))
+    parts = judgement.trust.parts
+    png = figures.pictures(
+        [
+            ("variance", found.variance, "coolwarm", (0.5, 1.5), "of the noise model's"),
+            ("mean", found.mean, "coolwarm", (-0.5, 0.5), "of the noise's std"),
+            ("correlation", lag, "magma", (0.0, 0.4), "of neighbours"),
+            ("trust by residuals", parts["residuals"], "RdYlGn", (0.0, 1.0), "0 to 1"),
+        ]
+    )
+    words = (
+        "What restoring took away, in units of the noise model, in windows of about 800 pixels. "
+        "Right: variance 1, "
+        f"mean 0, correlation 0. Standard errors: {np.nanmedian(found.variance_error):.2f} of the "
+        "variance, "
+        f"{np.nanmedian(found.error):.2f} of the others; only what is off by more than 3 of them counts."
+    )
+    made = ["<h2>Residuals</h2>", _picture(png, words)]
+    if check is not None and len(check.signal) > 1:
+        plot = figures.residual_plot(check.signal, check.variance_at)
+        made.append(_picture(plot, "Variance by signal; grey: good.", 80))
+    return made
+
+
+def _spread(judgement: Judgement) -> list[str]:
+    made = ["<h2>Is the predicted standard deviation right?</h2>"]
+    spread = judgement.spread
+    if spread is None:
+        return [
+            *made,
+            "<p>Not measured: that takes repeats of a static scene, or a second frame of this one. "
+            "Until then the "
+            "standard deviation says how far samples of this network differ, and not how far they "
+            "are wrong.</p>",
+        ]
+    source = "repeats of a static scene" if spread.source == "repeats" else "a second frame"
+    words = (
+        f"From {source}: {spread.restored} of {spread.frames} frames restored. Points: as many "
+        "pixels each; bars: "
+        "standard errors, from blocks of 16 x 16 pixels."
+    )
+    remarks = [f"<p>{_text(r)}</p>" for r in spread.remarks]
+    return [
+        *made,
+        f"<p>{_text(spread.in_words())}</p>",
+        *remarks,
+        _picture(figures.calibration_curve(spread), words, 95),
+    ]
+
+
+def _prior(judgement: Judgement) -> list[str]:
+    prior = judgement.prior
+    if prior is None:
+        return []
+    shares = [(f"level {k}", prior.by_level[k - 1]) for k in reversed(prior.on)][-3:]
+    png = figures.pictures(
+        [
+            ("all levels", prior.share, "viridis", (0.0, 1.0), "share"),
+            *((name, share, "viridis", (0.0, 1.0), "share") for name, share in shares),
+        ]
+    )
+    bars = _picture(figures.level_bars(prior), "Level by level; level 1 is the finest.", 95)
+    maps = _picture(
+        png, "Where what is shown is one draw among many (1), or decided by the image (0)."
+    )
+    words = f"<p>{_text(prior.in_words())}</p>"
+    return ["<h2>What the network expects, against what the image says</h2>", words, bars, maps]
+
+
+def _control(judgement: Judgement) -> list[str]:
+    control = judgement.control
+    if control is None:
+        return []
+    names = ("signal", "noise", "invented", "bias", "predicted", "largest blob", "reach")
+    head = "".join(f"<th>{name}</th>" for name in names)
+    rows = "".join(
+        f"<tr><td>{f.signal:.4g}</td><td>{f.sigma:.3g}</td><td>{f.invented:.3f}</td>"
+        f"<td>{f.bias:+.3f}</td><td>{f.predicted:.3f}</td><td>{f.largest_px} px</td>"
+        f"<td>{f.correlation_px:.1f} px</td></tr>"
+        for f in control.flats
+    )
+    caption = (
+        "Top: noise of the noise model around flat signals (±3 standard deviations). Bottom: the "
+        "restored mean (±0.75); all structure in it is invented."
+    )
+    note = (
+        '<p class="quiet">Signal and noise in counts; invented, bias and predicted (RMS standard '
+        "deviation of the samples) in units of the noise; blob: area above half the noise.</p>"
+    )
+    return [
+        "<h2>Pure noise</h2>",
+        _picture(figures.control_pictures(control), caption, 150),
+        f"<table><tr>{head}</tr>{rows}</table>",
+        note,
+    ]
