@@ -20,6 +20,7 @@ from napari_hdn.cli.commands.restore import restore
 from napari_hdn.cli.commands.segment import segment
 from napari_hdn.cli.commands.shared import INTERRUPTED, OK, USER_ERROR
 from napari_hdn.cli.commands.train import train
+from napari_hdn.cli.commands.trust import trust
 from napari_hdn.core.errors import StoppedEarly, is_memory_short
 
 app = App(
@@ -30,6 +31,7 @@ app = App(
     suppress_keyboard_interrupt=False,
 )
 for command in (calibrate, train, restore, distil, levels, generate, segment, evaluate, demo):
+for command in (calibrate, train, restore, levels, trust, demo):
     app.command(command)
 
 
@@ -90,5 +92,6 @@ def _smaller(tokens: Sequence[str]) -> str:
         "levels": "choose a smaller --region",
         "generate": "choose a smaller --size or --tile",
         "segment": "choose fewer --samples",
+        "trust": "choose a smaller --region",
     }.get(tokens[0] if tokens else "", "close other programs")
     return f"There is not enough memory; {todo}, or another --device."
