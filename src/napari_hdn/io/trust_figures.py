@@ -51,26 +51,29 @@ def pictures(
 
 def calibration_curve(spread: SpreadCalibration) -> bytes:
     """Observed error over predicted spread, with the line that it should follow."""
+    from matplotlib.ticker import NullFormatter
 
     def paint(figure: Any) -> None:
         axes = figure.subplots()
         x, y = np.array(spread.predicted), np.array(spread.observed)
         most = 1.05 * max(float(x.max()), float((y + spread.error).max()))
-        axes.plot([0, most], [0, most], color=GREY, lw=1, ls="--", label="as predicted")
-        axes.plot(
-            [0, float(x.max())],
-            [0, spread.factor * float(x.max())],
-            color=ORANGE,
-            lw=1,
-            label=f"{spread.factor:.2f} × predicted",
-        )
+        least = 0.7 * float(x.min())
+        ends = np.array([least, 1.4 * float(x.max())])
+        axes.plot(ends, ends, color=GREY, lw=1, ls="--", label="as predicted")
+        axes.plot(ends, spread.factor * ends, color=ORANGE, lw=1, label=f"× {spread.factor:.2f}")
         axes.errorbar(x, y, yerr=spread.error, fmt="o", ms=3, lw=1, color=BLUE, label="observed")
-        axes.set(xlim=(0, 1.05 * float(x.max())), ylim=(0, most))
-        axes.set_xlabel("predicted standard deviation (counts)")
+        if x.max() > 5 * x.min() and x.min() > 0 and (y > 0).all():  # most bins would be at 0
+            axes.set(xscale="log", yscale="log", xlim=ends)
+            for axis in (axes.xaxis, axes.yaxis):
+                axis.set_minor_formatter(NullFormatter())
+                axis.set_major_formatter("{x:g}")
+        else:
+            axes.set(xlim=(0, ends[1]), ylim=(0, most))
+        axes.set_xlabel("predicted std (counts)")
         axes.set_ylabel("observed error, RMS (counts)")
         axes.legend(frameon=False)
 
-    return _png((3.4, 2.5), paint)
+    return _png((2.7, 2.2), paint)
 
 
 def level_bars(prior: PriorShare) -> bytes:
@@ -83,8 +86,8 @@ def level_bars(prior: PriorShare) -> bytes:
             np.sqrt((a.astype(np.float64) ** 2).mean(axis=(1, 2)))
             for a in (prior.spread, prior.decided)
         ]
-        axes.barh(levels - 0.2, rms[0], 0.38, color=ORANGE, label="differs between samples")
-        axes.barh(levels + 0.2, rms[1], 0.38, color=BLUE, label="decided by the image")
+        axes.barh(levels - 0.2, rms[0], 0.38, color=ORANGE, label="differs")
+        axes.barh(levels + 0.2, rms[1], 0.38, color=BLUE, label="decided")
         for level, share, far in zip(levels, prior.of_levels, np.max(rms, axis=0), strict=True):
             off = level in prior.off
             axes.text(far, level, "  off" if off else f"  {share:.2f}", va="center", fontsize=7)
@@ -93,7 +96,7 @@ def level_bars(prior: PriorShare) -> bytes:
         axes.set_xlabel("RMS (counts); number: the prior's share")
         axes.legend(frameon=False)
 
-    return _png((3.4, 2.5), paint)
+    return _png((2.7, 2.2), paint)
 
 
 def residual_plot(signal: Sequence[float], variance: Sequence[float]) -> bytes:
@@ -108,7 +111,7 @@ def residual_plot(signal: Sequence[float], variance: Sequence[float]) -> bytes:
         axes.set_xlabel("signal (counts)")
         axes.set_ylabel("variance / noise model's")
 
-    return _png((3.4, 2.2), paint)
+    return _png((2.7, 2.2), paint)
 
 
 def control_pictures(control: Control) -> bytes:
@@ -123,14 +126,12 @@ def control_pictures(control: Control) -> bytes:
             ):
                 shown = axes.imshow(image, cmap="gray", vmin=-reach, vmax=reach)
                 axes.set_axis_off()
-            grid[0, column].set_title(
-                f"{flat.signal:.4g} counts, noise {flat.sigma:.3g}", fontsize=7
-            )
+            grid[0, column].set_title(f"{flat.signal:.4g} counts", fontsize=_SMALL)
         figure.colorbar(shown, ax=grid[1], shrink=0.75, aspect=12, pad=0.02).set_label(
             "of the noise's std"
         )
 
-    return _png((1.75 * len(control.flats) + 0.4, 3.4), paint)
+    return _png((1.2 * len(control.flats) + 0.4, 2.6), paint)
 
 
 def image_limits(*images: np.ndarray) -> tuple[float, float]:

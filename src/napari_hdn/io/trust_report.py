@@ -30,19 +30,20 @@ _ENDINGS = {
 }
 _SIGNS = {"good": "✓", "doubtful": "!", "bad": "✗"}
 _STYLE = """
-@page { size: A4; margin: 14mm; }
-body { font: 10.5pt/1.38 system-ui, "Segoe UI", Helvetica, Arial, sans-serif; color: #1c1c1c;
-  background: #fff; max-width: 190mm; margin: 6mm auto; padding: 0 4mm; }
-h1 { font-size: 17pt; margin: 0 0 1mm; } h2 { font-size: 12pt; margin: 6mm 0 1.5mm;
-  border-bottom: 1px solid #bbb; } p { margin: 1.2mm 0; } img { max-width: 100%; }
-table { border-collapse: collapse; width: 100%; } td, th { text-align: left; vertical-align: top;
-  padding: 0.7mm 2.5mm 0.7mm 0; } th { font-weight: 600; white-space: nowrap; }
+@page { size: A4; margin: 10mm 12mm; }
+body { font: 9pt/1.3 system-ui, "Segoe UI", Helvetica, Arial, sans-serif; color: #1c1c1c;
+  background: #fff; max-width: 190mm; margin: 4mm auto; padding: 0 3mm; }
+h1 { font-size: 15pt; margin: 0 0 1mm; }
+h2 { font-size: 11pt; margin: 3mm 0 1mm; border-bottom: 1px solid #bbb; break-after: avoid; }
+p { margin: 1mm 0; } img { width: 100%; } figure { margin: 1mm 0; }
+table { border-collapse: collapse; width: 100%; }
+td, th { text-align: left; vertical-align: top; padding: 0.5mm 2mm 0.5mm 0; }
+th { font-weight: 600; white-space: nowrap; }
 .sign { display: inline-block; width: 5mm; text-align: center; border-radius: 1mm; color: #fff;
   font-weight: bold; -webkit-print-color-adjust: exact; print-color-adjust: exact; }
 .good { background: #2e8b3d; } .doubtful { background: #f2b632; color: #1c1c1c; }
-.bad { background: #c8322b; } .quiet { color: #555; font-size: 9pt; } .two td { width: 50%; }
-figure, tr, h2 { break-inside: avoid; } figure { margin: 1.5mm 0; } ul { margin: 1mm 0 1mm 5mm;
-padding: 0; } figcaption { color: #555; font-size: 8.5pt; }
+.bad { background: #c8322b; } .quiet, figcaption { color: #555; font-size: 8pt; }
+figure, tr { break-inside: avoid; } ul { margin: 1mm 0 1mm 5mm; padding: 0; }
 """
 
 
@@ -185,9 +186,11 @@ def trust_page(
         *[f"<p><b>Stopped:</b> {_text(NOT_DONE[n])} was not done.</p>" for n in judgement.not_done],
         "<h2>Images</h2>",
         _images(judgement),
-        *_residuals(judgement),
+        "<h2>Residuals</h2>",
+        _residuals(judgement),
         *_spread(judgement),
         *_prior(judgement),
+        _plots(judgement),
         *_control(judgement),
         "<h2>What may be concluded, and what not</h2>",
         _list([*conclude(judgement), *CAVEATS]),
@@ -208,13 +211,18 @@ def _list(sentences: Sequence[str]) -> str:
     return "<ul>" + "".join(f"<li>{_text(s)}</li>" for s in sentences) + "</ul>"
 
 
-def _picture(png: bytes, caption: str, width_mm: int | None = None) -> str:
+def _picture(png: bytes, caption: str) -> str:
     data = base64.b64encode(png).decode()
-    size = f' style="width: {width_mm}mm"' if width_mm else ""
     return (
-        f'<figure><img src="data:image/png;base64,{data}" alt="{_text(caption)}"{size}>'
+        f'<figure><img src="data:image/png;base64,{data}" alt="{_text(caption)}">'
         f"<figcaption>{_text(caption)}</figcaption></figure>"
     )
+
+
+def _beside(parts: Sequence[tuple[str, int]]) -> str:
+    """Parts of the page in one row, each with its width in percent."""
+    cells = "".join(f'<td style="width: {width}%">{part}</td>' for part, width in parts)
+    return f"<table><tr>{cells}</tr></table>"
 
 
 def _facts(judgement: Judgement, where: str, pixel_size_um: dict[str, float] | None) -> str:
@@ -270,8 +278,8 @@ def _images(judgement: Judgement) -> str:
     return _picture(png, words)
 
 
-def _residuals(judgement: Judgement) -> list[str]:
-    found, check = judgement.residuals, judgement.residuals.check
+def _residuals(judgement: Judgement) -> str:
+    found = judgement.residuals
     lag = np.fmax(np.abs(found.lag_y), np.abs(found.lag_x))
     parts = judgement.trust.parts
     png = figures.pictures(
@@ -283,42 +291,34 @@ def _residuals(judgement: Judgement) -> list[str]:
         ]
     )
     words = (
-        "What restoring took away, in units of the noise model, in windows of about 800 pixels. "
-        "Right: variance 1, "
-        f"mean 0, correlation 0. Standard errors: {np.nanmedian(found.variance_error):.2f} of the "
-        "variance, "
-        f"{np.nanmedian(found.error):.2f} of the others; only what is off by more than 3 of them counts."
+        "What restoring took away, in units of the noise model, in windows of about 800 pixels. Right: "
+        "variance 1, mean 0, correlation 0. Standard errors: "
+        f"{_middle(found.variance_error):.2f} of the variance, {_middle(found.error):.2f} of the "
+        "others; "
+        "only what is off by more than 3 of them counts."
     )
-    made = ["<h2>Residuals</h2>", _picture(png, words)]
-    if check is not None and len(check.signal) > 1:
-        plot = figures.residual_plot(check.signal, check.variance_at)
-        made.append(_picture(plot, "Variance by signal; grey: good.", 80))
-    return made
+    return _picture(png, words)
+
+
+def _middle(image: np.ndarray) -> float:
+    return float(np.nanmedian(image))
 
 
 def _spread(judgement: Judgement) -> list[str]:
-    made = ["<h2>Is the predicted standard deviation right?</h2>"]
     spread = judgement.spread
     if spread is None:
-        return [
-            *made,
-            "<p>Not measured: that takes repeats of a static scene, or a second frame of this one. "
-            "Until then the "
-            "standard deviation says how far samples of this network differ, and not how far they "
-            "are wrong.</p>",
+        sentences = [
+            "Not measured: that takes repeats of a static scene, or a second frame of this one. Until "
+            "then the standard deviation says how far samples of this network differ, and not how far "
+            "they are wrong."
         ]
-    source = "repeats of a static scene" if spread.source == "repeats" else "a second frame"
-    words = (
-        f"From {source}: {spread.restored} of {spread.frames} frames restored. Points: as many "
-        "pixels each; bars: "
-        "standard errors, from blocks of 16 x 16 pixels."
-    )
-    remarks = [f"<p>{_text(r)}</p>" for r in spread.remarks]
+    else:
+        source = "repeats of a static scene" if spread.source == "repeats" else "a second frame"
+        told = f"From {source}; {spread.restored} of {spread.frames} frames restored."
+        sentences = [f"{spread.in_words()} {told}", *spread.remarks]
     return [
-        *made,
-        f"<p>{_text(spread.in_words())}</p>",
-        *remarks,
-        _picture(figures.calibration_curve(spread), words, 95),
+        "<h2>Is the predicted standard deviation right?</h2>",
+        *(f"<p>{_text(s)}</p>" for s in sentences),
     ]
 
 
@@ -333,24 +333,38 @@ def _prior(judgement: Judgement) -> list[str]:
             *((name, share, "viridis", (0.0, 1.0), "share") for name, share in shares),
         ]
     )
-    bars = _picture(figures.level_bars(prior), "Level by level; level 1 is the finest.", 95)
-    maps = _picture(
-        png, "Where what is shown is one draw among many (1), or decided by the image (0)."
-    )
-    words = f"<p>{_text(prior.in_words())}</p>"
-    return ["<h2>What the network expects, against what the image says</h2>", words, bars, maps]
+    caption = "Where what is shown is one draw among many (1), or decided by the image (0)."
+    return [
+        "<h2>What the network expects, against what the image says</h2>",
+        f"<p>{_text(prior.in_words())}</p>",
+        _picture(png, caption),
+    ]
+
+
+def _plots(judgement: Judgement) -> str:
+    """The curves that there are, beside each other."""
+    check, made = judgement.residuals.check, []
+    if check is not None and len(check.signal) > 1:
+        plot = figures.residual_plot(check.signal, check.variance_at)
+        made.append(_picture(plot, "Variance of the residuals by signal; grey: good."))
+    if judgement.spread is not None:
+        words = "Points: as many pixels each; bars: standard errors, of blocks of 16 x 16 pixels."
+        made.append(_picture(figures.calibration_curve(judgement.spread), words))
+    if judgement.prior is not None:
+        made.append(_picture(figures.level_bars(judgement.prior), "Levels; 1 is the finest."))
+    return _beside([(part, 33) for part in made])
 
 
 def _control(judgement: Judgement) -> list[str]:
     control = judgement.control
     if control is None:
         return []
-    names = ("signal", "noise", "invented", "bias", "predicted", "largest blob", "reach")
+    names = ("signal", "noise", "invented", "bias", "predicted", "blob px", "reach px")
     head = "".join(f"<th>{name}</th>" for name in names)
     rows = "".join(
         f"<tr><td>{f.signal:.4g}</td><td>{f.sigma:.3g}</td><td>{f.invented:.3f}</td>"
-        f"<td>{f.bias:+.3f}</td><td>{f.predicted:.3f}</td><td>{f.largest_px} px</td>"
-        f"<td>{f.correlation_px:.1f} px</td></tr>"
+        f"<td>{f.bias:+.3f}</td><td>{f.predicted:.3f}</td><td>{f.largest_px}</td>"
+        f"<td>{f.correlation_px:.1f}</td></tr>"
         for f in control.flats
     )
     caption = (
@@ -359,11 +373,9 @@ def _control(judgement: Judgement) -> list[str]:
     )
     note = (
         '<p class="quiet">Signal and noise in counts; invented, bias and predicted (RMS standard '
-        "deviation of the samples) in units of the noise; blob: area above half the noise.</p>"
+        "deviation of the samples) in units of the noise; blob: the largest area above half the "
+        "noise; reach: where the correlation falls to 1/e.</p>"
     )
-    return [
-        "<h2>Pure noise</h2>",
-        _picture(figures.control_pictures(control), caption, 150),
-        f"<table><tr>{head}</tr>{rows}</table>",
-        note,
-    ]
+    table = f"<table><tr>{head}</tr>{rows}</table>{note}"
+    picture = _picture(figures.control_pictures(control), caption)
+    return ["<h2>Pure noise</h2>", _beside([(picture, 56), (table, 44)])]
