@@ -42,6 +42,7 @@ def test_what_a_user_is_promised(manifest: PluginManifest):
         "Generate images",
         "Segment with diversity",
         "Evaluate",
+        "Judge a restoration",
     ]
     samples = {sample.display_name.lower() for sample in contributions.sample_data or ()}
     assert any("pixel noise" in name for name in samples)

@@ -22,6 +22,7 @@ ASIDE = {
     "preview", "std", "cv", "quantiles", "samples", "difference", "mean-map",
     "before", "without", "removed", "contributions", "drawn", "generated",
     "consensus", "segmented", "confidence",
+    "before", "without", "removed", "contributions", "drawn", "trust", "trust-map",
 }  # fmt: skip
 _SPOKEN = {"map": "MAP", "mean-map": "mean − MAP"}
 

@@ -10,6 +10,7 @@ from napari_hdn.core.hdn import HDN, TrainingSummary
 from napari_hdn.core.noise.poisson_gaussian import PoissonGaussian
 from napari_hdn.core.normalisation import Normalisation
 from napari_hdn.core.planes import Prepared
+from napari_hdn.core.trust.drawing import Drawing
 from simulated import TINY, network, simulate
 
 SUMMARY = TrainingSummary(
@@ -31,6 +32,12 @@ def model(tiny_config) -> HDN:
 def prepared(model) -> Prepared:
     device = Device("cpu", "", False)
     return Prepared(model.network, model.normalisation, model.noise_model, device, "float32")
+
+
+@pytest.fixture
+def drawing(model) -> Drawing:
+    """Draws four samples."""
+    return Drawing(model, 4, device="cpu")
 
 
 @pytest.fixture

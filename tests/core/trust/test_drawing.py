@@ -1,32 +1,42 @@
 import numpy as np
 
 from napari_hdn.core.events import Stop
-from napari_hdn.core.trust.drawing import draw
-from simulated import simulate
+from napari_hdn.core.normalisation import NoiseCurve, Normalisation
+from napari_hdn.core.sampling import draw_samples
+from napari_hdn.core.trust.drawing import Drawing
 
 
-def drawn(prepared, counts, samples=3, tile_px=None, **how):
-    *_, last = draw(prepared, prepared.plane(counts, tile_px, 1), samples, Stop(), **how)
+def drawn(drawing, counts, **how):
+    *_, last = drawing.draw(counts, Stop(), **how)
     return last
 
 
-def test_the_same_seed_draws_the_same_and_more_begin_with_the_same(prepared, counts):
-    three, five = drawn(prepared, counts), drawn(prepared, counts, 5)
-    assert three.shape == (3, 72, 80) and three.dtype == np.float32
-    np.testing.assert_array_equal(three, five[:3])
-    assert np.abs(three[0] - three[1]).std() > 0
-    assert np.abs(three - drawn(prepared, counts, seed=1)).max() > 0
+def test_the_samples_are_those_of_restoring(model, drawing, counts):
+    *_, expected = draw_samples(model, counts, 4, device="cpu")
+    found = drawn(drawing, counts)
+    np.testing.assert_array_equal(found, expected)
+    other = drawn(Drawing(model, 4, seed=1, off=(1,), device="cpu"), counts)
+    *_, expected = draw_samples(model, counts, 4, seed=1, off=(1,), device="cpu")
+    np.testing.assert_array_equal(other, expected)
+    assert np.abs(drawn(drawing, counts, number=1) - found).max() > 0
 
 
-def test_tiles_draw_the_same(prepared):
-    counts = simulate((1, 256, 256))[0]
-    whole, tiled = drawn(prepared, counts, 2), drawn(prepared, counts, 2, 64)
-    np.testing.assert_allclose(tiled, whole, atol=0.02 * np.ptp(whole))
+def test_a_given_curve_is_taken_for_that_plane_only(model, counts):
+    import torch
+
+    model.normalisation = Normalisation(20.0, 4.0, True)
+    drawing = Drawing(model, 4, device="cpu")
+    own = drawn(drawing, counts)
+    curve = NoiseCurve(*(torch.tensor(v) for v in (2.0, -191.0, 5.0)))  # the noise model's own
+    np.testing.assert_allclose(drawn(drawing, counts, curve=curve), own, rtol=1e-4)
+    other = NoiseCurve(*(torch.tensor(v) for v in (8.0, -300.0, 5.0)))
+    assert np.abs(drawn(drawing, counts, curve=other) - own).max() > 1
+    np.testing.assert_array_equal(drawn(drawing, counts), own)
 
 
-def test_it_stops_after_a_sample(prepared, counts):
+def test_it_stops(drawing, counts):
     stop, parts = Stop(), []
-    for part in draw(prepared, prepared.plane(counts, None, 1), 3, stop):
+    for part in drawing.draw(counts, stop):
         parts.append(part)
         stop.request()
-    assert parts == [1 / 3]
+    assert all(isinstance(part, float) for part in parts)

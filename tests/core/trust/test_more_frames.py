@@ -8,7 +8,6 @@ from napari_hdn.core.axes import ImageStack
 from napari_hdn.core.errors import ImageError
 from napari_hdn.core.events import Stop
 from napari_hdn.core.noise.base import Clipping
-from napari_hdn.core.trust import more_frames
 from napari_hdn.core.trust.more_frames import from_repeats, from_second_frame
 
 PRIOR, NOISE, SAMPLES = 6.0, 9.0, 16  # standard deviations, counts
@@ -33,20 +32,18 @@ def posterior(middle, counts, seed, shrunk=1.0):
     return middle + share * (counts - middle) + std * noise
 
 
-@pytest.fixture
-def bayes(monkeypatch):
-    """Replaces drawing; ``shrunk`` makes the samples agree better than they should."""
+class Bayes:
+    """Stands for a network; ``shrunk`` makes its samples agree better than they should."""
 
-    def replaced(middle, shrunk=1.0):
-        def draw(prepared, plane, samples, stop, *, seed, off):
-            counts = prepared.normalisation.invert(plane.image).numpy()
-            yield 1.0
-            if not stop.requested:
-                yield posterior(middle, counts, seed, shrunk).astype(np.float32)
+    samples = SAMPLES
 
-        monkeypatch.setattr(more_frames, "draw", draw)
+    def __init__(self, prepared, middle, shrunk=1.0):
+        self.prepared, self.middle, self.shrunk = prepared, middle, shrunk
 
-    return replaced
+    def draw(self, counts, stop, *, number):
+        yield 1.0
+        if not stop.requested:
+            yield posterior(self.middle, counts, number, self.shrunk).astype(np.float32)
 
 
 def stack(counts, name="repeats"):
@@ -54,10 +51,9 @@ def stack(counts, name="repeats"):
 
 
 @pytest.mark.parametrize("shrunk", [1.0, 0.5])
-def test_repeats_find_by_how_much_the_spread_is_wrong(prepared, bayes, shrunk):
+def test_repeats_find_by_how_much_the_spread_is_wrong(prepared, shrunk):
     middle, counts = scene()
-    bayes(middle, shrunk)
-    *_, found = from_repeats(prepared, stack(counts), Stop(), samples=SAMPLES)
+    *_, found = from_repeats(Bayes(prepared, middle, shrunk), stack(counts), Stop())
     # of the predicted error of a mean of N only V / N shrinks with the samples
     share = PRIOR**2 / (PRIOR**2 + NOISE**2)
     error = share * NOISE**2 * (1 + shrunk**2 / SAMPLES)
@@ -85,41 +81,38 @@ def test_the_size_of_the_noise_comes_from_the_frames(prepared):
     assert "2.0" in found.remarks[0] and "noise model" in found.remarks[0]
 
 
-def test_frames_that_moved_or_bleached_are_left_out(prepared, bayes):
+def test_frames_that_moved_or_bleached_are_left_out(prepared):
     middle, counts = scene(3, 9)
-    bayes(middle)
     counts[4] = np.roll(counts[4], 3, axis=1)
     counts[7] *= 0.9
-    *_, found = from_repeats(prepared, stack(counts), Stop(), samples=SAMPLES)
+    *_, found = from_repeats(Bayes(prepared, middle), stack(counts), Stop())
     assert found.left_out == 2 and "2 of 9 frames were left out" in found.remarks[0]
     assert found.factor == pytest.approx(1, abs=0.1)
 
 
-def test_a_scene_that_never_holds_still_is_refused(prepared, bayes):
+def test_a_scene_that_never_holds_still_is_refused(prepared):
     middle, counts = scene(4, 4)
-    bayes(middle)
     counts = np.stack([np.roll(c, 5 * k, axis=0) for k, c in enumerate(counts)])
     with pytest.raises(ImageError, match=r"Only \d of the 4 frames of repeats show the same scene"):
-        list(from_repeats(prepared, stack(counts), Stop(), samples=SAMPLES))
+        list(from_repeats(Bayes(prepared, middle), stack(counts), Stop()))
 
 
 @pytest.mark.parametrize("frames", [1, 2])
 def test_less_than_three_frames_are_no_repeats(prepared, frames):
-    counts = scene(5, frames)[1]
+    middle, counts = scene(5, frames)
     with pytest.raises(ImageError, match=f"{frames} frame.*second frame"):
-        list(from_repeats(prepared, stack(counts), Stop(), samples=SAMPLES))
+        list(from_repeats(Bayes(prepared, middle), stack(counts), Stop()))
 
 
 def test_tiny_repeats_are_refused(prepared):
     with pytest.raises(ImageError, match="20 x 24 pixels"):
-        list(from_repeats(prepared, stack(scene()[1][:, :20, :24]), Stop(), samples=SAMPLES))
+        list(from_repeats(Bayes(prepared, 0), stack(scene()[1][:, :20, :24]), Stop()))
 
 
-def test_stopping_leaves_nothing(prepared, bayes):
+def test_stopping_leaves_nothing(prepared):
     middle, counts = scene()
-    bayes(middle)
     stop, parts = Stop(), []
-    for part in from_repeats(prepared, stack(counts), stop, samples=SAMPLES):
+    for part in from_repeats(Bayes(prepared, middle), stack(counts), stop):
         parts.append(part)
         stop.request()
     assert all(isinstance(p, float) for p in parts)

@@ -6,8 +6,8 @@ restored mean shows besides that brightness is the network's.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterator
+from dataclasses import dataclass
 from typing import Any, Literal
 
 import numpy as np
@@ -18,9 +18,8 @@ from napari_hdn.core.artefacts.autocorrelation import autocorrelation
 from napari_hdn.core.events import Stop
 from napari_hdn.core.noise.refined import Refined
 from napari_hdn.core.normalisation import NoiseCurve
-from napari_hdn.core.padding import reflect_pad
-from napari_hdn.core.planes import Plane, Prepared
-from napari_hdn.core.trust.drawing import draw
+from napari_hdn.core.planes import Prepared
+from napari_hdn.core.trust.drawing import Drawing
 
 QUANTILES = (0.05, 0.5, 0.95, 0.995)  # of the restored image, whose brightnesses are tried
 SIDE_PX = 256
@@ -110,35 +109,28 @@ class Control:
 
 
 def pure_noise(
-    prepared: Prepared,
-    mean: np.ndarray,
-    curve: NoiseCurve | None,
-    stop: Stop,
-    *,
-    samples: int,
-    seed: int = 0,
-    off: Sequence[int] = (),
+    drawing: Drawing, mean: np.ndarray, curve: NoiseCurve | None, stop: Stop
 ) -> Iterator[float | Control]:
     """Restore noise around flat signals: yields fractions done, then the result unless stopped.
 
     Parameters
     ----------
-    prepared : Prepared
+    drawing : Drawing
     mean : ndarray
         (Y, X) restored counts, whose brightnesses are tried.
     curve : NoiseCurve or None
         Of the image's plane.
-    samples, seed : int
-    off : sequence of int
-        Levels that are off.
+    stop : Stop
     """
+    prepared = drawing.prepared
+    if prepared.noise_model.curves == 1:
+        curve = None  # all images have the same
     brightness = sorted({float(v) for v in np.quantile(mean, QUANTILES)})
-    side = -(-SIDE_PX // prepared.network.config.multiple) * prepared.network.config.multiple
     flats = []
     for number, signal in enumerate(brightness):
-        noisy, sigma, plane = _noisy_plane(prepared, signal, curve, side, seed + number)
+        noisy, sigma = _noisy(prepared, signal, curve, drawing.seed + number)
         drawn = None
-        for part in draw(prepared, plane, samples, stop, seed=seed + number, off=off):
+        for part in drawing.draw(noisy, stop, number=number + 1, curve=curve):
             if isinstance(part, float):
                 yield (number + part) / len(brightness)
             else:
@@ -149,30 +141,28 @@ def pure_noise(
     yield Control(tuple(flats))
 
 
-def _noisy_plane(
-    prepared: Prepared, signal: float, curve: NoiseCurve | None, side: int, seed: int
-) -> tuple[np.ndarray, float, Plane]:
-    """Noise around a signal as the network sees it, on the noise curve of the image."""
+def _noisy(
+    prepared: Prepared, signal: float, curve: NoiseCurve | None, seed: int
+) -> tuple[np.ndarray, float]:
+    """(Y, X) noise around a signal, and its standard deviation; counts."""
     model = prepared.noise_model
+    multiple = prepared.network.config.multiple
+    side = -(-SIDE_PX // multiple) * multiple
     rng = torch.Generator().manual_seed(seed)
     flat = torch.full((1, 1, side, side), signal)
-    if curve is None or model.curves == 1:
+    if curve is None:
         with torch.no_grad():
             noisy = model.sample(flat, rng)[0, 0]
             sigma = float(torch.sqrt(model.variance(flat[..., :1, :1])).mean())
-        return noisy.numpy(), sigma, prepared.plane(noisy.numpy(), None, 1)
-    # an image with a curve of its own: that one, where a flat image would give another
+        return noisy.numpy(), sigma
+    # on the curve that was found in the image itself, where a flat image would show another
     scale = float(model.scale.median()) if isinstance(model, Refined) else 1.0
-    sigma = float(
-        torch.sqrt(scale * curve.variance(flat[0, 0, :1, :1].to(curve.gain.device))).mean()
-    )
+    variance = curve.variance(torch.tensor(signal, device=curve.gain.device))
+    sigma = float(torch.sqrt(scale * variance))
     noisy = flat[0, 0] + sigma * torch.randn((side, side), generator=rng)
     if model.clipping is not None:
         noisy = noisy.clamp(min=model.clipping.low, max=model.clipping.high)
-    plane = prepared.plane(noisy.numpy(), None, 1)
-    padded = reflect_pad(noisy.to(plane.home), prepared.network.config.multiple)
-    image = prepared.normalisation.apply(padded, curve)
-    return noisy.numpy(), sigma, replace(plane, image=image, curve=curve)
+    return noisy.numpy(), sigma
 
 
 def _judged(noisy: np.ndarray, drawn: np.ndarray, signal: float, sigma: float) -> Flat:

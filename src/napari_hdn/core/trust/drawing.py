@@ -1,47 +1,103 @@
-"""Posterior samples of a plane that is ready for the network, all of them kept."""
+"""Posterior samples as restoring draws them, of planes whose noise curve may be known already."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import torch
 
+from napari_hdn.core.config import RestorationConfig
+from napari_hdn.core.devices import choose
 from napari_hdn.core.events import Stop
-from napari_hdn.core.latent_noise import LatentNoise
-from napari_hdn.core.planes import Plane, Prepared
+from napari_hdn.core.normalisation import NoiseCurve
+from napari_hdn.core.planes import Prepared
+from napari_hdn.core.restorer import Restorer, Rows
+
+if TYPE_CHECKING:
+    from napari_hdn.core.hdn import HDN
 
 
-def draw(
-    prepared: Prepared,
-    plane: Plane,
-    samples: int,
-    stop: Stop,
-    *,
-    seed: int = 0,
-    off: Sequence[int] = (),
-) -> Iterator[float | np.ndarray]:
-    """Draw independent samples: yields fractions done, then (N, Y, X) counts unless stopped.
+class Drawing:
+    """Draws the same number of independent samples of one plane after another.
 
-    The same seed draws the same samples, whatever the tiles.
+    Parameters
+    ----------
+    model : HDN
+    samples : int
+    seed : int
+        The same seed draws the same samples.
+    off : sequence of int
+        Levels to switch off.
+    device : str
     """
-    network = prepared.network
-    noise = LatentNoise(seed, 0, network.config.latent_channels, prepared.device.torch)
-    drawn = np.empty((samples, *plane.shape), np.float32)
-    choices = network.choices("sample", off)
-    for number, tile in enumerate(plane.tiles):
-        features = prepared.encode(plane.image, tile)
-        for sample in range(samples):
 
-            def at(level: int, shape: torch.Size, key: int = sample) -> torch.Tensor:
-                y0, x0 = tile.y.start >> level, tile.x.start >> level  # noqa: B023 - drawn at once
-                return noise.crop(key, level, y0, x0, int(shape[-2]), int(shape[-1]))[None]
+    def __init__(
+        self,
+        model: HDN,
+        samples: int,
+        *,
+        seed: int = 0,
+        off: Sequence[int] = (),
+        device: Any = "auto",
+        tile_px: int | None = None,
+    ) -> None:
+        config = RestorationConfig(
+            outputs=("samples",),
+            samples=samples,
+            seed=seed,
+            deactivated_levels=tuple(off),
+            device=device,
+            tile_px=tile_px,
+        )
+        network, chosen = model.network, choose(device)
+        self._restorer = Restorer(network, model.normalisation, model.noise_model, config, chosen)
+        self.prepared: Prepared = self._restorer.prepared
+        self.samples, self.seed = samples, seed
+        self.off = self._restorer.off
 
-            with torch.inference_mode(), prepared.autocast():
-                signal = network.decode(features, choices, at).signal[0, 0]
-            kept = prepared.to_counts(signal[tile.crop[0], tile.crop[1]].clone(), plane)
-            drawn[sample, tile.inner_y, tile.inner_x] = kept.cpu().numpy()
-            if stop.requested:
-                return
-            yield (number * samples + sample + 1) / (len(plane.tiles) * samples)
-    yield np.ascontiguousarray(drawn[:, : plane.size[0], : plane.size[1]])
+    def draw(
+        self,
+        counts: np.ndarray,
+        stop: Stop,
+        *,
+        number: int = 0,
+        curve: NoiseCurve | None = None,
+    ) -> Iterator[float | np.ndarray]:
+        """Samples of (Y, X) counts: yields fractions done, then (N, Y, X) counts unless stopped.
+
+        Parameters
+        ----------
+        counts : ndarray
+            (Y, X) float32.
+        stop : Stop
+            Looked at after every batch of samples.
+        number : int
+            Of the plane: others have noise of their own.
+        curve : NoiseCurve, optional
+            Of the plane, where it is not to be estimated from these counts.
+        """
+        self._restorer.prepared = self.prepared if curve is None else _OnCurve(self.prepared, curve)
+        rows = []
+
+        def read(ys: slice, xs: slice) -> np.ndarray:
+            return counts[ys, xs]
+
+        for part in self._restorer.plane(read, counts.shape, number, stop):
+            if isinstance(part, Rows):
+                rows.append(part.planes["samples"])
+            else:
+                yield part
+        if not stop.requested:
+            yield np.concatenate(rows, axis=1)
+
+
+class _OnCurve(Prepared):
+    """The same network, with every plane on one given noise curve."""
+
+    def __init__(self, prepared: Prepared, curve: NoiseCurve) -> None:
+        self.__dict__.update(prepared.__dict__)
+        self._given = curve
+
+    def curve(self, counts: np.ndarray) -> NoiseCurve | None:
+        return self._given

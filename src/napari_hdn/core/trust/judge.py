@@ -19,7 +19,6 @@ from napari_hdn.core.errors import (
 )
 from napari_hdn.core.events import Stop, TrustEvent, TrustFinished, TrustProgress
 from napari_hdn.core.hdn import HDN
-from napari_hdn.core.levels.inspection import prepare
 from napari_hdn.core.memory import kept_memory
 from napari_hdn.core.planes import Plane, Prepared
 from napari_hdn.core.restoration import range_remark
@@ -27,7 +26,7 @@ from napari_hdn.core.restorer import check_levels
 from napari_hdn.core.statistics import check_finite
 from napari_hdn.core.trust import control as controls
 from napari_hdn.core.trust.control import pure_noise
-from napari_hdn.core.trust.drawing import draw
+from napari_hdn.core.trust.drawing import Drawing
 from napari_hdn.core.trust.judgement import Judgement, ModelFacts, Settings
 from napari_hdn.core.trust.more_frames import (
     RESTORED,
@@ -180,7 +179,8 @@ class _Run:
     ) -> None:
         self.model, self.counts, self.samples = model, counts, samples
         self.off, self.seed, self.name, self.stop = off, seed, name, stop
-        self.prepared: Prepared = prepare(model, device)
+        self.drawing = Drawing(model, samples, seed=seed, off=off, device=device)
+        self.prepared: Prepared = self.drawing.prepared
         self.started = time.monotonic()
         self.done = self.whole = 0.0
 
@@ -192,8 +192,7 @@ class _Run:
         self.whole = sum(costs.values())
         prepared, stop = self.prepared, self.stop
         plane = prepared.plane(self.counts, None, 1)
-        drawing = draw(prepared, plane, self.samples, stop, seed=self.seed, off=self.off)
-        drawn = yield from self._part("samples", drawing, costs)
+        drawn = yield from self._part("samples", self.drawing.draw(self.counts, stop), costs)
         if drawn is None:
             raise StoppedEarly(
                 "Stopped before the samples were drawn: there is nothing to judge by."
@@ -231,14 +230,13 @@ class _Run:
         self, plane: Plane, mean: np.ndarray, repeats: ImageStack | None
     ) -> dict[str, Iterator[Any]]:
         """What is asked besides, not yet begun; the cheapest first."""
-        prepared, stop, n = self.prepared, self.stop, self.samples
-        how: dict[str, Any] = {"seed": self.seed, "off": self.off}
+        drawing, stop = self.drawing, self.stop
         parts: dict[str, Iterator[Any]] = {}
         if self.model.config.network.levels > 1:  # a single level expects nothing of an image
-            parts["prior"] = prior_share(prepared, plane, stop, **how)
-        parts["control"] = pure_noise(prepared, mean, plane.curve, stop, samples=n, **how)
+            parts["prior"] = prior_share(self.prepared, plane, stop, seed=self.seed, off=self.off)
+        parts["control"] = pure_noise(drawing, mean, plane.curve, stop)
         if repeats is not None:
-            parts["repeats"] = from_repeats(prepared, repeats, stop, samples=n, **how)
+            parts["repeats"] = from_repeats(drawing, repeats, stop)
         return parts
 
     def _first(self, plane: Plane, drawn: np.ndarray) -> dict[str, Any]:

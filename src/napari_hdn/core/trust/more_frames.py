@@ -15,7 +15,7 @@ from napari_hdn.core.errors import ImageError
 from napari_hdn.core.events import Stop
 from napari_hdn.core.planes import Prepared
 from napari_hdn.core.statistics import check_finite
-from napari_hdn.core.trust.drawing import draw
+from napari_hdn.core.trust.drawing import Drawing
 from napari_hdn.core.trust.spread import LEAST_PX, SpreadCalibration, compare
 
 SIDE_PX = 512
@@ -26,13 +26,7 @@ NOISE_OFF = 0.05  # relative: how far the noise model's size may be from that of
 
 
 def from_repeats(
-    prepared: Prepared,
-    repeats: ImageStack,
-    stop: Stop,
-    *,
-    samples: int,
-    seed: int = 0,
-    off: tuple[int, ...] = (),
+    drawing: Drawing, repeats: ImageStack, stop: Stop
 ) -> Iterator[float | SpreadCalibration]:
     """Calibrate with repeats of a static scene: fractions done, then the result unless stopped.
 
@@ -60,9 +54,8 @@ def from_repeats(
     predicted, errors, usable = [], [], []
     for number, k in enumerate(restored.tolist()):
         frame = _read(field[k])
-        plane = prepared.plane(frame, None, 1)
         drawn = None
-        for part in draw(prepared, plane, samples, stop, seed=seed + number, off=off):
+        for part in drawing.draw(frame, stop, number=number + 1):
             if isinstance(part, float):
                 yield 0.2 + 0.8 * (number + part) / len(restored)
             else:
@@ -73,8 +66,8 @@ def from_repeats(
         mean = (total - own) / others
         variance = np.maximum(((squares - own**2) - others * mean**2) / (others - 1), 0)
         errors.append((drawn.mean(axis=0) - first - mean) ** 2 - variance / others)
-        predicted.append(drawn.var(axis=0, ddof=1) * (1 + 1 / samples))
-        usable.append(uncut(prepared, frame))
+        predicted.append(drawn.var(axis=0, ddof=1) * (1 + 1 / drawing.samples))
+        usable.append(uncut(drawing.prepared, frame))
     curve = compare(np.stack(predicted), np.stack(errors), np.stack(usable))
     yield SpreadCalibration(
         source="repeats",
