@@ -29,16 +29,18 @@ def pictures(
     Parameters
     ----------
     images : sequence of (title, image, colormap, (low, high), unit)
+        NaN is shown in magenta.
     """
+    from matplotlib import colormaps
 
     def paint(figure: Any) -> None:
         for axes, (title, image, colours, limits, unit) in zip(
             figure.subplots(1, len(images), squeeze=False)[0], images, strict=True
         ):
+            cut_off = colormaps[colours].with_extremes(bad="#ff00ff")
             shown = axes.imshow(
-                image, cmap=colours, vmin=limits[0], vmax=limits[1], interpolation="nearest"
+                image, cmap=cut_off, vmin=limits[0], vmax=limits[1], interpolation="nearest"
             )
-            shown.cmap.set_bad("#ff00ff")
             axes.set_title(title, fontsize=8)
             axes.set_axis_off()
             bar = figure.colorbar(shown, ax=axes, shrink=0.75, aspect=16, pad=0.02)
