@@ -270,9 +270,9 @@ def _images(judgement: Judgement) -> str:
             ("trust", judgement.trust.trust, "RdYlGn", (0.0, 1.0), "0 to 1"),
         ]
     )
+    of = " and ".join(judgement.trust.parts)
     words = (
-        "Raw and restored in the same contrast. Trust is the lowest of two parts, residuals and "
-        "spread; 1: nothing "
+        f"Raw and restored in the same contrast. Trust is the lowest of its parts ({of}); 1: nothing "
         "speaks against the restoration here, 0: do not rely on it. Magenta: cut off by the camera."
     )
     return _picture(png, words)
@@ -281,13 +281,12 @@ def _images(judgement: Judgement) -> str:
 def _residuals(judgement: Judgement) -> str:
     found = judgement.residuals
     lag = np.fmax(np.abs(found.lag_y), np.abs(found.lag_x))
-    parts = judgement.trust.parts
     png = figures.pictures(
         [
             ("variance", found.variance, "coolwarm", (0.5, 1.5), "of the noise model's"),
             ("mean", found.mean, "coolwarm", (-0.5, 0.5), "of the noise's std"),
             ("correlation", lag, "magma", (0.0, 0.4), "of neighbours"),
-            ("trust by residuals", parts["residuals"], "RdYlGn", (0.0, 1.0), "0 to 1"),
+            ("misfit", found.misfit, "magma", (0.0, 2.0), "1: more than doubtful"),
         ]
     )
     words = (
@@ -295,7 +294,7 @@ def _residuals(judgement: Judgement) -> str:
         "variance 1, mean 0, correlation 0. Standard errors: "
         f"{_middle(found.variance_error):.2f} of the variance, {_middle(found.error):.2f} of the "
         "others; "
-        "only what is off by more than 3 of them counts."
+        "misfit: how far the worst is off, by more than 3 of them. A trust of 0.5 is a misfit of 1."
     )
     return _picture(png, words)
 

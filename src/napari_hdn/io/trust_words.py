@@ -23,10 +23,10 @@ NOT_DONE = {
 }
 CAVEATS = (
     "All of this takes the noise to be what the noise model says. Noise that is correlated between "
-    "pixels (lines, "
-    "camera patterns) is structure to a network with all levels on; it can be restored faithfully, "
-    "look certain, and "
-    "pass every check here. Check the noise for structure before training.",
+    "pixels (lines, camera patterns) is structure to a network with all levels on: it is restored "
+    "with the "
+    "image, and neither residuals nor spread show it as wrong. Check the noise for structure before "
+    "training.",
     "Trust is no probability. Trust near 1 says that neither residuals nor spread speak against a "
     "place, not that it "
     "is right: a structure that the network removes and that is weaker than the noise in windows "

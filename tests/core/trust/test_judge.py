@@ -100,6 +100,14 @@ def test_levels_that_are_off_change_the_restoration(model):
     found, _ = run(model, off=(1,))
     assert found.prior.off == (1,) and found.settings.off == (1,)
     assert np.abs(found.mean - run(model)[0].mean).max() > 0
+    assert found.structured and list(found.trust.parts) == ["spread"]
+    told = {c.name: c for c in found.checks}
+    assert "by right" in told["residuals"].text and "residuals in places" not in told
+
+
+def test_a_noise_model_with_a_structure_is_known(model):
+    model.noise_model.structured = True
+    assert run(model)[0].structured
 
 
 def test_saturated_pixels_have_no_trust(model):

@@ -139,6 +139,15 @@ def test_what_is_no_second_frame_is_refused(prepared, other, words):
         second(prepared, other)
 
 
+def test_noise_with_a_structure_is_no_other_scene(prepared):
+    middle, frames = scene(8)
+    lines = 40 * np.random.default_rng(1).normal(size=(2, 128, 16)).repeat(8, axis=2)
+    first, other = frames[:2] + lines
+    drawn = posterior(middle, first, 5)
+    found = from_second_frame(prepared, first, other, drawn, np.full(SHAPE, 41.0))
+    assert "either the noise has a structure" in found.remarks[-1]
+
+
 def test_saturated_pixels_are_left_out(prepared):
     prepared.noise_model.clipping = Clipping(None, 250.0, 0.0)
     middle, frames = scene(7)

@@ -40,3 +40,11 @@ def test_what_is_cut_off_is_not_trusted():
     assert np.isnan(found.trust[:10]).all() and (found.lowest[:10] == -1).all()
     assert found.low_share == pytest.approx(0.25)
     assert found.blame == {"residuals": 0.0, "spread": 0.0}
+
+
+def test_where_the_noise_has_a_structure_the_spread_alone_counts():
+    std, noise = np.full(SHAPE, 1.0), np.full(SHAPE, 5.0)
+    found = trust_map(residuals(9.0), std, noise, np.ones(SHAPE, bool), structured=True)
+    assert list(found.parts) == ["spread"]
+    np.testing.assert_allclose(found.trust, 0.8, rtol=1e-5)
+    assert found.blame == {"spread": 0.0}

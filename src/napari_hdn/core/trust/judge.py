@@ -209,6 +209,8 @@ class _Run:
         if second_frame is not None:
             spread = from_second_frame(prepared, self.counts, second_frame, drawn, found["noise"])
         factor = 1.0 if spread is None else spread.factor
+        network, noise_model = self.model.config.network, self.model.noise_model
+        structured = bool(self.off or network.deactivated_levels or noise_model.structured)
         remark = range_remark(self.model, self.counts, self.name)
         yield TrustFinished(
             Judgement(
@@ -216,7 +218,15 @@ class _Run:
                 settings=Settings(self.samples, self.seed, self.off, self.prepared.device.label),
                 name=self.name,
                 counts=self.counts,
-                trust=trust_map(found["residuals"], found["std"], found["noise"], usable, factor),
+                structured=structured,
+                trust=trust_map(
+                    found["residuals"],
+                    found["std"],
+                    found["noise"],
+                    usable,
+                    factor,
+                    structured=structured,
+                ),
                 prior=results.get("prior"),
                 control=results.get("control"),
                 spread=spread,

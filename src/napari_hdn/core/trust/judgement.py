@@ -66,6 +66,8 @@ class Judgement:
     control : Control or None
     spread : SpreadCalibration or None
         None where no more frames were given, too.
+    structured : bool
+        Whether noise with a structure was to be taken away: levels are off, or the noise model says so.
     not_done : tuple of str
         Parts that were asked for and stopped.
     warnings : tuple of str
@@ -83,6 +85,7 @@ class Judgement:
     prior: PriorShare | None = None
     control: Control | None = None
     spread: SpreadCalibration | None = None
+    structured: bool = False
     not_done: tuple[str, ...] = ()
     warnings: tuple[str, ...] = field(default=())
 
@@ -95,8 +98,7 @@ class Judgement:
     def checks(self) -> tuple[Check, ...]:
         """Questions, each with its answer."""
         found = [
-            _noise_check(self),
-            _local_check(self.residuals),
+            *([_structured_check(self)] if self.structured else _residual_checks(self)),
             _spread_check(self),
             *([_calibration_check(self.spread)] if self.spread is not None else []),
             *([_control_check(self.control)] if self.control is not None else []),
@@ -104,7 +106,7 @@ class Judgement:
         ]
         if self.residuals.cut_off > _CUT_OFF[0]:
             found.append(_cut_off_check(self.residuals.cut_off))
-        return tuple(c for c in found if c is not None)
+        return tuple(found)
 
     def to_json(self) -> dict[str, Any]:
         """All numbers, no images."""
@@ -118,6 +120,7 @@ class Judgement:
             "levels_off": list(self.settings.off),
             "device": self.settings.device,
             "checks": [c.__dict__ for c in self.checks],
+            "structured_noise": self.structured,
             "residuals": None if check is None else check.model_dump(),
             "residual_share_off": _share_off(self.residuals),
             "cut_off_share": self.residuals.cut_off,
@@ -146,7 +149,33 @@ def _graded(value: float, good: float, doubtful: float) -> Verdict:
     return "good" if value <= good else "doubtful" if value <= doubtful else "bad"
 
 
-def _noise_check(judged: Judgement) -> Check | None:
+def _residual_checks(judged: Judgement) -> list[Check]:
+    return [_noise_check(judged), _local_check(judged.residuals)]
+
+
+def _structured_check(judged: Judgement) -> Check:
+    check = judged.residuals.check
+    numbers = ""
+    if check is not None:
+        numbers = (
+            f" They have {check.variance:.2f} times the variance of the noise model; neighbours "
+            "correlate "
+            f"with {check.lag_y:+.2f} along y and {check.lag_x:+.2f} along x."
+        )
+    return Check(
+        "residuals",
+        "doubtful",
+        float("nan") if check is None else check.variance,
+        "Noise with a structure was to be taken away (levels are off, or the noise model says so): "
+        "residuals "
+        f"hold it by right, and tell nothing here. The trust map is of the spread alone.{numbers}",
+        "Look at what was removed, in Inspect latent levels: there should be the artefact, and no "
+        "structure "
+        "of the image.",
+    )
+
+
+def _noise_check(judged: Judgement) -> Check:
     check = judged.residuals.check
     if check is None:
         return Check(

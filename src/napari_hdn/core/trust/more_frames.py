@@ -6,6 +6,7 @@ from collections.abc import Generator, Iterator
 from dataclasses import asdict
 
 import numpy as np
+from scipy.ndimage import gaussian_filter
 
 from napari_hdn.core.axes import ImageStack
 from napari_hdn.core.calibration.drift import Track, Tracker
@@ -22,6 +23,8 @@ SIDE_PX = 512
 RESTORED = 3  # frames: each is as good as another, and a restoration of N samples
 MAX_FRAMES = 200
 LEAST_FRAMES = 3
+ALIKE = 0.7  # correlation of two frames without their fine grain; less is another scene
+GRAIN_PX = 4.0
 NOISE_OFF = 0.05  # relative: how far the noise model's size may be from that of two frames
 
 
@@ -188,6 +191,12 @@ def from_second_frame(
             "was taken "
             "from the frames. Either the noise model is off by that, or something moved between them."
         )
+    if shows_change(counts, second):
+        remarks.append(
+            "The frames differ by more than noise from pixel to pixel would make them: either the noise "
+            "has a structure, or something moved or bleached between them, and then the factor is "
+            "too large."
+        )
     return SpreadCalibration(
         "second_frame", frames=2, left_out=0, restored=1, remarks=tuple(remarks), **asdict(curve)
     )
@@ -214,12 +223,17 @@ def check_second(counts: np.ndarray, second: np.ndarray, name: str = "The second
             "another "
             "frame of the same scene."
         )
-    if shows_change(counts, second):
+    if shows_change(counts, second) and _alike(counts, second) < ALIKE:
         raise ImageError(
             f"{name} shows another scene, or one that moved or bleached: its difference to the "
             "image is more "
             "than noise. Choose a frame that was taken right after the image."
         )
+
+
+def _alike(a: np.ndarray, b: np.ndarray) -> float:
+    smooth = (gaussian_filter(frame, GRAIN_PX).ravel() for frame in (a, b))
+    return float(np.corrcoef(*smooth)[0, 1])
 
 
 def uncut(prepared: Prepared, counts: np.ndarray) -> np.ndarray:

@@ -1,4 +1,4 @@
-"""One number a pixel for how far a restoration is supported: the lowest of two graded parts.
+"""One number a pixel for how far a restoration is supported: the lowest of its graded parts.
 
 - *residuals*: 1 where what was taken away is the noise model's noise, 0.5 where it is off by what the
   check of a whole image calls doubtful, 0 at twice that;
@@ -22,7 +22,6 @@ from napari_hdn.core.trust.windows import Window
 
 SPREAD_PX = 2.0  # sigma of the window in which the spread is averaged
 LOW = 0.5
-PARTS = ("residuals", "spread")
 
 
 @dataclass(frozen=True)
@@ -32,7 +31,7 @@ class TrustMap:
     Attributes
     ----------
     parts : dict of str to ndarray
-        (Y, X) each of `PARTS`.
+        (Y, X) ``residuals`` and ``spread``; the spread alone where the noise has a structure.
     """
 
     parts: dict[str, np.ndarray]
@@ -69,6 +68,8 @@ def trust_map(
     noise: np.ndarray,
     usable: np.ndarray,
     factor: float = 1.0,
+    *,
+    structured: bool = False,
 ) -> TrustMap:
     """Grade the parts.
 
@@ -81,9 +82,13 @@ def trust_map(
         (Y, X) pixels that were not cut off.
     factor : float
         What the spread has to be multiplied by, where that was measured.
+    structured : bool
+        Noise with a structure was to be taken away, too: residuals are then correlated by right, and
+        the spread alone counts.
     """
     window = Window(np.ones(std.shape, bool), SPREAD_PX)
     spread = factor * np.sqrt(window.smooth(std**2)) / np.maximum(noise, 1e-15)
     fit = np.clip(1 - residuals.misfit / 2, 0, 1)
-    parts = {"residuals": fit, "spread": np.clip(1 - spread, 0, 1)}
+    parts = {} if structured else {"residuals": fit}
+    parts["spread"] = np.clip(1 - spread, 0, 1)
     return TrustMap({k: np.where(usable, v, np.nan).astype(np.float32) for k, v in parts.items()})
