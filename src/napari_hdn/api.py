@@ -182,8 +182,8 @@ __all__ = [
     "grid_png",
     "guess_axes",
     "inspect_levels",
-    "label_writer",
     "judge_restoration",
+    "label_writer",
     "level_paths",
     "level_view",
     "list_direct_folders",
@@ -221,9 +221,9 @@ __all__ = [
     "suggested_name",
     "switched_off",
     "train",
-    "tsv_text",
     "trust_maps",
     "trust_paths",
+    "tsv_text",
     "variant_config",
     "variant_name",
     "variants_of",
@@ -558,6 +558,8 @@ def objects_table(
     from napari_hdn.core.segmentation.segment import objects_table as _table
 
     return _table(result, pixel_um, offset_px)
+
+
 def judge_restoration(
     model: HDN,
     counts: np.ndarray,

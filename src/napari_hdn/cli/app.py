@@ -30,8 +30,10 @@ app = App(
     result_action="return_value",
     suppress_keyboard_interrupt=False,
 )
-for command in (calibrate, train, restore, distil, levels, generate, segment, evaluate, demo):
-for command in (calibrate, train, restore, levels, trust, demo):
+for command in (
+    *(calibrate, train, restore, distil, levels, generate),
+    *(segment, evaluate, trust, demo),
+):
     app.command(command)
 
 

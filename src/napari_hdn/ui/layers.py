@@ -21,8 +21,7 @@ METADATA_KEY = "napari-hdn"
 ASIDE = {
     "preview", "std", "cv", "quantiles", "samples", "difference", "mean-map",
     "before", "without", "removed", "contributions", "drawn", "generated",
-    "consensus", "segmented", "confidence",
-    "before", "without", "removed", "contributions", "drawn", "trust", "trust-map",
+    "consensus", "segmented", "confidence", "trust", "trust-map",
 }  # fmt: skip
 _SPOKEN = {"map": "MAP", "mean-map": "mean − MAP"}
 
