@@ -636,15 +636,15 @@ def grid_png(
 
 
 def trust_paths(folder: Path | str, stem: str) -> dict[str, Path]:
-    """Where a judgement is written to; see `napari_hdn.io.trust_report`."""
-    from napari_hdn.io.trust_report import trust_paths as _paths
+    """Where a judgement is written to; see `napari_hdn.io.trust_files`."""
+    from napari_hdn.io.trust_files import trust_paths as _paths
 
     return _paths(Path(folder), stem)
 
 
 def trust_maps(judgement: Judgement) -> dict[str, np.ndarray]:
     """All maps of a judgement but the trust map itself, (Y, X) float32 by name."""
-    from napari_hdn.io.trust_report import trust_maps as _maps
+    from napari_hdn.io.trust_files import trust_maps as _maps
 
     return _maps(judgement)
 
@@ -657,8 +657,8 @@ def write_trust(
     facts: Mapping[str, Any] | None = None,
     pixel_size_um: dict[str, float] | None = None,
 ) -> list[Path]:
-    """Write report, numbers and maps of a judgement; see `napari_hdn.io.trust_report`."""
-    from napari_hdn.io.trust_report import write_trust as _write
+    """Write report, numbers and maps of a judgement; see `napari_hdn.io.trust_files`."""
+    from napari_hdn.io.trust_files import write_trust as _write
 
     return _write(judgement, paths, where=where, facts=facts, pixel_size_um=pixel_size_um)
 

@@ -1,0 +1,149 @@
+"""The files about how far a restoration can be trusted; their names belong together."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+import napari_hdn
+from napari_hdn.io.naming import write_new
+from napari_hdn.io.ome_tiff import OmeTiffWriter
+from napari_hdn.io.trust_report import trust_page
+
+if TYPE_CHECKING:
+    from napari_hdn.core.trust.judgement import Judgement
+
+_ENDINGS = {
+    "report": ".html",
+    "numbers": ".json",
+    "map": ".ome.tif",
+    "parts": ".ome.tif",
+}
+
+
+def trust_paths(folder: Path, stem: str) -> dict[str, Path]:
+    """Where to write what, by name: report, numbers, map and parts.
+
+    Returns
+    -------
+    dict of str to Path
+        ``STEM_hdn-trust-report.html`` and so on; all with the same number where one of them exists.
+    """
+    number = 1
+    while True:
+        numbered = f"-{number}" if number > 1 else ""
+        paths = {
+            name: folder / f"{stem}_hdn-trust-{name}{numbered}{ending}"
+            for name, ending in _ENDINGS.items()
+        }
+        if not any(path.exists() for path in paths.values()):
+            return paths
+        number += 1
+
+
+def write_trust(
+    judgement: Judgement,
+    paths: Mapping[str, Path],
+    *,
+    where: str = "",
+    facts: Mapping[str, Any] | None = None,
+    pixel_size_um: dict[str, float] | None = None,
+) -> list[Path]:
+    """Write the report, its numbers, the trust map and the maps of its parts.
+
+    Parameters
+    ----------
+    judgement : Judgement
+    paths : mapping of str to Path
+        From `trust_paths`; report and numbers alone are written if there is no ``map``.
+    where : str
+        Which part of which image this is, in words.
+    facts : mapping, optional
+        More about the image, for the numbers.
+    pixel_size_um : dict of str to float, optional
+        Micrometres by axis letter.
+
+    Raises
+    ------
+    OutputError
+        If a file cannot be written; then nothing of it is left behind.
+    """
+    written = []
+    if "map" in paths:
+        written += _write_maps(judgement, paths, where, pixel_size_um)
+    numbers = {"napari_hdn": napari_hdn.__version__, "where": where, **(facts or {})}
+    text = json.dumps(_finite(numbers | judgement.to_json()), indent=2, ensure_ascii=False)
+    written.append(write_new(paths["numbers"], f"{text}\n".encode()))
+    page = trust_page(judgement, where, pixel_size_um)
+    written.append(write_new(paths["report"], page.encode()))
+    return written
+
+
+def trust_maps(judgement: Judgement) -> dict[str, np.ndarray]:
+    """All maps of a judgement but the trust map itself, (Y, X) float32 by name."""
+    residuals = judgement.residuals
+    maps = {f"trust by {name}": image for name, image in judgement.trust.parts.items()}
+    maps |= {
+        "lowest part": judgement.trust.lowest,
+        "std": judgement.std,
+        "residual variance": residuals.variance,
+        "residual mean": residuals.mean,
+        "residual lag y": residuals.lag_y,
+        "residual lag x": residuals.lag_x,
+    }
+    if judgement.prior is not None:
+        maps["share of the prior"] = judgement.prior.share
+        for level in judgement.prior.on:
+            maps[f"share of the prior, level {level}"] = judgement.prior.by_level[level - 1]
+    return {name: image.astype(np.float32) for name, image in maps.items()}
+
+
+def _write_maps(
+    judgement: Judgement,
+    paths: Mapping[str, Path],
+    where: str,
+    pixel_size_um: dict[str, float] | None,
+) -> list[Path]:
+    told = f"Judged by napari-hdn with {judgement.model.name}" + (f"; {where}" if where else "")
+    maps = trust_maps(judgement)
+    parts = list(judgement.trust.parts)
+    meaning = "lowest part: " + ", ".join(f"{k} {p}" for k, p in enumerate(parts)) + ", -1 cut off"
+    shape = judgement.mean.shape
+    with OmeTiffWriter(
+        paths["map"],
+        shape,
+        "YX",
+        "float32",
+        pixel_size_um=pixel_size_um,
+        description=f"{told}; trust, 0 to 1; the lowest of {', '.join(parts)}",
+        rescue=False,
+    ) as file:
+        file.write((), judgement.trust.trust)
+    with OmeTiffWriter(
+        paths["parts"],
+        (len(maps), *shape),
+        "CYX",
+        "float32",
+        pixel_size_um=pixel_size_um,
+        description=f"{told}; {meaning}",
+        channel_names=list(maps),
+        rescue=False,
+    ) as file:
+        for k, image in enumerate(maps.values()):
+            file.write((k,), image)
+    return [paths["map"], paths["parts"]]
+
+
+def _finite(value: Any) -> Any:
+    """What JSON can hold: numbers that are none become null."""
+    if isinstance(value, dict):
+        return {k: _finite(v) for k, v in value.items()}
+    if isinstance(value, list | tuple):
+        return [_finite(v) for v in value]
+    if isinstance(value, float) and not np.isfinite(value):
+        return None
+    return value
