@@ -1,0 +1,278 @@
+"""The one door to the core for the docks, the command line and scripts.
+
+Importing this module loads no torch; the functions that need it load it when called.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from napari_hdn.api.direct import choose_direct, distil, load_direct, restore_direct
+from napari_hdn.api.judging import (
+    check_recipe,
+    check_truth,
+    evaluate,
+    evaluate_second_frame,
+    judge_restoration,
+    objects_table,
+    segment,
+    segment_samples,
+    trust_maps,
+    trust_paths,
+    write_trust,
+)
+from napari_hdn.api.levels import (
+    artefact_by_level,
+    draw_levels,
+    grid_png,
+    inspect_levels,
+    level_view,
+    spoken_levels,
+    structure_of_difference,
+)
+from napari_hdn.api.restoring import (
+    compare_with_real,
+    draw_samples,
+    generate,
+    generation_remarks,
+    measure_convergence,
+    range_remark,
+    real_pieces,
+    restore,
+    restored_pieces,
+    sampler,
+)
+from napari_hdn.api.training import (
+    available_devices,
+    calibrate,
+    covered_signal,
+    estimate_noise_model,
+    load_calibration,
+    load_model,
+    save_calibration,
+    train,
+)
+from napari_hdn.core.axes import ImageStack, guess_axes
+from napari_hdn.core.config import (
+    OUTPUTS,
+    CalibrationConfig,
+    GenerationConfig,
+    NetworkConfig,
+    NoiseConfig,
+    RestorationConfig,
+    TrainingConfig,
+)
+from napari_hdn.core.convergence import MeanSpread, decibels
+from napari_hdn.core.direct.config import DirectConfig, DirectNetworkConfig
+from napari_hdn.core.direct.events import (
+    DistillationFinished,
+    DistillationProgress,
+    DistillationStarted,
+    DistillationValidated,
+)
+from napari_hdn.core.errors import HDNError
+from napari_hdn.core.events import (
+    CalibrationFinished,
+    CalibrationProgress,
+    InspectionFinished,
+    InspectionProgress,
+    Notice,
+    PlaneFailed,
+    PlaneRestored,
+    Preview,
+    PreviewRequest,
+    ResidualsChecked,
+    RestorationFinished,
+    RestorationProgress,
+    Saved,
+    Stop,
+    TrainingFinished,
+    TrainingStarted,
+    TrainingStep,
+    TrustFinished,
+    TrustProgress,
+    Validation,
+)
+from napari_hdn.core.memory import check_fits
+from napari_hdn.core.presets import PRESETS, preset
+from napari_hdn.core.segmentation.settings import SegmentationConfig
+from napari_hdn.core.variants import suggested_name, switched_off, variant_config, variant_name
+from napari_hdn.io.direct_networks import list_direct_folders, reserve_direct_folder
+from napari_hdn.io.generated import generation_paths, generation_writer
+from napari_hdn.io.images import TiffStack, open_images, read_pixel_size
+from napari_hdn.io.level_files import level_paths, write_contributions
+from napari_hdn.io.library import (
+    free_model_folder,
+    list_models,
+    models_folder,
+    rename_model,
+    reserve_model_folder,
+)
+from napari_hdn.io.naming import free_path, split_suffix, write_new
+from napari_hdn.io.noise_models import (
+    free_noise_model_path,
+    list_noise_models,
+    noise_models_folder,
+)
+from napari_hdn.io.ome_tiff import OmeTiffWriter, write_ome_tiff
+from napari_hdn.io.restorations import RestorationFiles, restoration_mark
+from napari_hdn.io.samples import Sample, cells_with_pixel_noise, cells_with_stripes
+from napari_hdn.io.segmentations import label_writer, segmentation_mark, segmentation_paths
+from napari_hdn.io.tables import csv_text, tsv_text
+from napari_hdn.io.variants import VariantRecord, read_variant, variants_of
+
+if TYPE_CHECKING:
+    from napari_hdn.core.direct.student import Direct
+    from napari_hdn.core.evaluation import Evaluation, EvaluationProgress
+    from napari_hdn.core.hdn import HDN
+    from napari_hdn.core.segmentation.segment import Segmentation, SegmentationProgress
+
+__all__ = [
+    "HDN",
+    "OUTPUTS",
+    "PRESETS",
+    "CalibrationConfig",
+    "CalibrationFinished",
+    "CalibrationProgress",
+    "Direct",
+    "DirectConfig",
+    "DirectNetworkConfig",
+    "DistillationFinished",
+    "DistillationProgress",
+    "DistillationStarted",
+    "DistillationValidated",
+    "Evaluation",
+    "EvaluationProgress",
+    "GenerationConfig",
+    "HDNError",
+    "ImageStack",
+    "InspectionFinished",
+    "InspectionProgress",
+    "MeanSpread",
+    "NetworkConfig",
+    "NoiseConfig",
+    "Notice",
+    "OmeTiffWriter",
+    "PlaneFailed",
+    "PlaneRestored",
+    "Preview",
+    "PreviewRequest",
+    "ResidualsChecked",
+    "RestorationConfig",
+    "RestorationFiles",
+    "RestorationFinished",
+    "RestorationProgress",
+    "Sample",
+    "Saved",
+    "Segmentation",
+    "SegmentationConfig",
+    "SegmentationProgress",
+    "Stop",
+    "TiffStack",
+    "TrainingConfig",
+    "TrainingFinished",
+    "TrainingStarted",
+    "TrainingStep",
+    "TrustFinished",
+    "TrustProgress",
+    "Validation",
+    "VariantRecord",
+    "artefact_by_level",
+    "available_devices",
+    "calibrate",
+    "cells_with_pixel_noise",
+    "cells_with_stripes",
+    "check_fits",
+    "check_recipe",
+    "check_truth",
+    "choose_direct",
+    "compare_with_real",
+    "covered_signal",
+    "csv_text",
+    "decibels",
+    "distil",
+    "draw_levels",
+    "draw_samples",
+    "estimate_noise_model",
+    "evaluate",
+    "evaluate_second_frame",
+    "free_model_folder",
+    "free_noise_model_path",
+    "free_path",
+    "generate",
+    "generation_paths",
+    "generation_remarks",
+    "generation_writer",
+    "grid_png",
+    "guess_axes",
+    "inspect_levels",
+    "judge_restoration",
+    "label_writer",
+    "level_paths",
+    "level_view",
+    "list_direct_folders",
+    "list_models",
+    "list_noise_models",
+    "load_calibration",
+    "load_direct",
+    "load_model",
+    "measure_convergence",
+    "models_folder",
+    "noise_models_folder",
+    "objects_table",
+    "open_images",
+    "preset",
+    "range_remark",
+    "read_pixel_size",
+    "read_variant",
+    "real_pieces",
+    "rename_model",
+    "reserve_direct_folder",
+    "reserve_model_folder",
+    "restoration_mark",
+    "restore",
+    "restore_direct",
+    "restored_pieces",
+    "sampler",
+    "save_calibration",
+    "segment",
+    "segment_samples",
+    "segmentation_mark",
+    "segmentation_paths",
+    "split_suffix",
+    "spoken_levels",
+    "structure_of_difference",
+    "suggested_name",
+    "switched_off",
+    "train",
+    "trust_maps",
+    "trust_paths",
+    "tsv_text",
+    "variant_config",
+    "variant_name",
+    "variants_of",
+    "write_contributions",
+    "write_new",
+    "write_ome_tiff",
+    "write_trust",
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name == "HDN":
+        from napari_hdn.core.hdn import HDN
+
+        return HDN
+    if name == "Direct":
+        from napari_hdn.core.direct.student import Direct
+
+        return Direct
+    if name in ("Segmentation", "SegmentationProgress"):
+        from napari_hdn.core.segmentation import segment as module
+
+        return getattr(module, name)
+    if name in ("Evaluation", "EvaluationProgress"):
+        from napari_hdn.core import evaluation
+
+        return getattr(evaluation, name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
