@@ -15,17 +15,17 @@ import numpy as np
 
 import napari_hdn as hdn
 from napari_hdn import api
-from napari_hdn.core import restoration, tiling
+from napari_hdn.core import restorer, tiling
 
 
 def restored(model: hdn.HDN, image: np.ndarray, halo: int, tile: int | None) -> np.ndarray:
     """The mean-latent restoration with a given halo; whole without a tile."""
-    rule = restoration.halo_px
-    restoration.halo_px = lambda config: halo
+    rule = restorer.halo_px
+    restorer.halo_px = lambda config: halo
     try:
         return model.restore(image, "YX", samples=1, tile_px=tile, precision="float32").mean
     finally:
-        restoration.halo_px = rule
+        restorer.halo_px = rule
 
 
 def main() -> None:

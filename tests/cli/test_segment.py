@@ -83,7 +83,7 @@ def test_with_a_model_and_a_function_of_ones_own(model, noisy_tif, tmp_path):
     consensus = tifffile.imread(out / "cells_hdn-segmented-consensus.ome.tif")
     trained = api.load_model(model)
     for t in range(3):
-        *_, expected = api.segment(trained, stack[t], config)
+        *_, expected = api.segment(trained, stack[t], config, number=t)
         np.testing.assert_array_equal(consensus[t], expected.consensus.labels)
         here = each.array[:, t] if each.axes == "STYX" else each.array[t]
         np.testing.assert_array_equal(here, expected.samples)
@@ -101,7 +101,9 @@ def test_one_plane_of_a_stack(model, noisy_tif, tmp_path):
     assert main([*command, "--out", str(tmp_path / "o"), "--device", "cpu"]) == 0
     labels = tifffile.imread(tmp_path / "o" / "cells_hdn-segmented-consensus.ome.tif")
     config = SegmentationConfig(samples=2, device="cpu")
-    *_, expected = api.segment(api.load_model(model), tifffile.imread(noisy_tif)[2], config)
+    *_, expected = api.segment(
+        api.load_model(model), tifffile.imread(noisy_tif)[2], config, number=2
+    )
     np.testing.assert_array_equal(labels, expected.consensus.labels)
     each = tifffile.imread(tmp_path / "o" / "cells_hdn-segmented-samples.ome.tif")
     np.testing.assert_array_equal(each, expected.samples)

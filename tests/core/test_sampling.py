@@ -39,6 +39,13 @@ def test_samples_of_a_plane(tiny_model):
     assert not any(isinstance(x, np.ndarray) for x in draw_samples(tiny_model, image, 5, stop=stop))
 
 
+def test_samples_of_a_plane_of_a_stack_are_those_of_its_restoration(tiny_model):
+    image = simulate((3, 32, 40))
+    whole = tiny_model.restore(image, "TYX", outputs=("samples",), samples=3, device="cpu").samples
+    *_, samples = draw_samples(tiny_model, image[2], 3, number=2, device="cpu")
+    np.testing.assert_allclose(samples, whole[:, 2], rtol=1e-5)
+
+
 def test_a_damaged_plane_is_refused(tiny_model):
     image = simulate((2, 32, 32))
     image[1, 3, 3] = np.nan

@@ -63,7 +63,7 @@ def test_with_a_model(with_model, viewer, session, until_free, model, striped):
     with_model.segment.click()
     until_free()
     config = SegmentationConfig(samples=3, device="cpu")
-    *_, expected = api.segment(model, striped[1], config)
+    *_, expected = api.segment(model, striped[1], config, number=1)
     source = viewer.layers["striped"]
     world = source.data_to_world((1, 3, 4))
     for product, data in (

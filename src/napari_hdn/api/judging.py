@@ -25,13 +25,14 @@ def segment(
     config: SegmentationConfig,
     *,
     recipe: str | Callable[[np.ndarray], Any] | None = None,
+    number: int = 0,
     stop: Stop | None = None,
     name: str = "the image",
 ) -> Iterator[Notice | SegmentationProgress | Segmentation]:
     """Draw samples of a (Y, X) plane, segment each; see `core.segmentation.segment`."""
     from napari_hdn.core.segmentation.segment import segment_plane
 
-    return segment_plane(model, counts, config, recipe=recipe, stop=stop, name=name)
+    return segment_plane(model, counts, config, recipe=recipe, number=number, stop=stop, name=name)
 
 
 def segment_samples(

@@ -32,6 +32,7 @@ def draw_samples(
     counts: np.ndarray,
     samples: int,
     *,
+    number: int = 0,
     seed: int = 0,
     off: Sequence[int] = (),
     device: DeviceName = "auto",
@@ -42,7 +43,15 @@ def draw_samples(
     from napari_hdn.core.sampling import draw_samples as _draw
 
     return _draw(
-        model, counts, samples, seed=seed, off=off, device=device, tile_px=tile_px, stop=stop
+        model,
+        counts,
+        samples,
+        number=number,
+        seed=seed,
+        off=off,
+        device=device,
+        tile_px=tile_px,
+        stop=stop,
     )
 
 

@@ -272,7 +272,8 @@ def _segmented(
         remark = api.range_remark(model, counts, name)
         if remark:
             progress.notice(Notice(remark, "warning"))
-        events = api.segment(model, counts, config, stop=stop, name=name)
+        number = int(np.ravel_multi_index(index, work.sizes)) if work.sizes else 0
+        events = api.segment(model, counts, config, number=number, stop=stop, name=name)
     else:
         samples = work.samples_at(index)
         events = api.segment_samples(samples, config, stop=stop, name=name)

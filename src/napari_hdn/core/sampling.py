@@ -84,6 +84,7 @@ def draw_samples(
     counts: np.ndarray,
     samples: int,
     *,
+    number: int = 0,
     seed: int = 0,
     off: Sequence[int] = (),
     device: DeviceName = "auto",
@@ -99,6 +100,8 @@ def draw_samples(
         (Y, X) camera counts.
     samples : int
         How many; the first ones do not depend on it.
+    number : int
+        Of the plane in its stack, so that its samples are those that restoring the stack draws.
     seed : int
         The same seed draws the same samples.
     off : sequence of int
@@ -127,7 +130,7 @@ def draw_samples(
     read = checked_reader(ImageStack(counts, "YX"), ())
     rows = []
     with kept_memory():
-        for part in restorer.plane(read, counts.shape, 0, stop):
+        for part in restorer.plane(read, counts.shape, number, stop):
             if isinstance(part, Rows):
                 rows.append(part.planes["samples"])
             else:

@@ -184,7 +184,11 @@ class SegmentationJob(LevelsJob):
             counts = piece.read()
             if remark := api.range_remark(model, counts, name):
                 yield Notice(remark, "warning")
-            events = api.segment(model, counts, self.config, stop=self.stop, name=name)
+            shape, index = piece.source.stack.leading_shape, piece.region.index
+            number = int(np.ravel_multi_index(index, shape)) if shape else 0
+            events = api.segment(
+                model, counts, self.config, number=number, stop=self.stop, name=name
+            )
         for event in events:
             if isinstance(event, api.Segmentation):
                 yield self._placed(event, piece)

@@ -98,10 +98,13 @@ def segment_plane(
     config: SegmentationConfig,
     *,
     recipe: str | Callable[[np.ndarray], Any] | None = None,
+    number: int = 0,
     stop: Stop | None = None,
     name: str = "the image",
 ) -> Iterator[Notice | SegmentationProgress | Segmentation]:
     """Draw samples of a (Y, X) plane of counts from the posterior, and `segment` them.
+
+    ``number`` is that of the plane in its stack; see `napari_hdn.core.sampling.draw_samples`.
 
     Raises
     ------
@@ -115,6 +118,7 @@ def segment_plane(
         model,
         counts,
         config.samples,
+        number=number,
         seed=config.seed,
         off=config.deactivated_levels or (),
         device=config.device,
