@@ -35,7 +35,8 @@ class LatentNoise:
 
     def crop(self, sample: int, level: int, y0: int, x0: int, height: int, width: int) -> Tensor:
         """(channels, height, width) of the noise of a sample at a level, from latent (y0, x0)."""
-        out = torch.empty((self.channels, height, width), device=self.device)
+        # the order in memory that the network's feature maps have; another costs it a copy
+        out = torch.empty((height, width, self.channels), device=self.device).permute(2, 0, 1)
         for by in range(y0 // BLOCK, -(-(y0 + height) // BLOCK)):
             for bx in range(x0 // BLOCK, -(-(x0 + width) // BLOCK)):
                 top, left = max(y0, by * BLOCK), max(x0, bx * BLOCK)
@@ -55,4 +56,5 @@ class LatentNoise:
         entropy = np.random.SeedSequence([self.seed, self.plane, sample, level, by, bx])
         rng = torch.Generator(device=self.device)
         rng.manual_seed(int(entropy.generate_state(1, np.uint64)[0] >> np.uint64(1)))
-        return torch.randn((self.channels, BLOCK, BLOCK), generator=rng, device=self.device)
+        drawn = torch.randn((BLOCK, BLOCK, self.channels), generator=rng, device=self.device)
+        return drawn.permute(2, 0, 1)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 from dataclasses import dataclass
 from typing import Literal
 
@@ -12,6 +11,7 @@ from torch import Tensor
 
 from napari_hdn.core.calibration.choose import curve_of_plane
 from napari_hdn.core.devices import Device
+from napari_hdn.core.model.fused import for_prediction
 from napari_hdn.core.model.ladder import Ladder
 from napari_hdn.core.noise.base import NoiseModel
 from napari_hdn.core.noise.refined import Refined
@@ -73,8 +73,7 @@ class Prepared:
         device: Device,
         precision: Literal["auto", "float32", "bfloat16"] = "auto",
     ) -> None:
-        self.network = copy.deepcopy(network).eval()
-        self.network.to(device.torch).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        self.network = for_prediction(network, device.torch, device.dtype(precision))
         self.normalisation = normalisation
         self.noise_model = noise_model
         self.device = device
