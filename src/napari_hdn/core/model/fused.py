@@ -127,7 +127,7 @@ def onednn_fuses() -> bool:
 
     They are what torch's own compiler calls, but not promised to stay; without them all works.
     """
-    if not torch.backends.mkldnn.is_available():
+    if not torch.backends.mkldnn.is_available():  # type: ignore[no-untyped-call]
         return False
     x = torch.linspace(-3, 3, 2 * 16 * 4 * 4).reshape(2, 16, 4, 4)
     x = x.contiguous(memory_format=torch.channels_last)
