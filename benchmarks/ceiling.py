@@ -33,6 +33,7 @@ class Shape:
 
     @property
     def multiply_adds(self) -> float:
+        """Of one call."""
         pixels = self.batch * self.height * self.width / (1 if self.transposed else self.stride**2)
         return pixels * self.inputs * self.outputs * self.kernel**2
 
@@ -49,7 +50,9 @@ def convolutions(network: Ladder, run: Callable[[Ladder], object]) -> Counter[Sh
     """How often ``run`` of a plain network calls a convolution of which shape."""
     found: Counter[Shape] = Counter()
 
-    def seen(module: nn.Conv2d | nn.ConvTranspose2d, inputs: tuple[torch.Tensor], _: object) -> None:
+    def seen(
+        module: nn.Conv2d | nn.ConvTranspose2d, inputs: tuple[torch.Tensor], _: object
+    ) -> None:
         batch, _channels, height, width = inputs[0].shape
         found[
             Shape(
@@ -77,12 +80,20 @@ def bare(shape: Shape, dtype: torch.dtype, *, training: bool = False) -> Callabl
     x = torch.randn(size).to(dtype).contiguous(memory_format=last)
     channels = (shape.outputs, shape.inputs)
     weight = torch.randn(*(channels[::-1] if shape.transposed else channels), k, k) / k
-    weight, bias = weight.to(dtype).contiguous(memory_format=last), torch.randn(shape.outputs).to(dtype)
+    weight, bias = (
+        weight.to(dtype).contiguous(memory_format=last),
+        torch.randn(shape.outputs).to(dtype),
+    )
 
     def forward() -> torch.Tensor:
         if shape.transposed:
             return functional.conv_transpose2d(
-                x, weight, bias, stride=shape.stride, padding=k // 2, output_padding=shape.stride - 1
+                x,
+                weight,
+                bias,
+                stride=shape.stride,
+                padding=k // 2,
+                output_padding=shape.stride - 1,
             )
         return functional.conv2d(x, weight, bias, stride=shape.stride, padding=k // 2)
 

@@ -3,7 +3,14 @@ import torch
 from torch.nn import functional
 
 from napari_hdn.core.config import NetworkConfig
-from napari_hdn.core.model.blocks import ResidualBlock, activate, drop_channels, soft_clamp
+from napari_hdn.core.model.blocks import (
+    Gate,
+    ResidualBlock,
+    activate,
+    drop_channels,
+    soft_clamp,
+    through_gate,
+)
 
 
 def test_fast_elu_is_elu():
@@ -52,3 +59,29 @@ def test_block_is_written_out(gated):
         both = block.gate(h)
         h = functional.relu(both[:, :4]) * torch.sigmoid(both[:, 4:])
     torch.testing.assert_close(block(x, None), x + h)
+
+
+@pytest.mark.parametrize("kind", ["elu", "silu", "relu"])
+@pytest.mark.parametrize("layout", [torch.channels_last, torch.contiguous_format])
+def test_gradients_of_the_gate_are_those_of_its_formula(kind, layout):
+    rng = torch.Generator().manual_seed(0)
+    x = torch.randn(2, 3, 4, 5, generator=rng, dtype=torch.float64)
+    stacked = torch.randn(2, 6, 4, 5, generator=rng, dtype=torch.float64)
+    grad = torch.randn(2, 3, 4, 5, generator=rng, dtype=torch.float64).contiguous(
+        memory_format=layout
+    )
+    leaves = [t.contiguous(memory_format=layout).requires_grad_() for t in (x, stacked)]
+    value, opening = leaves[1].chunk(2, dim=1)
+    expected = leaves[0] + activate(value, kind) * torch.sigmoid(opening)
+    gated = Gate.apply(*leaves, kind)
+    torch.testing.assert_close(gated, expected)
+    for mine, theirs in zip(
+        torch.autograd.grad(gated, leaves, grad),
+        torch.autograd.grad(expected, leaves, grad),
+        strict=True,
+    ):
+        torch.testing.assert_close(mine, theirs)
+    mixed = through_gate(x.float(), stacked, kind)
+    torch.testing.assert_close(mixed, expected.detach(), rtol=1e-5, atol=1e-5)
+    if kind != "relu":  # which has none at 0
+        assert torch.autograd.gradcheck(lambda *t: Gate.apply(*t, kind), leaves)

@@ -5,8 +5,11 @@ Dropout draws from an explicit generator, given with every forward pass; none me
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 from torch import Tensor, nn
+from torch.autograd.function import once_differentiable
 from torch.nn import functional
 
 from napari_hdn.core.config import Activation, NetworkConfig
@@ -15,13 +18,11 @@ Rng = torch.Generator | None
 
 
 def activate(x: Tensor, kind: Activation) -> Tensor:
-    """Apply the activation; ELU in a form that is 3 times faster than torch's on CPU in float32."""
+    """Apply the activation."""
     if kind == "silu":
         return functional.silu(x)
     if kind == "relu":
         return functional.relu(x)
-    if x.dtype == torch.float32 and x.device.type == "cpu":
-        return functional.relu(x) + torch.expm1(x.clamp(max=0))
     return functional.elu(x)
 
 
@@ -36,6 +37,58 @@ def drop_channels(x: Tensor, probability: float, rng: Rng) -> Tensor:
 def soft_clamp(x: Tensor, bound: float) -> Tensor:
     """Keep values within (-bound, bound), smoothly, with a gradient everywhere."""
     return bound * torch.tanh(x / bound)
+
+
+def memory_format_of(x: Tensor) -> torch.memory_format:
+    """The order of a (B, C, h, w) map in memory."""
+    last = torch.channels_last
+    return last if x.is_contiguous(memory_format=last) else torch.contiguous_format
+
+
+class Gate(torch.autograd.Function):
+    """``x + activation(a) * sigmoid(b)`` of maps (a, b) stacked along the channels, (B, 2 C, h, w).
+
+    Torch's own gradient of this makes two maps of the halves' gradients and copies them into a third;
+    here they are written where they belong: a training step is some 5 % cheaper.
+    """
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, stacked: Tensor, kind: Activation) -> Tensor:
+        a, b = stacked.chunk(2, dim=1)
+        active, opening = activate(a, kind), torch.sigmoid(b)
+        ctx.kind = kind
+        # the gradients of ELU and ReLU need only the result
+        ctx.save_for_backward(active, opening, a if kind == "silu" else active)
+        return torch.addcmul(x, active, opening)
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, Tensor, None]:
+        active, opening, a = ctx.saved_tensors
+        batch, channels, *size = active.shape
+        stacked = torch.empty(
+            (batch, 2 * channels, *size), dtype=grad.dtype, device=grad.device,
+            memory_format=memory_format_of(grad),
+        )  # fmt: skip
+        to_a, to_b = stacked.chunk(2, dim=1)
+        by_a = grad * opening
+        if ctx.kind == "silu":
+            torch.ops.aten.silu_backward.grad_input(by_a, a, grad_input=to_a)
+        elif ctx.kind == "relu":
+            torch.ops.aten.threshold_backward.grad_input(by_a, active, 0, grad_input=to_a)
+        else:
+            torch.ops.aten.elu_backward.grad_input(by_a, 1, 1, 1, True, active, grad_input=to_a)
+        torch.ops.aten.sigmoid_backward.grad_input(grad * active, opening, grad_input=to_b)
+        return grad, stacked, None
+
+
+def through_gate(x: Tensor, stacked: Tensor, kind: Activation) -> Tensor:
+    """Apply the `Gate`."""
+    if x.dtype != stacked.dtype:  # not so in a ladder; torch knows how to mix them
+        a, b = stacked.chunk(2, dim=1)
+        return x + activate(a, kind) * torch.sigmoid(b)
+    out: Tensor = Gate.apply(x, stacked, kind)  # type: ignore[no-untyped-call]
+    return out
 
 
 class ResidualBlock(nn.Module):
@@ -59,8 +112,7 @@ class ResidualBlock(nn.Module):
             h = conv(activate(norm(h), self.activation))
             h = drop_channels(h, self.dropout, rng if self.training else None)
         if self.gate is not None:
-            value, gate = self.gate(h).chunk(2, dim=1)
-            h = activate(value, self.activation) * torch.sigmoid(gate)
+            return through_gate(x, self.gate(h), self.activation)
         return h + x
 
 
