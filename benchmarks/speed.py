@@ -43,7 +43,7 @@ from napari_hdn.core.restorer import Restorer
 
 SIDE = 512
 SPREAD = 8  # independent samples that are timed together
-STEPS = 4  # of training that are timed together
+STEPS = 4  # of training, and of bare convolutions, that are timed together
 NORMALISATION = Normalisation(100.0, 30.0)
 
 
@@ -99,21 +99,28 @@ def restoring(config: hdn.TrainingConfig, repeats: int, clock: str) -> None:
 
     jobs = {
         "plain": lambda: published.sample(plain, normalised, rng),
+        "plain kept": kept(lambda: published.sample(plain, normalised, rng)),
         "one": restore(samples=1),
         "pair": restore(samples=2),
         "spread": restore(samples=SPREAD, outputs=("std",), batch_size=2),
     }
     shapes = {n: convolutions(plain, decoded(n)) for n in (1, 2)}
     for found in shapes.values():
-        jobs |= {str(shape): kept(bare(shape, dtype)) for shape in found}
+        jobs |= {str(shape): kept(bare(shape, dtype), STEPS) for shape in found}
     largest = Shape(2, SIDE, SIDE, config.network.channels, config.network.channels, 3, 1, False)
     for name in ("float32", "bfloat16"):
-        jobs[name] = kept(bare(largest, getattr(torch, name)))
+        jobs[name] = kept(bare(largest, getattr(torch, name)), STEPS)
     times = take_turns(jobs, repeats, clock)
+    for job in {"float32", "bfloat16", *map(str, shapes[1]), *map(str, shapes[2])}:
+        times[job] /= STEPS
     for name in ("float32", "bfloat16"):
         print(f"  bare {largest}, {name}: {2e-9 * largest.multiply_adds / times[name]:.0f} GFLOP/s")
     total = published.SAMPLES * times["plain"]
     print(f"  published, one sample        {times['plain']:8.2f} s; 100 samples {total:.0f} s")
+    print(
+        f"    had it this program's way with memory {times['plain kept']:5.2f} s a sample: ratios "
+        f"would be {times['plain kept'] / times['plain']:.2f} of these"
+    )
     one, two = (ideal(shapes[n], times) for n in (1, 2))
     # encoded once; each further batch of two is decoded
     up = sum(times[str(s)] * c for s, c in convolutions(plain, encoded).items())
@@ -176,9 +183,10 @@ def training(config: hdn.TrainingConfig, batch: int, repeats: int, clock: str) -
 
     shapes = convolutions(Ladder(config.network), forward)
     jobs = {"plain": step(False), "ours": kept(step(True), STEPS)}
-    jobs |= {str(shape): kept(bare(shape, dtype, training=True)) for shape in shapes}
+    jobs |= {str(shape): kept(bare(shape, dtype, training=True), STEPS) for shape in shapes}
     times = take_turns(jobs, repeats, clock)
-    times["ours"] /= STEPS
+    for job in {"ours", *map(str, shapes)}:
+        times[job] /= STEPS
     print(
         f"  training step, {batch} x {config.patch_px}^2: published {times['plain']:.2f} s, "
         f"ours {times['ours']:.2f} s, {times['plain'] / times['ours']:.2f} x, "

@@ -48,3 +48,34 @@ def test_on_windows_the_missing_cuda_is_explained(fake, monkeypatch):
 def test_precision():
     cpu = devices.Device("cpu", "", bfloat16=False)
     assert cpu.dtype("auto") is torch.float32 and cpu.dtype("bfloat16") is torch.bfloat16
+
+
+class Recorded:
+    """Stands in for a tensor where there is no GPU."""
+
+    device = torch.device("cpu")
+
+    def __init__(self):
+        self.done = []
+
+    def pin_memory(self):
+        self.done.append("pinned")
+        return self
+
+    def to(self, device, non_blocking=False):
+        self.done.append((device.type, non_blocking))
+        return self
+
+
+def test_what_goes_to_cuda_is_pinned_and_not_waited_for():
+    tensor = Recorded()
+    devices.moved(tensor, torch.device("cuda"))
+    assert tensor.done == ["pinned", ("cuda", True)]
+
+
+def test_what_goes_elsewhere_is_not_pinned():
+    tensor = Recorded()
+    devices.moved(tensor, torch.device("mps"))
+    assert tensor.done == [("mps", False)]
+    here = torch.ones(2)
+    assert devices.moved(here, torch.device("cpu")) is here

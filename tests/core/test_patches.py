@@ -102,3 +102,20 @@ def test_a_small_share_for_validation_is_at_least_one_strip(tiny_config):
     config = tiny_config.model_copy(update={"validation_fraction": 0.003})
     split = split_regions([ImageStack(numbered(1, 128, 128)[0], "YX")], config)
     assert min(split.validation[0].height, split.validation[0].width) == config.network.multiple
+
+
+def test_a_batch_that_is_read_from_files_is_moved_in_one_go(monkeypatch, tiny_config, stack):
+    moves = []
+
+    def moved(tensor, device):
+        moves.append(tuple(tensor.shape))
+        return tensor
+
+    regions = split_regions([stack], tiny_config).training
+    held = Patches(regions, tiny_config, CPU)
+    read = Patches(regions, tiny_config, CPU, in_memory_bytes=0)
+    monkeypatch.setattr("napari_hdn.core.patches.moved", moved)
+    counts, image = read.batch(3, size=5)
+    assert moves == [(5, 1, 16, 16), (5,)]
+    again = held.batch(3, size=5)
+    assert torch.equal(counts, again[0]) and torch.equal(image, again[1])

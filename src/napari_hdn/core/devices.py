@@ -50,6 +50,13 @@ class Device:
         return torch.bfloat16 if precision == "bfloat16" else torch.float32
 
 
+def moved(tensor: torch.Tensor, device: torch.device) -> torch.Tensor:
+    """A tensor of the computer's memory on a device; pinned on the way to CUDA, not waited for."""
+    if device.type == "cuda" and tensor.device.type == "cpu":
+        return tensor.pin_memory().to(device, non_blocking=True)
+    return tensor.to(device)
+
+
 def _cpu() -> Device:
     bfloat16 = bool(
         getattr(torch.cpu, "_is_avx512_bf16_supported", bool)()

@@ -11,6 +11,7 @@ from torch import Tensor
 
 from napari_hdn.core.axes import ImageStack
 from napari_hdn.core.config import TrainingConfig
+from napari_hdn.core.devices import moved
 from napari_hdn.core.errors import ImageError
 from napari_hdn.core.statistics import check_finite
 
@@ -164,12 +165,13 @@ class Patches:
             if self.in_memory:
                 piece = self._held[k][y : y + h, x : x + w]
             else:
-                piece = torch.from_numpy(region.read(y, x, h, w)).to(self.device)
+                piece = torch.from_numpy(region.read(y, x, h, w))
             pieces.append(self._augment(piece, rng))
         smallest = (min(p.shape[0] for p in pieces), min(p.shape[1] for p in pieces))
         counts = torch.stack([p[: smallest[0], : smallest[1]] for p in pieces])[:, None]
-        image = torch.tensor([self.regions[k].plane for k in chosen], device=self.device)
-        return counts, image
+        image = torch.tensor([self.regions[k].plane for k in chosen])
+        # one transfer for the batch, which the device need not be waited for
+        return moved(counts, self.device), moved(image, self.device)
 
     def _augment(self, piece: Tensor, rng: np.random.Generator) -> Tensor:
         flip_y, flip_x, turn = rng.integers(2), rng.integers(2), rng.integers(2)

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from napari_hdn.core.calibration.choose import curve_of_plane
-from napari_hdn.core.devices import Device
+from napari_hdn.core.devices import Device, moved
 from napari_hdn.core.model.fused import for_prediction
 from napari_hdn.core.model.ladder import Ladder
 from napari_hdn.core.noise.base import NoiseModel
@@ -93,7 +93,7 @@ class Prepared:
         home = self.device.torch if len(tiles) == 1 else torch.device("cpu")
         if curve is not None:
             curve = NoiseCurve(curve.gain.to(home), curve.offset.to(home), curve.floor.to(home))
-        padded = reflect_pad(_on(torch.from_numpy(counts), home), self.network.config.multiple)
+        padded = reflect_pad(moved(torch.from_numpy(counts), home), self.network.config.multiple)
         size = (int(counts.shape[0]), int(counts.shape[1]))
         return Plane(self.normalisation.apply(padded, curve), size, curve, tiles)
 
@@ -132,10 +132,3 @@ class Prepared:
         if not self.normalisation.stabilised:
             return None
         return curve_of_plane(self.noise_model, counts)
-
-
-def _on(counts: Tensor, device: torch.device) -> Tensor:
-    """Pinned on the way to a GPU, so that the copy need not be waited for."""
-    if device.type == "cuda":
-        return counts.pin_memory().to(device, non_blocking=True)
-    return counts.to(device)
