@@ -63,6 +63,16 @@ def slope(x: np.ndarray, y: np.ndarray) -> float:
     return float(np.polyfit(np.log(x), np.log(y), 1)[0])
 
 
+def line(x: np.ndarray, y: np.ndarray) -> tuple[float, float]:
+    """What each call costs and what each of x adds, by least squares of the relative errors."""
+    (start, each), *_ = np.linalg.lstsq(np.stack([1 / y, x / y], axis=1), np.ones_like(y))
+    return float(start), float(each)
+
+
+def _short(seconds: float) -> str:
+    return f"{1e3 * seconds:.0f} ms" if seconds > 1e-3 else f"{1e6 * seconds:.1f} µs"
+
+
 def plot(path: Path, panels: list[tuple[str, np.ndarray, np.ndarray]]) -> None:
     """Draw the panels side by side, with the fitted slope."""
     from matplotlib.figure import Figure
@@ -70,8 +80,9 @@ def plot(path: Path, panels: list[tuple[str, np.ndarray, np.ndarray]]) -> None:
     figure = Figure(figsize=(9, 3.8), layout="constrained")
     for axes, (label, x, y) in zip(figure.subplots(1, len(panels)), panels, strict=True):
         axes.loglog(x, y, "o", color="tab:blue", label="measured")
-        linear = x * float(np.exp(np.mean(np.log(y / x))))
-        axes.loglog(x, linear, "--", color="tab:gray", label="proportional")
+        start, each = line(x, y)
+        label_fit = f"{1e3 * start:.0f} ms + {_short(each)} each"
+        axes.loglog(x, start + each * x, "--", color="tab:gray", label=label_fit)
         axes.set(
             xlabel=label, ylabel="processor time / s", title=f"fitted exponent {slope(x, y):.2f}"
         )
@@ -110,7 +121,12 @@ def main() -> None:
         (f"samples (of {SAMPLES_SIDE}²)", np.array(SAMPLES, float), np.array(by_samples)),
     ]
     for label, x, y in panels:
-        print(f"time ~ ({label})^{slope(x, y):.2f}")
+        start, each = line(x, y)
+        off = 100 * float(np.abs((start + each * x) / y - 1).max())
+        print(
+            f"{label}: exponent {slope(x, y):.2f}; {start:.3f} s + {_short(each)} each, "
+            f"within {off:.0f} %"
+        )
     if arguments.image:
         plot(arguments.image, panels)
 
