@@ -55,7 +55,7 @@ def test_clipping_is_told(model, tmp_path, capsys, monkeypatch):
     monkeypatch.setattr(api, "restore", lambda *a, **k: iter([plane]))
     command = ["restore", str(model), str(tmp_path / "c.tif"), "--out", str(tmp_path)]
     assert main([*command, "--dtype", "input"]) == 0
-    assert "1,920 of 1,920 restored pixels lay outside 0..255" in capsys.readouterr().out
+    assert "1,920 of 1,920 restored pixels (mean) lay outside 0..255" in capsys.readouterr().out
 
 
 def test_stopped_restoration_keeps_complete_planes(model, tmp_path, monkeypatch, capsys):
@@ -85,10 +85,10 @@ def test_a_damaged_plane_is_told_and_the_others_are_done(model, tmp_path, capsys
     assert set(os.listdir(out)) == {"c_hdn-mean-partial.ome.tif", "c_hdn-std-partial.ome.tif"}
     said = capsys.readouterr().out
     assert "c.tif, plane 2: 1 of 1920 pixels are NaN" in said
-    assert "1 of 4 planes are damaged and 0 in the files" in said
+    assert "1 of 4 planes are damaged and empty in the files" in said
     mean = tifffile.imread(out / "c_hdn-mean-partial.ome.tif")
     np.testing.assert_array_equal(mean[[0, 1, 3]], expected.mean[[0, 1, 3]])
-    assert (mean[2] == 0).all()
+    assert np.isnan(mean[2]).all()
 
 
 def test_a_stack_whose_file_is_torn_is_restored_as_far_as_it_goes(model, tmp_path, capsys):
@@ -104,7 +104,30 @@ def test_a_stack_whose_file_is_torn_is_restored_as_far_as_it_goes(model, tmp_pat
     said = capsys.readouterr().out
     assert "torn.tif is truncated or damaged" in said and "1 of 3 planes are damaged" in said
     mean = tifffile.imread(tmp_path / "out" / "torn_hdn-mean-partial.ome.tif")
-    assert (mean[1] == 0).all() and (mean[[0, 2]] > 0).all()
+    assert np.isnan(mean[1]).all() and (mean[[0, 2]] > 0).all()
+
+
+def test_a_damaged_last_plane_keeps_its_place(model, tmp_path):
+    image = np.random.default_rng(0).normal(40, 6, (3, 40, 48)).astype(np.float32)
+    image[2, 5, 5] = np.nan
+    tifffile.imwrite(tmp_path / "c.tif", image, photometric="minisblack")
+    command = ["restore", str(model), str(tmp_path / "c.tif"), "--out", str(tmp_path / "out")]
+    assert main([*command, "--outputs", "mean,samples", "--samples", "3"]) == 1
+    mean = tifffile.imread(tmp_path / "out" / "c_hdn-mean-partial.ome.tif")
+    assert mean.shape == (3, 40, 48) and np.isnan(mean[2]).all() and not np.isnan(mean[:2]).any()
+    (samples,) = api.open_images([tmp_path / "out" / "c_hdn-samples-partial.ome.tif"])
+    assert sorted(samples.array.shape) == [3, 3, 40, 48]
+
+
+def test_a_damaged_image_among_others_is_left_out(model, tmp_path, capsys):
+    for name in ("a", "b", "c"):
+        image = np.random.default_rng(0).normal(40, 6, (40, 48)).astype(np.float32)
+        image[5, 5] = np.nan if name == "b" else 40
+        tifffile.imwrite(tmp_path / f"{name}.tif", image)
+    out = tmp_path / "out"
+    assert main(["restore", str(model), str(tmp_path), "--out", str(out)]) == 1
+    assert sorted(os.listdir(out)) == ["a_hdn-mean.ome.tif", "c_hdn-mean.ome.tif"]
+    assert "b.tif: 1 of 1920 pixels are NaN" in capsys.readouterr().out
 
 
 def test_an_error_late_in_a_restoration_keeps_the_planes_before_it(
@@ -166,6 +189,8 @@ def test_all_outputs(model, tmp_path, capsys):
         (["--outputs", "quantiles", "--quantiles", "5,95"], "between 0 and 1"),
         (["--outputs", "quantiles", "--quantiles", "low"], "'low' is not"),
         (["--outputs", "difference", "--samples", "2", "--difference", "1,3"], "samples 1 to 2"),
+        (["--outputs", "difference", "--difference", "1"], "takes two numbers, such as 1,2"),
+        (["--outputs", "quantiles", "--quantiles", "0.05,0.05"], "is there twice"),
     ],
 )
 def test_choices_that_cannot_be(model, noisy_tif, tmp_path, capsys, options, says):

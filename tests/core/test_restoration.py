@@ -275,7 +275,7 @@ def test_where_no_plane_can_be_restored_nothing_is(model):
 
 
 def test_an_all_zero_plane(model):
-    with pytest.warns(UserWarning, match="runs from 0 to 0 counts"):
+    with pytest.warns(UserWarning, match="All pixels of image are 0: a lost frame"):
         got = model.restore(
             np.zeros((32, 32), np.float32), "YX", outputs=OUTPUTS, samples=4, **EXACT
         )
@@ -290,8 +290,27 @@ def test_how_near_the_mean_is_to_its_limit_is_told(model):
     singles = np.stack([drawn(model, image[0], range(6)).var(0, ddof=1)])
     assert last.spread.samples == 6 and last.spread.pairs == 2
     assert last.spread.single == pytest.approx(singles.mean(), rel=0.5)
-    *_, last = restore(model, ImageStack(image, "TYX"), RestorationConfig(**EXACT))
-    assert last.spread is None
+    for few in ({}, {"samples": 1, "flips": True}):
+        *_, last = restore(model, ImageStack(image, "TYX"), RestorationConfig(**few, **EXACT))
+        assert last.spread is None
+    config = RestorationConfig(samples=12, **EXACT)
+    *_, last = restore(model, ImageStack(image, "TYX"), config)
+    pairs = [(draw(model, image[0], k) + draw(model, image[0], k, -1.0)) / 2 for k in range(6)]
+    assert last.spread.pairs == 6
+    assert last.spread.pair == pytest.approx(np.var(pairs, axis=0, ddof=1).mean(), rel=0.5)
+    assert last.spread.excess < last.spread.single / 12  # where independent samples would be
+
+
+def test_channels_that_a_model_has_not_learned_from_are_told(model):
+    model.config = model.config.model_copy(update={"channel": 1})
+    image = simulate((2, 32, 32))
+    said = {}
+    for channel in (None, 0, 1):
+        config = RestorationConfig(channel=channel, **EXACT)
+        events = restore(model, ImageStack(image, "CYX", "both"), config)
+        said[channel] = [e.text for e in events if isinstance(e, Notice)]
+    assert "learned from channel 1 alone, but all channels of both" in said[None][0]
+    assert "but channel 0 of both" in said[0][0] and said[1] == []
 
 
 def huge(monkeypatch, pixels=1000, kept=5e4):
@@ -390,7 +409,7 @@ def test_a_range_far_outside_is_told_with_numbers(model, change):
         if isinstance(e, Notice)
     ]  # fmt: skip
     assert len(notices) == 1 and notices[0].severity == "warning"
-    assert "odd runs from" in notices[0].text and "from 100 to 350" in notices[0].text
+    assert "odd, plane 0, runs from" in notices[0].text and "from 100 to 350" in notices[0].text
 
 
 def test_a_usual_range_is_not(model):
@@ -406,6 +425,12 @@ def test_draws():
     partners = [d for d in beside if d.role == "partner"]
     assert [(d.key, d.sign) for d in partners] == [(0, -1.0), (1, -1.0)]
     assert [d.key for d in beside if d.role == "first"] == [0, 1]
+    assert [d.role for d in plan_draws(RestorationConfig(samples=3))] == [
+        "first",
+        "partner",
+        "first",
+    ]
+    assert [d.role for d in plan_draws(RestorationConfig(samples=1))] == ["centre"]
     turned = plan_draws(RestorationConfig(samples=2, flips=True))
     assert len(turned) == 8 and len({(d.key, d.orientation) for d in turned}) == 4
     turned = plan_draws(RestorationConfig(samples=6, outputs=("mean", "std"), flips=True))

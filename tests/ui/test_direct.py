@@ -29,7 +29,9 @@ def test_taught_and_used(viewer, session, dock, until_free, trained, noisy, quic
     dock.direct.use.click()
     dock.restore.click()
     until_free()
-    layer = viewer.layers["noisy [HDN mean]"]
+    layer = viewer.layers["noisy [HDN mean, one pass]"]
+    assert "by the direct network mean: " in session.last["restoration"].notices[0].text
+    assert not dock.samples.isEnabled() and "without uncertainty" in dock.samples_hint.text()
     model, student = api.load_model(trained), api.load_direct(folder)
     config = api.RestorationConfig(device="cpu", deactivated_levels=())
     planes = [

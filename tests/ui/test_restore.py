@@ -215,7 +215,9 @@ def test_all_outputs_become_layers(viewer, session, dock, until_free, trained, n
     ("output", "set_up", "says"),
     [
         ("quantiles", lambda o: o.quantiles.setText("low"), "'low' is not"),
-        ("quantiles", lambda o: o.quantiles.setText("105"), "between 0 and 1"),
+        ("quantiles", lambda o: o.quantiles.setText("105"), "0 to 100 %"),
+        ("quantiles", lambda o: o.quantiles.setText(""), "such as 5, 95; '' is not"),
+        ("quantiles", lambda o: o.quantiles.setText("0.05, 0.95"), "If you meant 95 %, write 95"),
         ("difference", lambda o: o.first.setValue(40), "samples 1 to 20; you chose 40 and 2"),
     ],
 )
@@ -243,20 +245,24 @@ def test_damaged_planes_are_told_and_the_others_are_done(viewer, session, dock, 
     tick(dock, "damaged")
     dock.restore.click()
     until_free()
-    said = "Restored 3 of 4 planes; 1 are damaged, and 0 in the new layers."
+    said = "Restored 3 of 4 planes; 1 are damaged, and empty (NaN) in the new layers."
     assert dock.progress.line.text() == said
     assert "damaged, plane 2: 1 of 7680 pixels" in session.last["restoration"].notices[0].text
     layer = viewer.layers["damaged [HDN mean] (3 of 4 planes)"]
-    assert [bool(plane.any()) for plane in layer.data] == [True, True, False, True]
+    assert [bool(np.isnan(plane).all()) for plane in layer.data] == [False, False, True, False]
+    assert not np.isnan(layer.data[[0, 1, 3]]).any()
 
 
 def test_how_many_samples_are_enough(viewer, session, dock, until_free):
     assert not dock.sufficiency.plot.isVisible()
     dock.sufficiency.measure.click()
     until_free()
-    law = session.last["sufficiency"].convergence
+    law = session.last["sufficiency"].law.convergence
     text = dock.sufficiency.words.text()
-    assert text.startswith("2 independent samples: within") and "are enough for 0.05 dB" in text
+    assert (
+        text.startswith("noisy with tiny: 2 independent samples: within")
+        and "are enough for 0.05 dB" in text
+    )
     assert f"{law.spread.enough()} samples in pairs" in text
     x, y = dock.sufficiency.curves["independent, measured"].getOriginalDataset()
     assert list(x) == list(law.counts)
@@ -264,10 +270,14 @@ def test_how_many_samples_are_enough(viewer, session, dock, until_free):
         y, [10 * np.log10(1 + e / law.spread.single) for e in law.singles], rtol=1e-6
     )
     dock.samples.setValue(20)
-    assert dock.sufficiency.words.text().startswith("20 independent samples: within 0.21 dB")
+    assert "20 independent samples: within 0.21 dB" in dock.sufficiency.words.text()
 
 
 def test_how_many_samples_stopped(session, dock, until_free, monkeypatch):
+    dock.sufficiency.measure.click()
+    until_free()
+    before = dock.sufficiency.words.text()
+
     def measure(model, counts, config, *, stop=None):
         yield 0.1
         while not stop.requested:
@@ -279,3 +289,4 @@ def test_how_many_samples_stopped(session, dock, until_free, monkeypatch):
     until_free()
     assert "Stopped before enough samples" in dock.progress.line.text()
     assert not session.last["sufficiency"].failed
+    assert dock.sufficiency.words.text() == before and not dock.sufficiency.plot.isHidden()

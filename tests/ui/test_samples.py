@@ -98,7 +98,8 @@ def test_a_layer_of_samples(viewer, session, dock, until_free, qtbot, expected):
     assert tuple(layer.scale) == (1, *source.scale)
     assert tuple(layer.contrast_limits) == tuple(source.contrast_limits)
     assert layer.metadata["napari-hdn"]["product"] == "samples"
-    assert dock.progress.line.text() == "Restored 4 planes."
+    assert dock.progress.line.text() == "The samples are drawn when you look at them."
+    assert layer.colormap.nan_color[3] == 1  # nothing shines through
     viewer.dims.set_current_step(0, 3)
     viewer.dims.set_current_step(1, 2)
 

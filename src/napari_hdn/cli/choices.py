@@ -105,6 +105,20 @@ def numbers(option: str, text: str, kind: Callable[[str], Any]) -> tuple[Any, ..
         ) from None
 
 
+def pair(option: str, text: str) -> tuple[int, int]:
+    """Two whole numbers with a comma between them.
+
+    Raises
+    ------
+    ConfigurationError
+        If it is something else.
+    """
+    found = numbers(option, text, int)
+    if len(found) != 2:
+        raise ConfigurationError(f"{option} takes two numbers, such as 1,2; {text!r} is not.")
+    return found[0], found[1]
+
+
 def new_training(
     preset: str | None, config: Path | None, changes: dict[str, Any]
 ) -> TrainingConfig:

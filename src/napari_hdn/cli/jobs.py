@@ -182,6 +182,7 @@ def restore(
                     files.write(event)
                 case PlaneFailed():
                     failed += 1
+                    files.give_up(event.index)
                     progress.say(f"Warning: {event.reason} This plane was left out.")
                 case RestorationFinished(spread=MeanSpread() as spread) if "mean" in files.dtypes:
                     progress.say(spread.in_words())
@@ -190,12 +191,15 @@ def restore(
         limits: Any = np.iinfo(dtype)
         total = files.pixels * (config.samples if product == "samples" else 1)
         progress.say(
-            f"Warning: {clipped:,} of {total:,} restored pixels lay outside "
+            f"Warning: {clipped:,} of {total:,} restored pixels ({product}) lay outside "
             f"{limits.min}..{limits.max}, which {dtype.name} can hold, and were clipped; "
             "--dtype float32 keeps them."
         )
     if failed:
-        progress.say(f"Warning: {failed} of {len(stack)} planes are damaged and 0 in the files.")
+        progress.say(
+            f"Warning: {failed} of {len(stack)} planes are damaged and empty in the files (NaN; 0 in "
+            "integers)."
+        )
     for path in files.written.values():
         progress.say(f"Wrote {path}")
     return Written(list(files.written.values()), failed)

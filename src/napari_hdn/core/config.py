@@ -274,11 +274,13 @@ class RestorationConfig(Frozen):
                     f"{SPOKEN[output]} needs at least {least} samples, better 16; you chose {n}."
                 )
         if "quantiles" in self.outputs and not self.quantiles:
-            raise ValueError("Say which quantiles, such as 0.05 and 0.95.")
+            raise ValueError("Say which quantiles, such as 0.05 and 0.95 for 5 and 95 %.")
         if wrong := [q for q in self.quantiles if not 0 <= q <= 1]:
             raise ValueError(
                 f"Quantiles lie between 0 and 1, such as 0.05 for 5 %; {wrong[0]:g} does not."
             )
+        if len({quantile_name(q) for q in self.quantiles}) < len(self.quantiles):
+            raise ValueError("One of the quantiles is there twice; each makes one image.")
         if "difference" in self.outputs:
             a, b = self.difference
             if a == b or min(a, b) < 1 or max(a, b) > n:
@@ -323,5 +325,5 @@ def usual_samples(outputs: Sequence[str]) -> int:
 
 def quantile_name(q: float) -> str:
     """What a quantile's image is called: ``q05`` for 0.05."""
-    whole, point, rest = f"{100 * q:.4g}".partition(".")
+    whole, point, rest = f"{100 * q:.10g}".partition(".")
     return f"q{whole.zfill(2)}{point}{rest}"

@@ -59,6 +59,7 @@ class Reduction:
         self._origin = origin
         self._keeps = bool(_KEPT & set(config.outputs))
         self._independent = RunningMoments()
+        self._all = RunningMoments()  # where nothing but the mean is asked for
         self._pairs = RunningMoments()
         self._halves: dict[int, Tensor] = {}  # of pairs that lack the other half
         self._paired = pairs > 0
@@ -74,19 +75,22 @@ class Reduction:
             Which sample each is.
         roles : list of str
             ``single``: an independent sample. ``first``: one that is half of a pair, too.
-            ``partner``: its antithetic partner, which only the mean takes.
+            ``partner``: its antithetic partner, which only the mean takes. ``centre``: no sample,
+            but the means of all levels.
         """
-        alone = [i for i, role in enumerate(roles) if role != "partner"]
+        if not self._config.independent:
+            self._all.add(images)
+        alone = [i for i, role in enumerate(roles) if role in ("single", "first")]
         if alone:
             self._independent.add(images[alone])
         for i, (key, role) in enumerate(zip(keys, roles, strict=True)):
-            if role != "single":
+            if role in ("first", "partner"):
                 other = self._halves.pop(key, None)
                 if other is None:
                     self._halves[key] = images[i]
                 else:
                     self._pairs.add(((other + images[i]) / 2)[None])
-            if self._keeps and role != "partner":
+            if self._keeps and role in ("single", "first"):
                 self._kept[key] = images[i]
 
     def finish(self) -> dict[str, Tensor]:
@@ -94,7 +98,7 @@ class Reduction:
         made: dict[str, Tensor] = {}
         config = self._config
         kept = torch.stack([self._kept[k] for k in sorted(self._kept)]) if self._keeps else None
-        mean = self._pairs.mean if self._paired else self._independent.mean
+        mean = self._pairs.mean if self._paired else self._all.mean
         for output in config.outputs:
             match output:
                 case "mean":

@@ -121,13 +121,15 @@ def walk(
     started, may_speak = time.monotonic(), RateLimit()
     total, warned, failed = len(stack), False, 0
     spreads: list[tuple[MeanSpread, int]] = []
+    if remark := channel_remark(model, stack):
+        yield Notice(remark, "warning")
     for number, index in enumerate(stack.indices()):
         if stop.requested:
             break
         complete = False
         try:
             read = checked_reader(stack, index)
-            remark = "" if warned else _remark(model, stack, read)
+            remark = "" if warned else _remark(model, stack, index, read)
             if remark:
                 warned = True
                 yield Notice(remark, "warning")
@@ -236,8 +238,24 @@ def preview_plane(
     return restorer.whole(np.ascontiguousarray(image, dtype=np.float32))["mean"]
 
 
-def _remark(model: HDN, stack: ImageStack, read: Read) -> str:
-    return range_remark(model, read(*central(*stack.plane_shape, _RANGE_PX)), stack.name)
+def channel_remark(model: HDN, stack: ImageStack) -> str:
+    """A warning where channels are restored that the model has not learned from, else nothing."""
+    learned = model.config.channel
+    if learned is None or stack.channel == learned or "C" not in stack.axes:
+        return ""
+    if stack.array.shape[stack.axes.index("C")] == 1:
+        return ""
+    which = "all channels" if stack.channel is None else f"channel {stack.channel}"
+    return (
+        f"The model {model.name} learned from channel {learned} alone, but {which} of {stack.name} "
+        f"will be restored with it. Choose channel {learned}, or a model of each channel."
+    )
+
+
+def _remark(model: HDN, stack: ImageStack, index: tuple[int, ...], read: Read) -> str:
+    where = f", plane {', '.join(map(str, index))}," if index else ""
+    middle = read(*central(*stack.plane_shape, _RANGE_PX))
+    return range_remark(model, middle, f"{stack.name}{where}")
 
 
 def range_remark(model: HDN, counts: np.ndarray, name: str) -> str:
@@ -249,6 +267,8 @@ def range_remark(model: HDN, counts: np.ndarray, name: str) -> str:
     tiny = high < trained_low or low > trained_high or high - low < 0.02 * span
     if not (outside or tiny):
         return ""
+    if low == high == 0:
+        return f"All pixels of {name.rstrip(',')} are 0: a lost frame? Its result means nothing."
     return (
         f"{name} runs from {low:.5g} to {high:.5g} counts, but the model was trained on images from "
         f"{trained_low:.5g} to {trained_high:.5g}. The result may be wrong: restore images from the "

@@ -77,9 +77,11 @@ def plan_draws(config: RestorationConfig) -> list[Draw]:
     turns = len(FLIPS) if config.flips else 1
     if not config.independent:
         if n == 1:
-            return [Draw(0, 0.0, o) for o in range(turns)]
+            return [Draw(0, 0.0, o, "centre") for o in range(turns)]
         return [
-            Draw(1000 * o + j // 2, 1.0 - 2.0 * (j % 2), o) for o in range(turns) for j in range(n)
+            Draw(1000 * o + j // 2, 1.0 - 2.0 * (j % 2), o, "partner" if j % 2 else "first")
+            for o in range(turns)
+            for j in range(n)
         ]
     paired = min(mean_pairs(config), n)
     draws = [Draw(j, 1.0, j % turns, "first" if j < paired else "single") for j in range(n)]

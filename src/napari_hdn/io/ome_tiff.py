@@ -155,6 +155,7 @@ class OmeTiffWriter:
         self._channel_names = list(channel_names)
         self._rescue = rescue
         self._rows = np.zeros(self._shape[:-2], int)  # written of each plane
+        self._lost = np.zeros(self._shape[:-2], bool)  # planes that were given up
         self._temporary = self.path.with_name(f".{self.path.name}.{uuid.uuid4().hex[:8]}.tmp")
         self.clipped = 0
         self.written: Path | None = None
@@ -194,6 +195,15 @@ class OmeTiffWriter:
             (rows, X), from ``first_row`` on; each row once.
         first_row : int
         """
+        self._rows[self._put(index, plane, first_row)] += len(plane)
+
+    def give_up(self, index: tuple[int, ...]) -> None:
+        """Leave a plane out for good: it is NaN, or 0 in an integer type, and the file partial."""
+        nothing = np.nan if self._dtype.kind == "f" else 0
+        own = self._put(index, np.full(self._shape[-2:], nothing, np.float32), 0)
+        self._rows[own], self._lost[own] = 0, True
+
+    def _put(self, index: tuple[int, ...], plane: np.ndarray, first_row: int) -> tuple[int, ...]:
         height, width = self._shape[-2:]
         if plane.ndim != 2 or plane.shape[1] != width or first_row + len(plane) > height:
             raise ImageError(f"A plane of {plane.shape} does not fit {self._shape[-2:]} (Y, X).")
@@ -207,7 +217,7 @@ class OmeTiffWriter:
             view = memoryview(data)
             while view:  # one write may be cut short at the end of a disk
                 view = view[self._file.write(view) :]
-        self._rows[own] = min(self._rows[own] + len(plane), height)
+        return own
 
     def __exit__(
         self,
@@ -295,13 +305,16 @@ class OmeTiffWriter:
 
     def _keep_partial(self) -> Path | None:
         """Save the planes up to the last complete one along the first axis; others are 0."""
-        lead = self._rows.reshape(len(self._rows), -1) if self._rows.ndim else None
-        done = np.array([0]) if lead is None else np.flatnonzero(lead.any(axis=1))
-        shape = (int(done[-1]) + 1, *self._shape[1:]) if lead is not None else self._shape
+        seen = np.atleast_1d((self._rows > 0) | self._lost)
+        last = int(np.flatnonzero(seen.reshape(len(seen), -1).any(axis=1))[-1])
+        shape = (last + 1, *self._shape[1:]) if self._rows.ndim else self._shape
         stem, suffix = split_suffix(self.path.name)
         target = self.path.with_name(f"{stem}-partial{suffix}")
         temporary = self._temporary.with_suffix(".partial.tmp")
-        note = f"partial: {self._done.sum()} of {self._done.size} planes, the others are 0"
+        others = "NaN" if self._dtype.kind == "f" and self._lost.any() else "0"
+        if others == "NaN" and not (self._done | self._lost).all():
+            others = "NaN where damaged, else 0"
+        note = f"partial: {self._done.sum()} of {self._done.size} planes, the others are {others}"
         if begun := int(self._rows[~self._done].sum()):
             note += f", but for {begun} rows of what was being made"
         try:

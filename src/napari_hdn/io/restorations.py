@@ -121,6 +121,15 @@ class RestorationFiles:
             for number, sample in enumerate(plane):
                 writer.write((number, *event.index), sample, event.rows.start)
 
+    def give_up(self, index: tuple[int, ...]) -> None:
+        """Leave out a plane that cannot be restored; see `OmeTiffWriter.give_up`."""
+        for product, writer in self._writers.items():
+            if product != "samples":
+                writer.give_up(index)
+                continue
+            for number in range(self._samples):
+                writer.give_up((number, *index))
+
     def __exit__(
         self,
         kind: type[BaseException] | None,

@@ -26,9 +26,9 @@ ASIDE = {
 _SPOKEN = {"map": "MAP", "mean-map": "mean − MAP"}
 
 
-def product_name(name: str, product: str) -> str:
-    """What to call the layer made from the layer ``name``."""
-    return f"{name} [HDN {_SPOKEN.get(product, product)}]"
+def product_name(name: str, product: str, how: str = "") -> str:
+    """What to call the layer made from the layer ``name``, and in which way where that matters."""
+    return f"{name} [HDN {_SPOKEN.get(product, product)}{how and f', {how}'}]"
 
 
 def product_of(layer: Layer) -> str | None:

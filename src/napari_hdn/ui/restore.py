@@ -106,6 +106,7 @@ class RestoreDock(JobDock):
         self.restore.clicked.connect(lambda: self._begin(self._restoration))
         self.preview.clicked.connect(lambda: self._begin(self._preview_job))
         self.sufficiency.measure.clicked.connect(lambda: self._begin(self._sufficiency_job))
+        self.direct.use.toggled.connect(self._explain_samples)
         self.direct.teach.clicked.connect(lambda: self._begin(self._teaching_job))
         self.stop.clicked.connect(self._session.stop)
         watch(self, self._session.job_changed, self._on_job_changed)
@@ -121,7 +122,12 @@ class RestoreDock(JobDock):
 
     def _explain_samples(self) -> None:
         n = self.samples.value()
-        if set(self.outputs.chosen()) - {"mean"}:
+        self.samples.setEnabled(not self.direct.use.isChecked())
+        if self.direct.use.isChecked():
+            self.samples_hint.say(
+                "No samples: one pass of the direct network, without uncertainty."
+            )
+        elif set(self.outputs.chosen()) - {"mean"}:
             text = (
                 f"{n} independent samples: a spread is known to about {0.7 / n**0.5:.0%}."
                 if n >= 3
@@ -201,7 +207,9 @@ class RestoreDock(JobDock):
 
     def _sufficiency_job(self) -> Job:
         model, source, region = self._in_view()
-        return SufficiencyJob(source, region, model, self.config(preview=True))
+        before = self._session.last.get("sufficiency")
+        law = before.law if isinstance(before, SufficiencyJob) else None
+        return SufficiencyJob(source, region, model, self.config(preview=True), law)
 
     def _in_view(self) -> tuple[HDN, LayerSource, Region]:
         model, source = self._session.chosen_model(), self.targets.layer_sources()[0]
@@ -223,5 +231,5 @@ class RestoreDock(JobDock):
 
     def _show_sufficiency(self) -> None:
         job = self._session.last.get("sufficiency")
-        law = job.convergence if isinstance(job, SufficiencyJob) else None
-        self.sufficiency.show_convergence(law, self.samples.value())
+        law = job.law if isinstance(job, SufficiencyJob) else None
+        self.sufficiency.show_law(law, self.samples.value())

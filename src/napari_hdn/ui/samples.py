@@ -38,6 +38,7 @@ if TYPE_CHECKING:
     from napari_hdn.core.sampling import Sampler
     from napari_hdn.ui.sources import LayerSource
 
+_NOT_DRAWN = (0.25, 0.25, 0.35, 1.0)
 KEPT_BYTES = 1e9  # of samples that were looked at
 Place = tuple[int, tuple[int, ...]]  # a sample, and the index of a plane of its stack
 
@@ -52,6 +53,7 @@ class LazySamples:
     config : RestorationConfig
     """
 
+    drawing = Signal(int)  # which sample
     drawn = Signal()  # something that was asked for is there
 
     def __init__(self, model: HDN, stack: ImageStack, config: RestorationConfig) -> None:
@@ -143,6 +145,7 @@ class LazySamples:
             self._drawing = False
             return
         place = self._wanted[0]
+        self.drawing.emit(place[0])
         jobs.look_up(lambda: self._draw(place), self._on_drawn, self._on_error)
 
     def _on_drawn(self, _: np.ndarray) -> None:
@@ -174,8 +177,19 @@ def add_samples(
         visible=visible,
         **look_of(source.placement, np.zeros((1, 1))),
     )
+    # nothing else may shine through where a sample is yet to be drawn
+    colours = layer.colormap.model_copy()
+    colours.nan_color = _NOT_DRAWN
+    layer.colormap = colours
     samples.drawn.connect(partial(_refresh, weakref.ref(layer)))
+    samples.drawing.connect(partial(_tell, weakref.ref(viewer), config.samples))
     return layer
+
+
+def _tell(reference: weakref.ref[Any], samples: int, number: int) -> None:
+    viewer = reference()
+    if viewer is not None:
+        viewer.status = f"Drawing sample {number + 1} of {samples} ..."
 
 
 def _refresh(reference: weakref.ref[Image]) -> None:

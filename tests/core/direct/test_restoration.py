@@ -144,8 +144,9 @@ def test_other_levels_are_refused_and_damaged_planes_left_out(model):
 def test_another_range_is_told_once(model):
     stack = ImageStack(simulate((3, 40, 24)) * 100, "TYX", "bright")
     events = list(restore_direct(model, direct_of(model), stack, RestorationConfig(**EXACT)))
-    (notice,) = [e for e in events if isinstance(e, Notice)]
-    assert "bright runs from" in notice.text
+    told, notice = [e for e in events if isinstance(e, Notice)]
+    assert "Restored in one pass by the direct network" in told.text
+    assert "bright, plane 0, runs from" in notice.text
 
 
 class Short:

@@ -13,7 +13,7 @@ from napari_hdn.cli import choices, jobs
 from napari_hdn.cli.commands.shared import INCOMPLETE, INTERRUPTED, OK, Device
 from napari_hdn.cli.terminal import Progress, stop_on_interrupt
 from napari_hdn.core.config import usual_samples
-from napari_hdn.core.errors import ConfigurationError
+from napari_hdn.core.errors import ConfigurationError, DamagedPlaneError
 
 
 def restore(
@@ -88,7 +88,7 @@ def restore(
         outputs=products,
         samples=usual_samples(products) if samples is None else samples,
         quantiles=choices.numbers("--quantiles", quantiles, float),
-        difference=choices.numbers("--difference", difference, int),
+        difference=choices.pair("--difference", difference),
         deactivated_levels=choices.levels(deactivate),
         flips=flips,
         channel=channel,
@@ -110,10 +110,15 @@ def restore(
     with progress, stop_on_interrupt(progress) as stop:
         for number, stack in enumerate(stacks, 1):
             label = f"{stack.name} ({number}/{len(stacks)})" if len(stacks) > 1 else stack.name
-            written = jobs.restore(
-                trained, stack, config, target, progress, stop, label=label, student=student
-            )
-            failed += written.failed
+            try:
+                failed += jobs.restore(
+                    trained, stack, config, target, progress, stop, label=label, student=student
+                ).failed
+            except DamagedPlaneError as error:
+                if len(stacks) == 1:
+                    raise
+                failed += 1
+                progress.say(f"Warning: {error} This image was left out.")
             if stop.requested:
                 progress.say(f"Stopped at image {number} of {len(stacks)}.")
                 return INTERRUPTED

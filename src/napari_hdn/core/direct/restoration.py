@@ -15,9 +15,9 @@ from napari_hdn.core.calibration.frames import central
 from napari_hdn.core.config import SPOKEN, RestorationConfig
 from napari_hdn.core.devices import Device, choose
 from napari_hdn.core.direct.config import DirectNetworkConfig
-from napari_hdn.core.direct.student import Direct, check_fits
+from napari_hdn.core.direct.student import Direct, check_fits, in_words
 from napari_hdn.core.errors import ConfigurationError, is_memory_short
-from napari_hdn.core.events import RestorationEvent, Stop
+from napari_hdn.core.events import Notice, RestorationEvent, Stop
 from napari_hdn.core.hdn import HDN
 from napari_hdn.core.memory import kept_memory
 from napari_hdn.core.padding import reflect_pad
@@ -87,6 +87,8 @@ def restore_direct(
         )
     check_levels(model.config.network, config.deactivated_levels or ())
     check_fits(student, model, model.levels_off(config))
+    told, bad = in_words(student)
+    yield Notice(told, "warning" if bad else "info")
     with kept_memory():
         restorer = DirectRestorer(model, student, config, choose(config.device))
         yield from walk(model, stack.of_channel(config.channel), restorer, stop or Stop())

@@ -92,6 +92,23 @@ class Direct:
         return sum(p.numel() for p in self.network.parameters())
 
 
+MUCH_DB = 1.0
+
+
+def in_words(student: Direct) -> tuple[str, bool]:
+    """What restores, how near it comes, and whether that is bad."""
+    marks = student.summary.marks
+    text = f"Restored in one pass by the direct network {student.name}"
+    if marks is None:
+        return f"{text}, which was never measured. It gives no uncertainty.", True
+    text += (
+        f": {marks.loss_db:.2f} dB below the {student.config.learns} of {marks.samples} samples when it "
+        "was taught. It gives no uncertainty."
+    )
+    bad = marks.loss_db > MUCH_DB
+    return text + (" That is a lot: teach another, longer or on such images." if bad else ""), bad
+
+
 def fingerprint(model: HDN) -> str:
     """What tells a model's weights from all others, whatever its folder is called."""
     found = hashlib.sha256()

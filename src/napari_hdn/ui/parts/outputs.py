@@ -32,7 +32,10 @@ _LABELS = {
         "A layer with an axis of samples. They are drawn when you look at them, and are the same "
         "whenever you look again",
     ),
-    "difference": ("difference of samples", "The first minus the second, counted from 1"),
+    "difference": (
+        "difference of two samples",
+        "The first minus the second. Sample 1 is the first one, at position 0 of the slider",
+    ),
 }
 _COMMON = ("mean", "std")
 
@@ -53,7 +56,7 @@ class OutputChoice(QWidget):
         self.mean.setChecked(True)
         self.quantiles = QLineEdit("5, 95")
         self.quantiles.setMaximumWidth(110)
-        self.first, self.second = QSpinBox(), QSpinBox()
+        self.first, self.second = QSpinBox(), QSpinBox()  # of samples counted from 1
         for number, spin in enumerate((self.first, self.second), 1):
             spin.setRange(1, 10_000)
             spin.setValue(number)
@@ -64,13 +67,14 @@ class OutputChoice(QWidget):
         for output in _COMMON:
             layout.addWidget(self.boxes[output])
         beside = {
-            "quantiles": (self.quantiles, QLabel("%")),
+            "quantiles": (self.quantiles, QLabel("%"), QLabel()),
             "difference": (self.first, QLabel("−"), self.second),
         }
         for output, box in self.boxes.items():
             if output not in _COMMON:
-                extra = beside.get(output, ())
-                self.more.inside.addWidget(row(box, *extra, stretch=0) if extra else box)
+                self.more.inside.addWidget(box)
+                if extra := beside.get(output):
+                    self.more.inside.addWidget(row(QLabel("    "), *extra, QLabel(), stretch=4))
         layout.addWidget(self.more)
 
     def chosen(self) -> tuple[str, ...]:
@@ -86,13 +90,23 @@ class OutputChoice(QWidget):
             If something else than numbers was typed.
         """
         text = self.quantiles.text().replace("%", "").replace(";", ",")
+        if not self.boxes["quantiles"].isChecked():
+            return ()
         try:
-            return tuple(float(part) / 100 for part in text.split(",") if part.strip())
+            percent = [float(part) for part in text.split(",") if part.strip()]
         except ValueError:
+            percent = []
+        if not percent or min(percent) < 0 or max(percent) > 100:
             raise HDNError(
-                f"Quantiles are numbers in percent with commas between them, such as 5, 95; {text!r} "
-                "is not."
-            ) from None
+                "Quantiles are numbers from 0 to 100 % with commas between them, such as 5, 95; "
+                f"{text.strip()!r} is not."
+            )
+        if 0 < max(percent) < 1:
+            raise HDNError(
+                f"Quantiles are asked for in percent here: {percent[-1]:g} would be {percent[-1]:g} %. "
+                f"If you meant {100 * percent[-1]:g} %, write {100 * percent[-1]:g}."
+            )
+        return tuple(p / 100 for p in percent)
 
     def chosen_difference(self) -> tuple[int, int]:
         """Two samples, counted from 1."""

@@ -19,6 +19,7 @@ from qtpy.QtWidgets import (
 
 from napari_hdn import api
 
+_MOST_PX = 130  # of a column: a long name must not hide the numbers
 _ROW_PX = 24
 _SHOWN_ROWS = 8  # higher tables scroll
 
@@ -63,6 +64,7 @@ class ResultTable(QWidget):
         self.table.setStyleSheet("font-size: 8pt;")
         heads = self.table.horizontalHeader()
         heads.setSectionResizeMode(QHeaderView.ResizeMode.ResizeToContents)
+        heads.setMaximumSectionSize(_MOST_PX)
         self.copy = QPushButton(copy_label)
         self.copy.setToolTip("All rows with the header, to paste into a spreadsheet")
         layout = QVBoxLayout(self)

@@ -14,6 +14,7 @@ from napari_hdn.ui.parts.plots import BLUE, ORANGE, Plot
 
 if TYPE_CHECKING:
     from napari_hdn.core.convergence import Convergence
+    from napari_hdn.ui.restoration.sufficiency import Law
 
 _UP_TO = 128
 _LEAST_DB = 1e-3
@@ -44,12 +45,13 @@ class SufficiencyView(QWidget):
             layout.addWidget(widget)
         self.plot.hide()
 
-    def show_convergence(self, law: Convergence | None, samples: int) -> None:
+    def show_law(self, known: Law | None, samples: int) -> None:
         """Draw the law, and say what it means for so many samples."""
-        self.plot.setVisible(law is not None)
-        if law is None:
+        self.plot.setVisible(known is not None)
+        if known is None:
             self.words.say("")
             return
+        law = known.convergence
         limit = law.spread.single
         numbers = np.unique(np.round(np.geomspace(1, _UP_TO, 40)))
         measured = {"independent": law.singles, "in pairs": law.paired}
@@ -59,9 +61,9 @@ class SufficiencyView(QWidget):
             curve = [decibels(law.law(n, pairs=pairs), limit) for n in shown]
             self.curves[name].setData(shown, np.maximum(curve, _LEAST_DB))
             points = [(n, decibels(e, limit)) for n, e in zip(law.counts, excess, strict=True)]
-            known = [(n, max(db, _LEAST_DB)) for n, db in points if np.isfinite(db)]
-            self.curves[f"{name}, measured"].setData(*np.array(known).T)
-        self.words.say(_in_words(law, samples))
+            seen = [(n, max(db, _LEAST_DB)) for n, db in points if np.isfinite(db)]
+            self.curves[f"{name}, measured"].setData(*np.array(seen).T)
+        self.words.say(f"{known.of}: {_in_words(law, samples)}")
 
 
 def _in_words(law: Convergence, samples: int) -> str:

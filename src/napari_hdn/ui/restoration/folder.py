@@ -11,11 +11,13 @@ from typing import TYPE_CHECKING, Any
 from napari_hdn import api
 from napari_hdn.api import (
     Notice,
+    PlaneFailed,
     PlaneRestored,
     RestorationConfig,
     RestorationFinished,
     TiffStack,
 )
+from napari_hdn.core.errors import DamagedPlaneError
 from napari_hdn.ui.restoration.base import Restoring
 from napari_hdn.ui.sources import FolderSource
 
@@ -65,12 +67,19 @@ class FolderJob(Restoring):
         yield from notices
         for number, stack in enumerate(stacks):
             files = self._files(stack)
-            with files:
-                for event in self.restored(stacks, number, began):
-                    if isinstance(event, PlaneRestored):
-                        files.write(event)
-                    elif not isinstance(event, RestorationFinished):
-                        yield event
+            try:
+                with files:
+                    for event in self.restored(stacks, number, began):
+                        if isinstance(event, PlaneRestored):
+                            files.write(event)
+                        elif isinstance(event, PlaneFailed):
+                            files.give_up(event.index)
+                        elif not isinstance(event, RestorationFinished):
+                            yield event
+            except DamagedPlaneError as error:
+                if len(stacks) == 1:
+                    raise
+                yield Notice(f"{error} This image was left out.", "warning")
             for path in files.written.values():
                 yield Written(path, partial=files.partial)
             if self.stop.requested:

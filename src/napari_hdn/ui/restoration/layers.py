@@ -12,7 +12,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from napari_hdn import api
-from napari_hdn.api import ImageStack, PlaneRestored, RestorationConfig, RestorationFinished
+from napari_hdn.api import (
+    ImageStack,
+    PlaneFailed,
+    PlaneRestored,
+    RestorationConfig,
+    RestorationFinished,
+)
 from napari_hdn.ui.layers import (
     output_axes,
     output_placement,
@@ -105,6 +111,8 @@ class LayersJob(Restoring):
                     yield LayerFilled(number, self._fill(number, stack, event), event.complete)
                 elif isinstance(event, RestorationFinished):
                     failed += event.failed
+                elif isinstance(event, PlaneFailed):
+                    self._give_up(number, stack, event.index)
                 else:
                     yield event
             if self.stop.requested:
@@ -118,11 +126,21 @@ class LayersJob(Restoring):
             made["mean-map"] = made["mean"] - made["map"]
         ordered = sorted(made, key=lambda product: _FROM_BELOW.index(_kind(product)))
         for product in ordered:
-            key = number, product
-            if key not in self.arrays:
-                self.arrays[key] = np.zeros(output_shape(stack), np.float32)
-            put_plane(self.arrays[key], stack, event.index, made[product], event.rows)
+            array = self._array(number, product, stack)
+            put_plane(array, stack, event.index, made[product], event.rows)
         return {product: made[product] for product in ordered}
+
+    def _give_up(self, number: int, stack: ImageStack, index: tuple[int, ...]) -> None:
+        """A damaged plane is NaN in what is made of it, in layers that are yet to come, too."""
+        for product in self.products:
+            array = self._array(number, product, stack)
+            put_plane(array, stack, index, np.full(stack.plane_shape, np.nan, np.float32))
+
+    def _array(self, number: int, product: str, stack: ImageStack) -> np.ndarray:
+        key = number, product
+        if key not in self.arrays:
+            self.arrays[key] = np.zeros(output_shape(stack), np.float32)
+        return self.arrays[key]
 
     def show(self, event: Any) -> None:
         """Take in an event, on the main thread."""
@@ -139,9 +157,12 @@ class LayersJob(Restoring):
                     self.end(f"Stopped: {planes} of {total} planes are restored; the others are 0.")
                 elif failed:
                     self.end(
-                        f"Restored {planes} of {total} planes; {failed} are damaged, and 0 in the "
-                        "new layers."
+                        f"Restored {planes} of {total} planes; {failed} are damaged, and empty (NaN) "
+                        "in the new layers."
                     )
+                elif not self.products:
+                    self.fraction = 1.0
+                    self.end("The samples are drawn when you look at them.")
                 else:
                     self.fraction = 1.0
                     self.end(f"Restored {total} plane{'s' if total > 1 else ''}.")
@@ -184,7 +205,7 @@ class LayersJob(Restoring):
         self._layers[number, product] = GrowingLayer(
             viewer,
             self.arrays[number, product],
-            product_name(source.name, product),
+            product_name(source.name, product, "" if self.student is None else "one pass"),
             output_placement(source.placement, source.stack),
             self._identity(source, product)
             | {"planes": [self._done[number], self._totals[number]]},

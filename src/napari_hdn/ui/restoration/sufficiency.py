@@ -20,10 +20,11 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class Measured:
-    """How the error of the mean falls."""
+class Law:
+    """How the error of the mean falls with the samples, and of what."""
 
     convergence: Convergence
+    of: str  # image and model, in words
 
 
 class SufficiencyJob(Restoring):
@@ -39,19 +40,27 @@ class SufficiencyJob(Restoring):
 
     Attributes
     ----------
-    convergence : Convergence or None
-        Once it is known.
+    law : Law or None
+        The one before until another is known.
     """
 
     kind = "sufficiency"
 
     def __init__(
-        self, source: LayerSource, region: Region, model: HDN, config: RestorationConfig
+        self,
+        source: LayerSource,
+        region: Region,
+        model: HDN,
+        config: RestorationConfig,
+        law: Law | None = None,
     ) -> None:
         super().__init__(f"measuring how many samples {source.name} needs", model, config)
         self.source: LayerSource | None = source  # until the job is over
         self.region = region
-        self.convergence: Convergence | None = None
+        self.law = law
+        off = model.levels_off(config)
+        levels = f", level{'s' * (len(off) > 1)} {', '.join(map(str, off))} off" if off else ""
+        self._of = f"{source.name} with {model.name}{levels}"
 
     def work(self) -> Iterator[Any]:
         """Draw and measure, in the worker's thread."""
@@ -62,18 +71,17 @@ class SufficiencyJob(Restoring):
             if isinstance(step, float):
                 yield Overall(step, (time.monotonic() - began) * (1 / step - 1))
             else:
-                yield Measured(step)
+                yield Law(step, self._of)
                 return
         raise StoppedEarly("Stopped before enough samples were drawn to tell.")
 
     def show(self, event: Any) -> None:
         """Take in an event, on the main thread."""
         super().show(event)
-        if isinstance(event, Measured):
-            assert self.source is not None
-            self.convergence = event.convergence
+        if isinstance(event, Law):
+            self.law = event
             self.fraction = 1.0
-            self.end(f"Measured on what is in view of {self.source.name}.")
+            self.end(f"Measured on what is in view of {event.of}.")
 
     def close(self) -> None:
         """Let go of the image."""
