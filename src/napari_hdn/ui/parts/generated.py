@@ -67,7 +67,7 @@ class GeneratedView(QWidget):
         self.real_label.setVisible(pieces is not None)
         if pieces is not None and generated.real is not None:
             how = "raw" if noise else "restored, one posterior sample each"
-            self.real_label.setText(f"{generated.real.name}, {how}")
+            self.real_label.setText(f"{generated.real.name}, {how}{_few(generated)}")
         found = generated.likeness
         self.likeness.say("" if found is None else found.in_words(generated.top_px))
         height, width = (min(n, CROP_PX) for n in generated.images.shape[1:])
@@ -76,6 +76,14 @@ class GeneratedView(QWidget):
             f"{'the generated' if pieces is None else 'the real'} ones; by {generated.model}, "
             f"seed {generated.config.seed}."
         )
+
+
+def _few(generated: Generated) -> str:
+    """How many pieces there are, if not as many as generated images are shown."""
+    found = 0 if generated.pieces is None else len(generated.pieces)
+    if found >= min(len(generated.images), COMPARED):
+        return ""
+    return f" ({found} piece{'' if found == 1 else 's'}: the image has no room for more)"
 
 
 def _fill(
