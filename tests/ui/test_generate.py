@@ -136,7 +136,12 @@ def test_layers_in_an_empty_viewer_fill_the_view(dock, viewer, until_free, qtbot
     assert viewer.scene.camera.center[-2:] == pytest.approx((29.5, 35.5))
 
 
-def test_no_wider_than_other_docks(dock):
+def test_no_wider_than_other_docks(dock, viewer, striped, until_free):
+    assert dock.minimumSizeHint().width() <= 441
+    dock.image.choose(viewer.add_image(striped[0, :60, :72], name="a_long_name_of_a_file" * 4))
+    dock.generate.click()
+    until_free()
+    assert "restored, one posterior sample each (1 piece: " in dock.view.real_label.text()
     assert dock.minimumSizeHint().width() <= 441
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 from qtpy.QtCore import Signal
-from qtpy.QtWidgets import QGridLayout, QLabel, QPushButton, QVBoxLayout, QWidget
+from qtpy.QtWidgets import QGridLayout, QLabel, QPushButton, QSizePolicy, QVBoxLayout, QWidget
 
 from napari_hdn.ui.generation import COMPARED, Generated
 from napari_hdn.ui.parts.forms import Hint, row
@@ -22,12 +22,16 @@ class GeneratedView(QWidget):
         super().__init__()
         self.generated: Generated | None = None
         self.real_label, self.generated_label = QLabel(), QLabel()
+        self.real_label.setWordWrap(True)  # a long name of a layer must not widen the dock
+        self.real_label.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Preferred)
         self.real = [Thumbnail(_SIDE) for _ in range(COMPARED)]
         self.pictures = [Thumbnail(_SIDE) for _ in range(COMPARED)]
         self.likeness = Hint()
         self.shown = Hint()
         self.as_layers = QPushButton("Add as layers")
-        self.as_layers.setToolTip("All generated images in full, as a layer with an axis sample")
+        self.as_layers.setToolTip(
+            "All generated images in full, as a layer with an axis sample, right of the real image"
+        )
         grid_holder = QWidget()
         grid = QGridLayout(grid_holder)
         grid.setContentsMargins(0, 0, 0, 0)
