@@ -71,6 +71,29 @@ def test_real_next_to_generated(model, real, tmp_path, capsys, noise):
         assert picture.width > 2 * 160 and picture.height > 2 * 128
 
 
+@pytest.mark.parametrize("noise", [False, True])
+def test_fewer_real_pieces_than_images(model, tmp_path, capsys, noise):
+    counts = np.random.default_rng(1).poisson(40, (64, 80)).astype(np.uint16)
+    tifffile.imwrite(tmp_path / "one.tif", counts)
+    command = ["generate", str(model), "--size", "64x80", "--like", str(tmp_path / "one.tif")]
+    out = tmp_path / "out"
+    assert main([*command, "--out", str(out), *(["--noise"] if noise else [])]) == 0
+    assert "Generated (4 images) against real (1 piece): mean" in capsys.readouterr().out
+    assert sorted(os.listdir(out)) == ["model_hdn-generated.ome.tif", "model_hdn-generated.png"]
+    assert tifffile.imread(out / "model_hdn-generated.ome.tif").shape == (4, 64, 80)
+
+
+@pytest.mark.parametrize("noise", [False, True])
+def test_an_image_that_shows_nothing(model, tmp_path, capsys, noise):
+    tifffile.imwrite(tmp_path / "dark.tif", np.zeros((64, 80), np.uint16))
+    command = ["generate", str(model), "--size", "64x80", "--like", str(tmp_path / "dark.tif")]
+    out = tmp_path / "out"
+    assert main([*command, "--out", str(out), *(["--noise"] if noise else [])]) == 0
+    assert "Not compared: the real pieces show nothing, every pixel is 0 counts." in (
+        capsys.readouterr().out
+    )
+
+
 def test_a_stop_keeps_what_is_done(model, real, tmp_path, monkeypatch, capsys):
     generate = api.generate
     monkeypatch.setattr(

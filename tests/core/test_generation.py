@@ -305,11 +305,31 @@ def test_pieces_of_real_images():
         assert (windows[:, :, :5, :5] == piece[:5, :5]).all((2, 3)).sum() == 1
     again = real_pieces(stack, (64, 600), 3, seed=1)
     np.testing.assert_array_equal(pieces, again)
-    assert real_pieces(stack, (1000, 1000), 7)[0].shape == (90, 512)
+    large = real_pieces(stack, (1000, 1000), 7)  # the planes are 700 px wide: one of 512 in each
+    assert [p.shape for p in large] == [(90, 512)] * 6
+    assert len({p.tobytes() for p in large}) == 6
     bad = simulate((2, 64, 64))
     bad[1] = np.inf
     with pytest.raises(ImageError, match="plane 1"):
         real_pieces(ImageStack(bad, "TYX", "cells"), (64, 64), 2)
+
+
+def test_the_same_piece_is_never_taken_twice():
+    plane = simulate((64, 64))
+    (only,) = real_pieces(ImageStack(plane, "YX"), (64, 64), 4)
+    np.testing.assert_array_equal(only, plane)
+    three = ImageStack(simulate((3, 64, 64)), "TYX")
+    got = real_pieces(three, (64, 64), 4)
+    np.testing.assert_array_equal(got, [three.plane((t,)) for t in range(3)])
+    assert len({p.tobytes() for p in real_pieces(three, (16, 16), 5)}) == 5
+
+
+def test_a_piece_without_structure_is_left_as_it_is(make):
+    pieces = [np.zeros((38, 50), np.float32), simulate((38, 50))]
+    config = GenerationConfig(device="cpu", precision="float32", seed=4)
+    *fractions, got = restored_pieces(make(), pieces, config)
+    assert fractions == [0.5, 1.0] and got.shape == (2, 38, 50)
+    assert not got[0].any() and got[1].std() > 0
 
 
 @pytest.mark.parametrize("stabilised", [False, True])

@@ -50,11 +50,11 @@ def test_missing_coarse_structure_is_told():
 
 def test_in_words():
     octaves = (Octave(2, 4, 3.0), Octave(4, 8, 1.0), Octave(8, 16, 2.5), Octave(16, 32, 0.1))
-    text = Likeness((150.0, 131.0), (27.1, 7.9), octaves).in_words()
+    text = Likeness((150.0, 131.0), (27.1, 7.9), octaves, (1, 4)).in_words()
     assert text == (
-        "Generated against real: mean 131 against 150 counts, contrast (std) 7.9 against 27.1 counts "
-        "(29%). Power of details: about as strong at 4–8 px; weaker than half at 16–32 px; more than "
-        "twice as strong at 2–4 px, 8–16 px."
+        "Generated (4 images) against real (1 piece): mean 131 against 150 counts, contrast (std) 7.9 "
+        "against 27.1 counts (29%). Power of details: about as strong at 4–8 px; weaker than half "
+        "at 16–32 px; more than twice as strong at 2–4 px, 8–16 px."
     )
 
 
@@ -62,8 +62,24 @@ def test_sizes_that_differ_and_tiny_ones():
     rng = np.random.default_rng(2)
     found = compare(list(field(rng, 1, (40, 64))), list(field(rng, 2, (64, 33))))
     assert [(o.low, o.high) for o in found.octaves] == [(2, 4), (4, 8), (8, 16)]
-    tiny = compare([np.full((3, 3), 5.0)], [np.full((3, 3), 6.0)])
+    tiny = compare([np.array([[4.0, 5.0, 6.0]] * 3)], [np.full((3, 3), 6.0)])
     assert tiny.mean == (5.0, 6.0) and tiny.octaves == () and "mean 6 against 5" in tiny.in_words()
+    assert found.number == (1, 2) and "(2 images) against real (1 piece)" in found.in_words()
+
+
+@pytest.mark.parametrize("value", [0.0, 7.0])
+def test_real_images_that_show_nothing_are_not_compared(value):
+    made = list(field(np.random.default_rng(3), 2, (64, 64)))
+    found = compare([np.full((64, 64), value)] * 2, made)
+    assert found.flat and found.octaves == ()
+    text = found.in_words(16)
+    assert text.startswith(
+        f"Not compared: the real pieces show nothing, every pixel is {value:.0f} "
+    )
+    assert "%" not in text and "inf" not in text
+    one_pixel = np.full((64, 64), value)
+    one_pixel[30, 30] += 1
+    assert not compare([one_pixel], made).flat
 
 
 def test_the_middle():

@@ -114,6 +114,59 @@ def test_as_layers(dock, viewer, model, striped, until_free):
     np.testing.assert_array_equal(source.data, striped)
 
 
+def test_layers_leave_the_view_as_it_is(dock, viewer, until_free, qtbot):
+    camera = viewer.scene.camera
+    camera.center, camera.zoom = (0, 9.0, 8.0), 123.0
+    dock.generate.click()
+    until_free()
+    dock.view.as_layers.click()
+    qtbot.wait(50)
+    assert camera.zoom == pytest.approx(123) and camera.center == pytest.approx((0, 9, 8))
+
+
+def test_layers_in_an_empty_viewer_fill_the_view(dock, viewer, until_free, qtbot):
+    dock.image.choose(None)
+    dock.generate.click()
+    until_free()
+    viewer.layers.clear()
+    viewer.scene.camera.zoom = 1e-3
+    dock.view.as_layers.click()
+    qtbot.wait(50)
+    assert viewer.scene.camera.zoom > 0.1
+    assert viewer.scene.camera.center[-2:] == pytest.approx((29.5, 35.5))
+
+
+def test_no_wider_than_other_docks(dock, viewer, striped, until_free):
+    assert dock.minimumSizeHint().width() <= 441
+    dock.image.choose(viewer.add_image(striped[0, :60, :72], name="a_long_name_of_a_file" * 4))
+    dock.generate.click()
+    until_free()
+    assert "restored, one posterior sample each (1 piece: " in dock.view.real_label.text()
+    assert dock.minimumSizeHint().width() <= 441
+
+
+def test_one_piece_is_shown_once(dock, viewer, striped, until_free):
+    dock.image.choose(viewer.add_image(striped[0, :60, :72], name="small"))
+    dock.compare.choose(True)
+    dock.generate.click()
+    until_free()
+    view = dock.view
+    np.testing.assert_array_equal(view.real[0].picture, striped[0, :60, :72])
+    assert view.real[1].isHidden() and view.pictures[2].isVisible()
+    assert view.real_label.text() == "small, raw (1 piece: the image has no room for more)"
+    assert "Generated (3 images) against real (1 piece): " in view.likeness.text()
+
+
+@pytest.mark.parametrize("raw", [False, True])
+def test_an_image_that_shows_nothing_is_not_compared(dock, viewer, until_free, raw):
+    dock.image.choose(viewer.add_image(np.zeros((96, 128), np.uint16), name="dark"))
+    dock.compare.choose(raw)
+    dock.generate.click()
+    until_free()
+    assert dock.view.likeness.text().startswith("Not compared: the real pieces show nothing")
+    assert len(dock.view.generated.images) == 3
+
+
 def test_another_seed_gives_other_images(dock, until_free):
     dock.generate.click()
     until_free()

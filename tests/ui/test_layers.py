@@ -3,6 +3,7 @@
 import dask.array as da
 import numpy as np
 import pytest
+from napari.components import ViewerModel
 from napari.layers import Image, Labels
 
 from napari_hdn.api import ImageStack
@@ -10,6 +11,8 @@ from napari_hdn.core.errors import AxesError, ImageError
 from napari_hdn.ui.layers import (
     Placement,
     array_of,
+    camera_kept,
+    camera_of,
     guess_layer_axes,
     layer_axes,
     output_axes,
@@ -122,3 +125,22 @@ def test_noted_axes_count_only_where_they_fit():
     assert layer_axes((3, 8, 9), (), {}, chosen="zyx") == "ZYX"
     assert layer_axes((3, 8, 9), (), {}, chosen="ZY") == "TYX"
     assert layer_axes((3, 8, 9), (), {"napari-hdn": {"axes": 7}}) == "TYX"
+
+
+def test_the_camera_is_kept_where_a_layer_brings_an_axis():
+    viewer = ViewerModel()
+    camera = camera_of(viewer)
+    with camera_kept(viewer):
+        viewer.add_image(np.zeros((60, 80)))
+    assert camera.center[-2:] == (29.5, 39.5)  # the first layer is shown whole
+    camera.center, camera.zoom = (0, 5, 6), 70.0
+    viewer.add_image(np.zeros((2, 60, 80)))
+    assert camera.zoom != 70  # as napari does
+    camera.center, camera.zoom = (0, 5, 6), 70.0
+    with camera_kept(viewer):
+        viewer.add_image(np.zeros((3, 2, 60, 80)))
+    assert camera.zoom == 70 and camera.center == (0, 5, 6)
+    with pytest.raises(TypeError), camera_kept(viewer):
+        viewer.add_image(np.zeros((4, 3, 2, 60, 80)))
+        raise TypeError
+    assert camera.zoom == 70

@@ -122,7 +122,9 @@ def _compared(
     likeness = api.compare_with_real(list(held), generated)
     progress.say(likeness.in_words(model.config.network.multiple))
     height, width = (min(n, _SHOWN_PX) for n in held.shape[1:])
-    ours, theirs = (np.stack([_middle(i, height, width) for i in g]) for g in (held, generated))
+    ours, theirs = (
+        np.stack([_middle(i, height, width) for i in g[: len(held)]]) for g in (held, generated)
+    )
     rows = [str(i + 1) for i in range(len(ours))]
     limits = tuple(float(v) for v in np.quantile(ours, [0.002, 0.998]))
     picture = api.grid_png(

@@ -29,6 +29,7 @@ from napari_hdn.core.noise.base import NoiseModel
 from napari_hdn.core.noise.poisson_gaussian import PoissonGaussian
 from napari_hdn.core.noise.refined import Refined
 from napari_hdn.core.normalisation import NoiseCurve
+from napari_hdn.core.places import places
 from napari_hdn.core.planes import Prepared
 from napari_hdn.core.sampling import draw_samples
 from napari_hdn.core.statistics import check_finite
@@ -143,18 +144,15 @@ def real_pieces(
     Returns
     -------
     list of ndarray
-        (Y, X) float32 counts, all of the same size.
+        (Y, X) float32 counts, all of the same size: ``number`` of them, or as many as have place
+        where no two share more than half their pixels, at least one.
     """
-    rng = np.random.default_rng(seed)
     indices = list(stack.indices())
     height, width = (min(*pair, COMPARED_PX) for pair in zip(size, stack.plane_shape, strict=True))
+    n = min(number, len(indices))
+    planes = [indices[i * len(indices) // n] for i in range(n)]
     pieces = []
-    for i in range(number):
-        index = indices[i * len(indices) // number]
-        y, x = (
-            int(rng.integers(n - m + 1))
-            for n, m in zip(stack.plane_shape, (height, width), strict=True)
-        )
+    for index, y, x in places(planes, stack.plane_shape, (height, width), number, seed):
         pieces.append(stack.crop(index, slice(y, y + height), slice(x, x + width)))
         check_finite(pieces[-1], stack.name, index)
     return pieces
@@ -166,11 +164,16 @@ def restored_pieces(
     """One posterior sample of each piece: yields fractions done, then (N, Y, X) counts.
 
     A sample and no mean: where prior and data agree, samples of posteriors are distributed as those
-    of the prior, while a mean is smoother than either.
+    of the prior, while a mean is smoother than either. A piece of one value everywhere shows no
+    structure to restore, and is left as it is: the prior's would pass for the image's.
     """
     stop = stop or Stop()
     restored = []
     for number, counts in enumerate(pieces):
+        if np.ptp(counts) == 0:
+            restored.append(counts)
+            yield (number + 1) / len(pieces)
+            continue
         drawn = draw_samples(
             model,
             counts,

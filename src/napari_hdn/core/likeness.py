@@ -38,11 +38,17 @@ class Likeness:
         Over all pixels.
     octaves : tuple of Octave
         The finest details first.
+    number : (real, generated)
+        How many were compared.
+    flat : bool
+        Whether all real pixels have one value: then there is nothing to compare with.
     """
 
     mean: tuple[float, float]
     std: tuple[float, float]
     octaves: tuple[Octave, ...]
+    number: tuple[int, int]
+    flat: bool = False
 
     def in_words(self, top_px: int | None = None) -> str:
         """What the numbers say.
@@ -52,9 +58,19 @@ class Likeness:
         top_px : int, optional
             How wide a latent of the model's top level is: why coarse structure may be missing.
         """
-        share = self.std[1] / self.std[0] if self.std[0] else float("inf")
+        if self.flat:
+            return (
+                f"Not compared: the real pieces show nothing, every pixel is {self.mean[0]:.4g} counts. "
+                "Choose an image that shows something, or another seed for other pieces of it."
+            )
+        share = self.std[1] / self.std[0]
+        several = [
+            f"{n} {noun}{'' if n == 1 else 's'}"
+            for n, noun in zip(self.number, ("piece", "image"), strict=True)
+        ]
         text = (
-            f"Generated against real: mean {self.mean[1]:.4g} against {self.mean[0]:.4g} counts, "
+            f"Generated ({several[1]}) against real ({several[0]}): "
+            f"mean {self.mean[1]:.4g} against {self.mean[0]:.4g} counts, "
             f"contrast (std) {self.std[1]:.3g} against {self.std[0]:.3g} counts ({share:.0%})"
         )
         parts = [
@@ -94,7 +110,8 @@ def compare(real: Sequence[np.ndarray], generated: Sequence[np.ndarray]) -> Like
         np.stack([middle(image, height, width) for image in group]).astype(np.float64)
         for group in (real, generated)
     )
-    octaves = _octaves(height, width)
+    flat = bool(np.ptp(ours) == 0)
+    octaves = [] if flat else _octaves(height, width)
     powers = [_power(group, octaves) for group in (ours, theirs)]
     return Likeness(
         (float(ours.mean()), float(theirs.mean())),
@@ -103,6 +120,8 @@ def compare(real: Sequence[np.ndarray], generated: Sequence[np.ndarray]) -> Like
             Octave(low, high, float(made / max(there, 1e-30)))
             for (low, high), there, made in zip(octaves, *powers, strict=True)
         ),
+        (len(real), len(generated)),
+        flat,
     )
 
 

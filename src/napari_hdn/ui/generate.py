@@ -13,7 +13,7 @@ from napari_hdn.api import GenerationConfig
 from napari_hdn.ui.generation import Generated, GenerationJob, Real
 from napari_hdn.ui.job_dock import JobDock
 from napari_hdn.ui.jobs import Job
-from napari_hdn.ui.layers import Placement, add_image, product_of, selectable
+from napari_hdn.ui.layers import Placement, add_image, camera_kept, product_of, selectable
 from napari_hdn.ui.outputs import look_of
 from napari_hdn.ui.parts.device import DeviceChoice
 from napari_hdn.ui.parts.forms import Choice, Form, Hint, heading, row, watch
@@ -50,6 +50,8 @@ class GenerateDock(JobDock):
         super().__init__(session_of(napari_viewer))
         self.models = ModelChoice(self._session)
         self.height, self.width = _spin(_MOST_PX, 512), _spin(_MOST_PX, 512)
+        self.height.setSuffix(" px")
+        self.width.setSuffix(" px")
         self.height.setToolTip("Height in pixels")
         self.width.setToolTip("Width in pixels")
         self.number = _spin(_MOST_IMAGES, 4)
@@ -81,9 +83,7 @@ class GenerateDock(JobDock):
 
     def _lay_out(self) -> None:
         form = Form()
-        form.add(
-            "Size", row(self.height, QLabel("×"), self.width, QLabel("pixels (height × width)"))
-        )
+        form.add("Height × width", row(self.height, QLabel("×"), self.width))
         form.add("Images", self.number)
         form.addRow(self.memory)
         form.add("Seed", row(self.seed, self.another, stretch=0))
@@ -194,7 +194,8 @@ def add_generated(viewer: napari.viewer.Viewer, generated: Generated) -> None:
     identity = dict(generated.identity)
     if real is not None:
         identity["source"] = real.name
-    add_image(viewer, data, name, placement.led_by(("sample",), (0.0,)), identity, **look)
+    with camera_kept(viewer):
+        add_image(viewer, data, name, placement.led_by(("sample",), (0.0,)), identity, **look)
 
 
 def _spin(most: int, value: int, *, least: int = 1) -> QSpinBox:

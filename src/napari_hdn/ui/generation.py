@@ -135,7 +135,7 @@ class GenerationJob(Job):
                     yield _done(_MADE + (1 - _MADE) * part, began)
         likeness = None
         if pieces is not None:
-            likeness = api.compare_with_real(list(pieces), list(images[: len(pieces)]))
+            likeness = api.compare_with_real(list(pieces), list(images[:COMPARED]))
         made = images[:number]
         yield Generated(
             model.name,

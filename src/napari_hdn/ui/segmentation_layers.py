@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from napari_hdn.ui.layers import METADATA_KEY, add_image, add_labels
+from napari_hdn.ui.layers import METADATA_KEY, add_image, add_labels, camera_kept, camera_of
 
 if TYPE_CHECKING:
     from napari.layers import Labels
@@ -17,11 +17,8 @@ def add_segmentation(viewer: Any, found: Segmented) -> Labels:
 
     The labels of the samples and the confidence are added hidden: they would cover the consensus.
     """
-    camera = _camera(viewer)  # napari shows everything anew where a layer brings an axis
-    seen = camera.center, camera.zoom
-    layer = _add_all(viewer, found)
-    camera.center, camera.zoom = seen
-    return layer
+    with camera_kept(viewer):
+        return _add_all(viewer, found)
 
 
 def _add_all(viewer: Any, found: Segmented) -> Labels:
@@ -68,11 +65,7 @@ def look_at(viewer: Any, found: Segmented, number: int) -> None:
         world = layer.data_to_world([at.get(a, 0) for a in found.axes])
         lead = [0.0] * (viewer.dims.ndim - layer.ndim)
         shown = [(*lead, *world)[d] for d in viewer.dims.displayed]
-        _camera(viewer).center = tuple([0.0] * (3 - len(shown)) + shown)
-
-
-def _camera(viewer: Any) -> Any:
-    return getattr(viewer, "scene", viewer).camera  # since napari 0.9 it belongs to the scene
+        camera_of(viewer).center = tuple([0.0] * (3 - len(shown)) + shown)
 
 
 def _identity(found: Segmented, product: str, axes: str) -> dict[str, Any]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 from qtpy.QtCore import Signal
-from qtpy.QtWidgets import QGridLayout, QLabel, QPushButton, QVBoxLayout, QWidget
+from qtpy.QtWidgets import QGridLayout, QLabel, QPushButton, QSizePolicy, QVBoxLayout, QWidget
 
 from napari_hdn.ui.generation import COMPARED, Generated
 from napari_hdn.ui.parts.forms import Hint, row
@@ -22,12 +22,16 @@ class GeneratedView(QWidget):
         super().__init__()
         self.generated: Generated | None = None
         self.real_label, self.generated_label = QLabel(), QLabel()
+        self.real_label.setWordWrap(True)  # a long name of a layer must not widen the dock
+        self.real_label.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Preferred)
         self.real = [Thumbnail(_SIDE) for _ in range(COMPARED)]
         self.pictures = [Thumbnail(_SIDE) for _ in range(COMPARED)]
         self.likeness = Hint()
         self.shown = Hint()
         self.as_layers = QPushButton("Add as layers")
-        self.as_layers.setToolTip("All generated images in full, as a layer with an axis sample")
+        self.as_layers.setToolTip(
+            "All generated images in full, as a layer with an axis sample, right of the real image"
+        )
         grid_holder = QWidget()
         grid = QGridLayout(grid_holder)
         grid.setContentsMargins(0, 0, 0, 0)
@@ -67,7 +71,7 @@ class GeneratedView(QWidget):
         self.real_label.setVisible(pieces is not None)
         if pieces is not None and generated.real is not None:
             how = "raw" if noise else "restored, one posterior sample each"
-            self.real_label.setText(f"{generated.real.name}, {how}")
+            self.real_label.setText(f"{generated.real.name}, {how}{_few(generated)}")
         found = generated.likeness
         self.likeness.say("" if found is None else found.in_words(generated.top_px))
         height, width = (min(n, CROP_PX) for n in generated.images.shape[1:])
@@ -76,6 +80,14 @@ class GeneratedView(QWidget):
             f"{'the generated' if pieces is None else 'the real'} ones; by {generated.model}, "
             f"seed {generated.config.seed}."
         )
+
+
+def _few(generated: Generated) -> str:
+    """How many pieces there are, if not as many as generated images are shown."""
+    found = 0 if generated.pieces is None else len(generated.pieces)
+    if found >= min(len(generated.images), COMPARED):
+        return ""
+    return f" ({found} piece{'' if found == 1 else 's'}: the image has no room for more)"
 
 
 def _fill(
