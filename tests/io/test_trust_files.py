@@ -76,14 +76,16 @@ def test_room_for_all_files_is_asked_for_and_nothing_is_made(tmp_path, monkeypat
     monkeypatch.setattr(
         shutil, "disk_usage", lambda path: asked.append(path) or SimpleNamespace(free=0)
     )
-    with pytest.raises(OutputError, match="only 0.00 MB are free"):
+    with pytest.raises(OutputError, match=r"only 0\.00 MB are free"):
         check_trust_folder(folder, found.mean.shape, found.model.levels)
     assert asked == [tmp_path] and not folder.parent.exists()
     monkeypatch.undo()
     written = write_trust(found, trust_paths(folder, "cells"))
     size = sum(p.stat().st_size for p in written)
     for free, enough in ((size - 1, False), (20_000_000, True)):
-        monkeypatch.setattr(shutil, "disk_usage", lambda path, free=free: SimpleNamespace(free=free))
+        monkeypatch.setattr(
+            shutil, "disk_usage", lambda path, free=free: SimpleNamespace(free=free)
+        )
         if enough:
             check_trust_folder(folder, found.mean.shape, found.model.levels)
             continue
@@ -93,5 +95,5 @@ def test_room_for_all_files_is_asked_for_and_nothing_is_made(tmp_path, monkeypat
 
 def test_a_folder_that_cannot_be_written_to_is_told(tmp_path):
     (tmp_path / "file").write_text("")
-    with pytest.raises(OutputError, match="trust report cannot be saved.*Not a directory"):
+    with pytest.raises(OutputError, match=r"trust report cannot be saved.*Not a directory"):
         check_trust_folder(tmp_path / "file" / "out", (64, 80), 3)
