@@ -3,6 +3,7 @@
 import json
 import os
 import signal
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -132,6 +133,38 @@ def test_mistakes_are_told_in_a_line(model, cells, frames, tmp_path, capsys, opt
     told = capsys.readouterr().err
     assert words in told and told.count("\n") == 1
     assert not (tmp_path / "out").exists()
+
+
+@pytest.fixture
+def no_judging(monkeypatch):
+    """Fails where the work begins."""
+
+    def judge(*args, **kwargs):
+        raise AssertionError("judged before it was known whether it can be written")
+
+    monkeypatch.setattr(api, "judge_restoration", judge)
+
+
+@pytest.mark.parametrize("out", ["/proc/x", "FILE/deep"])
+def test_where_nothing_can_be_written_nothing_is_judged(
+    model, cells, tmp_path, capsys, out, no_judging
+):
+    (tmp_path / "file").write_text("kept")
+    out = out.replace("FILE", str(tmp_path / "file"))
+    assert main(["trust", str(model), cells, "--index", "0", "--out", out]) != 0
+    told = capsys.readouterr().err
+    assert f"A trust report cannot be saved to {out}: " in told and "another folder" in told
+    assert (tmp_path / "file").read_text() == "kept"
+
+
+def test_a_full_disk_is_told_before_judging(
+    model, cells, tmp_path, capsys, monkeypatch, no_judging
+):
+    monkeypatch.setattr("shutil.disk_usage", lambda path: SimpleNamespace(free=1_000_000))
+    out = tmp_path / "new" / "out"
+    assert main(["trust", str(model), cells, "--index", "0", "--out", str(out)]) != 0
+    assert "only 1.00 MB are free" in capsys.readouterr().err
+    assert not (tmp_path / "new").exists()
 
 
 @pytest.mark.parametrize("value", [0, 7])

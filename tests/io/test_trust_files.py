@@ -1,6 +1,8 @@
 """What is written beside the report, read back; nothing is overwritten."""
 
 import json
+import shutil
+from types import SimpleNamespace
 from xml.etree import ElementTree
 
 import numpy as np
@@ -10,7 +12,7 @@ import tifffile
 from judged import SPREAD, make_judgement
 from napari_hdn.core.errors import OutputError
 from napari_hdn.io.images import open_images
-from napari_hdn.io.trust_files import trust_maps, trust_paths, write_trust
+from napari_hdn.io.trust_files import check_trust_folder, trust_maps, trust_paths, write_trust
 
 
 def test_all_is_written_and_numbered(tmp_path):
@@ -66,3 +68,32 @@ def test_a_file_that_cannot_be_written_is_told(tmp_path):
     (tmp_path / "file").write_text("here")
     with pytest.raises(OutputError, match=r"could not be written|cannot be written"):
         write_trust(make_judgement(), trust_paths(tmp_path / "file" / "out", "cells"))
+
+
+def test_room_for_all_files_is_asked_for_and_nothing_is_made(tmp_path, monkeypatch):
+    found, folder = make_judgement(), tmp_path / "deep" / "out"
+    asked = []
+    monkeypatch.setattr(
+        shutil, "disk_usage", lambda path: asked.append(path) or SimpleNamespace(free=0)
+    )
+    with pytest.raises(OutputError, match=r"only 0\.00 MB are free"):
+        check_trust_folder(folder, found.mean.shape, found.model.levels)
+    assert asked == [tmp_path] and not folder.parent.exists()
+    monkeypatch.undo()
+    written = write_trust(found, trust_paths(folder, "cells"))
+    size = sum(p.stat().st_size for p in written)
+    for free, enough in ((size - 1, False), (20_000_000, True)):
+        monkeypatch.setattr(
+            shutil, "disk_usage", lambda path, free=free: SimpleNamespace(free=free)
+        )
+        if enough:
+            check_trust_folder(folder, found.mean.shape, found.model.levels)
+            continue
+        with pytest.raises(OutputError):
+            check_trust_folder(folder, found.mean.shape, found.model.levels)
+
+
+def test_a_folder_that_cannot_be_written_to_is_told(tmp_path):
+    (tmp_path / "file").write_text("")
+    with pytest.raises(OutputError, match=r"trust report cannot be saved.*Not a directory"):
+        check_trust_folder(tmp_path / "file" / "out", (64, 80), 3)

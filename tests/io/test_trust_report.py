@@ -3,9 +3,11 @@
 import base64
 import io
 import re
+from dataclasses import replace
 from html.parser import HTMLParser
 
 import numpy as np
+import pytest
 from PIL import Image
 
 from judged import SPREAD, make_judgement
@@ -86,3 +88,18 @@ def test_what_was_not_done_is_told():
     assert "Stopped: the restoration of pure noise was not done." in page.words
     assert "Not measured: that takes repeats" in page.words
     assert len(list(page.pictures)) == 3
+
+
+@pytest.mark.parametrize(
+    ("changes", "why"),
+    [
+        ({"flaws": ("the frames differ by 0.59 times",)}, "the frames differ by 0.59 times."),
+        ({"factor": 0.0, "factor_error": 0.25}, "told from 0."),
+    ],
+)
+def test_a_factor_that_could_not_be_measured_corrects_nothing(changes, why):
+    found = make_judgement(spread=replace(SPREAD, **changes))
+    words = Page(trust_page(found)).words
+    assert "could not be measured: " in words and why in words
+    assert "network's own opinion" in words and "may be used as error bars" not in words
+    assert "Multiply standard deviations" not in words and "times the measured" not in words

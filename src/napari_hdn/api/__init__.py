@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from napari_hdn.api.direct import choose_direct, distil, load_direct, restore_direct
 from napari_hdn.api.judging import (
     check_recipe,
+    check_trust_folder,
     check_truth,
     evaluate,
     evaluate_second_frame,
@@ -184,6 +185,7 @@ __all__ = [
     "cells_with_stripes",
     "check_fits",
     "check_recipe",
+    "check_trust_folder",
     "check_truth",
     "choose_direct",
     "compare_with_real",

@@ -139,6 +139,13 @@ def trust_paths(folder: Path | str, stem: str) -> dict[str, Path]:
     return _paths(Path(folder), stem)
 
 
+def check_trust_folder(folder: Path | str, shape: tuple[int, int], levels: int) -> None:
+    """Whether a judgement could be written, known before it; see `napari_hdn.io.trust_files`."""
+    from napari_hdn.io.trust_files import check_trust_folder as _check
+
+    _check(Path(folder), shape, levels)
+
+
 def trust_maps(judgement: Judgement) -> dict[str, np.ndarray]:
     """All maps of a judgement but the trust map itself, (Y, X) float32 by name."""
     from napari_hdn.io.trust_files import trust_maps as _maps

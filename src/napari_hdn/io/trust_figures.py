@@ -62,7 +62,9 @@ def calibration_curve(spread: SpreadCalibration) -> bytes:
         least = 0.7 * float(x.min())
         ends = np.array([least, 1.4 * float(x.max())])
         axes.plot(ends, ends, color=GREY, lw=1, ls="--", label="as predicted")
-        axes.plot(ends, spread.factor * ends, color=ORANGE, lw=1, label=f"× {spread.factor:.2f}")
+        if spread.measured:
+            fit = spread.factor * ends
+            axes.plot(ends, fit, color=ORANGE, lw=1, label=f"× {spread.factor:.2f}")
         axes.errorbar(x, y, yerr=spread.error, fmt="o", ms=3, lw=1, color=BLUE, label="observed")
         if x.max() > 5 * x.min() and x.min() > 0 and (y > 0).all():  # most bins would be at 0
             axes.set(xscale="log", yscale="log", xlim=ends)

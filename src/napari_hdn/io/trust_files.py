@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -10,6 +11,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 import napari_hdn
+from napari_hdn.core.errors import OutputError
+from napari_hdn.io.disk import check_room
 from napari_hdn.io.naming import write_new
 from napari_hdn.io.ome_tiff import OmeTiffWriter
 from napari_hdn.io.trust_report import trust_page
@@ -23,6 +26,10 @@ _ENDINGS = {
     "map": ".ome.tif",
     "parts": ".ome.tif",
 }
+
+
+_MAPS = 10  # the trust map, and those of `trust_maps` but of levels
+_PAGE_BYTES = 5_000_000  # of the report with its pictures, and the numbers
 
 
 def trust_paths(folder: Path, stem: str) -> dict[str, Path]:
@@ -43,6 +50,36 @@ def trust_paths(folder: Path, stem: str) -> dict[str, Path]:
         if not any(path.exists() for path in paths.values()):
             return paths
         number += 1
+
+
+def check_trust_folder(folder: Path, shape: tuple[int, int], levels: int) -> None:
+    """Find out before minutes of judging whether its files could be written; makes nothing.
+
+    Parameters
+    ----------
+    folder : Path
+        It need not exist.
+    shape : tuple of int
+        (Y, X) pixels to be judged.
+    levels : int
+        Of the model: each has a map.
+
+    Raises
+    ------
+    OutputError
+        If the folder, or the first one above it that exists, cannot be written to or has no room.
+    """
+    existing = next(p for p in (folder.absolute(), *folder.absolute().parents) if p.exists())
+    try:
+        with tempfile.TemporaryFile(dir=existing):
+            pass
+    except OSError as error:
+        raise OutputError(
+            f"A trust report cannot be saved to {folder}: {error.strerror} ({existing}); choose another "
+            "folder."
+        ) from error
+    maps = _MAPS + levels
+    check_room(folder, maps * shape[0] * shape[1] * 4 + _PAGE_BYTES, "A trust report with its maps")
 
 
 def write_trust(

@@ -48,7 +48,7 @@ def conclude(judgement: Judgement) -> list[str]:
             "became, at worst "
             f"{invented:.3g} counts RMS) may be invented; do not interpret them."
         )
-    if spread is None:
+    if spread is None or not spread.measured:
         words.append(
             "The standard deviation is the network's own opinion. It ranks places by their "
             "certainty; it is no error "

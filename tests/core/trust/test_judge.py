@@ -71,6 +71,19 @@ def test_a_second_frame_is_compared(model):
     np.testing.assert_allclose(part[inside], expected[inside], atol=1e-5)
 
 
+def test_an_average_as_a_second_frame_changes_nothing(model):
+    found, _ = run(model, second_frame=FRAMES[1:].mean(axis=0))
+    plain, _ = run(model)
+    np.testing.assert_array_equal(found.trust.trust, plain.trust.trust)
+    checks = {c.name: c for c in found.checks}
+    assert not found.spread.measured and found.factor == 1
+    assert checks["calibration"].verdict == "doubtful"
+    assert "could not be measured" in checks["calibration"].text
+    assert "Multiply" not in checks["calibration"].advice
+    assert "if the spread is right, which was not measured" in checks["spread"].text
+    assert found.to_json()["spread"]["factor_used"] == 1
+
+
 def stopped_when(model, doing, **how):
     stop, last = Stop(), None
     for event in judge(model, FRAMES[0], samples=4, device="cpu", stop=stop, **how):

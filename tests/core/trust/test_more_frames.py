@@ -1,5 +1,7 @@
 """A pixel-wise Bayesian restoration whose posterior is known exactly stands for the network."""
 
+import re
+
 import numpy as np
 import pytest
 from scipy.ndimage import gaussian_filter
@@ -8,7 +10,7 @@ from napari_hdn.core.axes import ImageStack
 from napari_hdn.core.errors import ImageError
 from napari_hdn.core.events import Stop
 from napari_hdn.core.noise.base import Clipping
-from napari_hdn.core.trust.more_frames import from_repeats, from_second_frame
+from napari_hdn.core.trust.more_frames import from_repeats, from_second_frame, inequality
 
 PRIOR, NOISE, SAMPLES = 6.0, 9.0, 16  # standard deviations, counts
 SHAPE = (128, 128)
@@ -76,9 +78,55 @@ def test_a_second_frame_finds_the_same(prepared, shrunk):
 def test_the_size_of_the_noise_comes_from_the_frames(prepared):
     middle, counts = scene(2)
     drawn = posterior(middle, counts[0], 5)
-    found = from_second_frame(prepared, counts[0], counts[1], drawn, np.full(SHAPE, 0.7 * NOISE))
+    found = from_second_frame(prepared, counts[0], counts[1], drawn, np.full(SHAPE, 0.92 * NOISE))
+    assert found.measured and found.applied == found.factor
     assert found.factor == pytest.approx(1, abs=4 * found.factor_error + 0.05)
-    assert "2.0" in found.remarks[0] and "noise model" in found.remarks[0]
+    assert "1.1" in found.remarks[0] and "noise model" in found.remarks[0]
+
+
+@pytest.mark.parametrize(("off", "size"), [(0.7, "2.0"), (1.3, "0.5")])
+def test_noise_far_from_the_noise_model_measures_nothing(prepared, off, size):
+    middle, counts = scene(2)
+    drawn = posterior(middle, counts[0], 5)
+    found = from_second_frame(prepared, counts[0], counts[1], drawn, np.full(SHAPE, off * NOISE))
+    assert not found.measured and found.applied == 1 and found.verdict == "doubtful"
+    assert f"differ by {size}" in found.flaws[0] and len(found.flaws) == 1
+    assert "could not be measured" in found.in_words() and f"{found.factor:.2f}" in found.in_words()
+
+
+def test_an_average_is_no_second_frame(prepared):
+    middle, counts = scene(9)
+    drawn = posterior(middle, counts[0], 5)
+    mean = counts[1:7].mean(axis=0)
+    found = from_second_frame(prepared, counts[0], mean, drawn, np.full(SHAPE, NOISE))
+    assert not found.measured and found.applied == 1 and found.verdict == "doubtful"
+    assert re.search(r"differ by 0.5[6-9] times", found.flaws[0])  # (1 + 1/6) / 2
+    assert re.search(r"has 0.1[5-8] times the noise variance", found.flaws[1])  # 1/6
+
+
+def test_an_average_is_found_out_whatever_the_noise_model_says(prepared):
+    middle, counts = scene(10)
+    drawn = posterior(middle, counts[0], 5)
+    noise = np.full(SHAPE, NOISE * np.sqrt(3 / 4))  # the size of (1 + 1/2) / 2
+    mean = counts[1:3].mean(axis=0)
+    found = from_second_frame(prepared, counts[0], mean, drawn, noise)
+    assert not found.measured and len(found.flaws) == 1 and "noise variance" in found.flaws[0]
+
+
+@pytest.mark.parametrize("ratio", [0.25, 0.8, 1.0, 2.0])
+def test_how_unequal_the_noise_of_two_frames_is(ratio):
+    middle, _ = scene(11)
+    found, told = [], []
+    for seed in range(30):
+        a, b = np.random.default_rng(seed).normal(0, NOISE, (2, *SHAPE))
+        lines = 50 * np.random.default_rng(99 + seed).normal(size=(2, 128, 1))
+        b = b * np.sqrt(ratio) + middle + lines[1]
+        unequal, error = inequality(a + middle + lines[0], b, np.ones(SHAPE, bool))
+        found.append(unequal)
+        told.append(error)
+    expected = (1 - ratio) / (1 + ratio)
+    assert np.mean(found) == pytest.approx(expected, abs=4 * np.std(found) / np.sqrt(30))
+    assert np.std(found) == pytest.approx(np.mean(told), rel=0.4) and np.mean(told) < 0.04
 
 
 def test_frames_that_moved_or_bleached_are_left_out(prepared):
@@ -88,6 +136,34 @@ def test_frames_that_moved_or_bleached_are_left_out(prepared):
     *_, found = from_repeats(Bayes(prepared, middle), stack(counts), Stop())
     assert found.left_out == 2 and "2 of 9 frames were left out" in found.remarks[0]
     assert found.factor == pytest.approx(1, abs=0.1)
+
+
+def test_other_scenes_are_left_out(prepared):
+    middle, counts = scene(3, 9)
+    for k in (0, 5):  # the first one, too, with what they all share as a background
+        other, frames = scene(20 + k, 1)
+        counts[k] = frames[0] - other.mean() + middle.mean()
+    *_, found = from_repeats(Bayes(prepared, middle), stack(counts), Stop())
+    assert found.left_out == 2 and "another scene" in found.remarks[0]
+    assert found.factor == pytest.approx(1, abs=0.1)
+
+
+@pytest.mark.parametrize("number", [3, 5])
+def test_images_of_different_scenes_are_no_repeats(prepared, number, monkeypatch):
+    monkeypatch.setattr(
+        "napari_hdn.core.trust.more_frames.Tracker.shift", lambda self, frame: (0.0, 0.0)
+    )  # what made three of five pass
+    middles, frames = zip(*(scene(30 + k, 1) for k in range(number)), strict=True)
+    counts = np.stack([f[0] - m.mean() + 150 for m, f in zip(middles, frames, strict=True)])
+    with pytest.raises(ImageError, match=f"Only 1 of the {number} frames of repeats show the same"):
+        list(from_repeats(Bayes(prepared, middles[0]), stack(counts), Stop()))
+
+
+def test_a_frame_that_shows_nothing_is_another_scene(prepared):
+    middle, counts = scene(12, 5)
+    counts[3] = counts.mean()
+    *_, found = from_repeats(Bayes(prepared, middle), stack(counts), Stop())
+    assert found.left_out == 1
 
 
 def test_a_scene_that_never_holds_still_is_refused(prepared):

@@ -79,3 +79,13 @@ def test_errors_below_what_noise_makes_of_nothing_are_0():
 def test_what_is_said(factor, ranks, verdict, words):
     found = SpreadCalibration("repeats", (1.0,), (1.0,), (0.1,), factor, 0.02, ranks, 5, 0, 3)
     assert found.verdict == verdict and words in found.in_words()
+    assert found.measured and found.applied == factor
+
+
+@pytest.mark.parametrize("factor", [0.0, 0.1, 0.49])
+def test_a_factor_within_its_error_of_0_is_not_used(factor):
+    found = SpreadCalibration("second_frame", (1.0,), (0.0,), (0.5,), factor, 0.25, 0.8, 2, 0, 1)
+    assert not found.measured and found.applied == 1 and found.verdict == "doubtful"
+    assert f"{factor:.2f} ± 0.25" in found.in_words() and "told from 0" in found.in_words()
+    told = found.to_json()
+    assert told["measured"] is False and told["factor"] == factor

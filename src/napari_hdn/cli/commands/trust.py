@@ -83,11 +83,13 @@ def trust(
         progress.say(f"Judging {piece.in_words()}; another plane is chosen with --index.")
     if region is None:
         piece = judging.middle(piece, progress)
+    trained = api.load_model(choices.model_folder(model))
+    y0, y1, x0, x1 = piece.region
+    api.check_trust_folder(out, (y1 - y0, x1 - x0), trained.config.network.levels)
     frames = None if repeats is None else inspection.one_image(repeats, None, channel, progress)
     second = None
     if second_frame is not None:
         second = judging.second_frame_of(piece, second_frame, channel, progress)
-    trained = api.load_model(choices.model_folder(model))
     with progress, stop_on_interrupt(progress) as stop:
         judging.judge(
             trained,

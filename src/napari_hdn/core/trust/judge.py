@@ -208,7 +208,7 @@ class _Run:
         spread: SpreadCalibration | None = results.get("repeats")
         if second_frame is not None:
             spread = from_second_frame(prepared, self.counts, second_frame, drawn, found["noise"])
-        factor = 1.0 if spread is None else spread.factor
+        factor = 1.0 if spread is None else spread.applied
         network, noise_model = self.model.config.network, self.model.noise_model
         structured = bool(self.off or network.deactivated_levels or noise_model.structured)
         remark = range_remark(self.model, self.counts, self.name)

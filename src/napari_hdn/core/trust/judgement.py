@@ -91,8 +91,8 @@ class Judgement:
 
     @property
     def factor(self) -> float:
-        """By what the spread has to be multiplied; 1 where that was not measured."""
-        return 1.0 if self.spread is None else self.spread.factor
+        """By what the spread has to be multiplied; 1 where that was not, or could not be, measured."""
+        return 1.0 if self.spread is None else self.spread.applied
 
     @property
     def checks(self) -> tuple[Check, ...]:
@@ -208,18 +208,15 @@ def _local_check(residuals: ResidualMaps) -> Check:
 
 def _spread_check(judged: Judgement) -> Check:
     ratio = judged.factor * float(np.median(judged.std / judged.noise))
-    measured = "" if judged.spread is None else f", times the measured {judged.factor:.2f}"
+    known = judged.spread is not None and judged.spread.measured
+    measured = f", times the measured {judged.factor:.2f}" if known else ""
     return Check(
         "spread",
         _graded(ratio, *_SPREAD),
         ratio,
         f"Samples differ by {ratio:.2f} of the raw noise (median{measured}): as certain as a mean of "
         f"{1 / max(ratio, 1e-3) ** 2:.0f} raw frames"
-        + (
-            "."
-            if judged.spread is not None
-            else ", if the spread is right, which was not measured."
-        ),
+        + ("." if known else ", if the spread is right, which was not measured."),
         "Train longer, or take images with less noise: the samples hardly agree.",
     )
 
@@ -230,7 +227,10 @@ def _calibration_check(spread: SpreadCalibration) -> Check:
         spread.verdict,
         spread.factor,
         spread.in_words(),
-        f"Multiply standard deviations by {spread.factor:.2f} before they become error bars.",
+        f"Multiply standard deviations by {spread.factor:.2f} before they become error bars."
+        if spread.measured
+        else "Give a second frame taken just as the image was (same exposure, no averaging, no "
+        "processing), or better, repeats of a static scene: 10 frames or more.",
     )
 
 

@@ -10,14 +10,20 @@ from scipy.ndimage import gaussian_filter
 
 from napari_hdn.core.axes import ImageStack
 from napari_hdn.core.calibration.drift import Track, Tracker
-from napari_hdn.core.calibration.estimation import shows_change
+from napari_hdn.core.calibration.estimation import differences, shows_change
 from napari_hdn.core.calibration.frames import Frame, read, series_of
 from napari_hdn.core.errors import ImageError
 from napari_hdn.core.events import Stop
 from napari_hdn.core.planes import Prepared
 from napari_hdn.core.statistics import check_finite
 from napari_hdn.core.trust.drawing import Drawing
-from napari_hdn.core.trust.spread import LEAST_PX, SpreadCalibration, compare
+from napari_hdn.core.trust.spread import (
+    LEAST_PX,
+    SpreadCalibration,
+    blocks_of,
+    compare,
+    ratio_of,
+)
 
 SIDE_PX = 512
 RESTORED = 3  # frames: each is as good as another, and a restoration of N samples
@@ -26,6 +32,9 @@ LEAST_FRAMES = 3
 ALIKE = 0.7  # correlation of two frames without their fine grain; less is another scene
 GRAIN_PX = 4.0
 NOISE_OFF = 0.05  # relative: how far the noise model's size may be from that of two frames
+NOISE_RANGE = (0.8, 1.25)  # sizes farther off are no noise of two frames like those of the model
+UNEQUAL = 0.05  # (v - w) / (v + w) of two frames' variances: an error's is about 0.1 of a noise's
+REFERENCES = 8  # frames out of which the one is chosen that the others are like
 
 
 def from_repeats(
@@ -124,14 +133,34 @@ def _means(
             break
     steady = Track(np.array(shifts), np.array(means)).steady()
     total, squares = np.zeros_like(first), np.zeros_like(first)
-    for n, k in enumerate(np.flatnonzero(steady).tolist()):
+    chosen = np.flatnonzero(steady).tolist()
+    reference = None if stop.requested else _reference([field[k] for k in chosen[:REFERENCES]])
+    for n, k in enumerate(chosen):
         if stop.requested:
             break
-        difference = _read(field[k]) - first
+        counts = _read(field[k])
+        if reference is not None and _other_scene(reference, counts):
+            steady[k] = False  # as bright, and no shift was found: there was nothing to be found
+            continue
+        difference = counts - first
         total += difference
         squares += difference**2
         yield 0.1 + 0.1 * (n + 1) / len(field)
     return steady, total, squares, first
+
+
+def _reference(field: list[Frame]) -> np.ndarray | None:
+    """The frame that most of these show the same scene as; the first one of several."""
+    if not field:
+        return None
+    frames = [_read(f) for f in field]
+    alike = [sum(not _other_scene(a, b) for b in frames) for a in frames]
+    return frames[int(np.argmax(alike))]
+
+
+def _other_scene(a: np.ndarray, b: np.ndarray) -> bool:
+    """Whether two frames visibly show different scenes; not where noise hides what they show."""
+    return shows_change(a, b) and _alike(a, b) < ALIKE
 
 
 def _read(frame: Frame) -> np.ndarray:
@@ -144,8 +173,8 @@ def _remarks(repeats: ImageStack, field: list[Frame], used: int) -> tuple[str, .
     if used < len(field):
         remarks.append(
             f"{len(field) - used} of {len(field)} frames were left out: the scene had moved by "
-            "more than a "
-            "quarter of a pixel there, or its brightness differed by more than 2 %."
+            "more than a quarter of a pixel there, its brightness differed by more than 2 %, or it "
+            "was another scene."
         )
     if max(repeats.plane_shape) > SIDE_PX:
         remarks.append(f"Compared in the middle {SIDE_PX} x {SIDE_PX} pixels of the repeats.")
@@ -184,8 +213,8 @@ def from_second_frame(
     size = float(np.mean((counts - second)[usable] ** 2) / 2 / np.mean(noise[usable] ** 2))
     squares = (mean - second) ** 2 - size * noise**2
     curve = compare((variance * (1 + 1 / len(samples)))[None], squares[None], usable[None])
-    remarks = []
-    if abs(size - 1) > NOISE_OFF:
+    flaws, remarks = _flaws(counts, second, usable, size), []
+    if not flaws and abs(size - 1) > NOISE_OFF:
         remarks.append(
             f"Two frames differ by noise of {size:.2f} times the noise model's variance; its size "
             "was taken "
@@ -198,8 +227,58 @@ def from_second_frame(
             "too large."
         )
     return SpreadCalibration(
-        "second_frame", frames=2, left_out=0, restored=1, remarks=tuple(remarks), **asdict(curve)
+        "second_frame",
+        frames=2,
+        left_out=0,
+        restored=1,
+        remarks=tuple(remarks),
+        flaws=flaws,
+        **asdict(curve),
     )
+
+
+def _flaws(
+    counts: np.ndarray, second: np.ndarray, usable: np.ndarray, size: float
+) -> tuple[str, ...]:
+    """What speaks against taking half of the frames' squared difference for the noise of each."""
+    flaws = []
+    if not NOISE_RANGE[0] <= size <= NOISE_RANGE[1]:
+        flaws.append(
+            f"the frames differ by {size:.2f} times the variance that the noise model makes two frames "
+            f"differ by (usable: {NOISE_RANGE[0]} to {NOISE_RANGE[1]})"
+        )
+    unequal, error = inequality(counts, second, usable)
+    if abs(unequal) > max(UNEQUAL, 3 * error):
+        ratio = max(1 - unequal, 0) / max(1 + unequal, 1e-3)
+        flaws.append(
+            f"the second frame has {ratio:.2f} times the noise variance of the image, as if it was "
+            "averaged, processed or exposed otherwise (usable: the same)"
+        )
+    return tuple(flaws)
+
+
+def inequality(a: np.ndarray, b: np.ndarray, usable: np.ndarray) -> tuple[float, float]:
+    """How unequal the noise of two frames of one scene is, and the standard error of that.
+
+    With fine grain A = s + m, B = s + n of the same scene: E[A² - B²] / E[(A - B)²] is
+    (var m - var n) / (var m + var n), whatever the scene; stripes have no fine grain in both
+    directions.
+
+    Parameters
+    ----------
+    a, b : ndarray
+        (Y, X) counts.
+    usable : ndarray of bool
+        (Y, X).
+    """
+    grain = [differences(np.where(usable, f, np.nan), "diagonal") for f in (a, b)]
+    known = np.isfinite(grain[0] + grain[1])
+    if not known.any():
+        return 0.0, 1.0
+    blocks = blocks_of((1, *a.shape))[0]
+    first, second = (g[known].astype(np.float64) for g in grain)
+    square, unequal = (first - second) ** 2, first**2 - second**2
+    return ratio_of(square, unequal, blocks[known].astype(np.int64), int(blocks.max()) + 1)
 
 
 def check_second(counts: np.ndarray, second: np.ndarray, name: str = "The second frame") -> None:
@@ -223,7 +302,7 @@ def check_second(counts: np.ndarray, second: np.ndarray, name: str = "The second
             "another "
             "frame of the same scene."
         )
-    if shows_change(counts, second) and _alike(counts, second) < ALIKE:
+    if _other_scene(counts, second):
         raise ImageError(
             f"{name} shows another scene, or one that moved or bleached: its difference to the "
             "image is more "
@@ -232,7 +311,10 @@ def check_second(counts: np.ndarray, second: np.ndarray, name: str = "The second
 
 
 def _alike(a: np.ndarray, b: np.ndarray) -> float:
-    smooth = (gaussian_filter(frame, GRAIN_PX).ravel() for frame in (a, b))
+    """Correlation of two frames without their fine grain; 0 with a frame that shows nothing."""
+    smooth = [gaussian_filter(frame, GRAIN_PX).ravel() for frame in (a, b)]
+    if any(np.ptp(s) == 0 for s in smooth):
+        return 0.0
     return float(np.corrcoef(*smooth)[0, 1])
 
 

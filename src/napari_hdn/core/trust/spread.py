@@ -6,7 +6,7 @@ The error of a restored frame a is seen against data that do not hold a's noise:
   frames differ, not from the noise model);
 - *one second frame* b: (f(a) - b)² less b's noise variance under the noise model, of which only
   the shape is
-  used: its size is that of (a - b)² / 2.
+  used: its size is that of (a - b)² / 2, which is b's noise if both frames are equally noisy.
 
 What the samples' variance V predicts for a mean of N of them is V (1 + 1/N).
 """
@@ -23,6 +23,7 @@ BINS = 12
 BLOCK_PX = 16  # errors of neighbours go together: blocks are what is independent
 LEAST_PX = 32
 _LEAST_BLOCKS = 4
+LEAST_SIGMAS = 2.0  # standard errors above 0 from which on a factor is one
 
 
 @dataclass(frozen=True)
@@ -45,6 +46,8 @@ class SpreadCalibration:
     restored : int
         How many of them were restored.
     remarks : tuple of str
+    flaws : tuple of str
+        Why the frames cannot tell the factor: sentences without a full stop. It is not used then.
     """
 
     source: Literal["repeats", "second_frame"]
@@ -58,10 +61,27 @@ class SpreadCalibration:
     left_out: int
     restored: int
     remarks: tuple[str, ...] = ()
+    flaws: tuple[str, ...] = ()
+
+    @property
+    def measured(self) -> bool:
+        """Whether the factor was measured, and may be used."""
+        return not self.flaws and self._told_from_nothing
+
+    @property
+    def applied(self) -> float:
+        """What the spread is multiplied by: the factor, 1 where it could not be measured."""
+        return self.factor if self.measured else 1.0
+
+    @property
+    def _told_from_nothing(self) -> bool:
+        return self.factor > LEAST_SIGMAS * self.factor_error
 
     @property
     def verdict(self) -> Literal["good", "doubtful", "bad"]:
         """Whether the spread may be read as an error."""
+        if not self.measured:
+            return "doubtful"
         off = max(self.factor, 1e-9)
         off = max(off, 1 / off)
         if off <= 1.25 and self.ranks > 0.3:
@@ -70,6 +90,8 @@ class SpreadCalibration:
 
     def in_words(self) -> str:
         """The number, and what to do with it."""
+        if not self.measured:
+            return self._why_not()
         text = (
             f"Observed errors are {self.factor:.2f} ± {self.factor_error:.2f} times the predicted "
             "standard "
@@ -83,6 +105,17 @@ class SpreadCalibration:
             return f"{text} The samples differ more than they are wrong: error bars are too long."
         return f"{text} Where the samples differ is not where the errors are."
 
+    def _why_not(self) -> str:
+        """Why the factor is not used, with what came out."""
+        why = [*self.flaws]
+        if not self._told_from_nothing:
+            why.append("the errors are too small against the noise of the frames to be told from 0")
+        return (
+            f"The size of the standard deviation could not be measured: {'; '.join(why)}. Taken as they "
+            f"are, errors would be {self.factor:.2f} ± {self.factor_error:.2f} times the predicted "
+            "standard deviation; that is not used, the standard deviation stays as the samples have it."
+        )
+
     def to_json(self) -> dict[str, Any]:
         """All of it, for programs."""
         return {
@@ -92,6 +125,8 @@ class SpreadCalibration:
             "observed_error": list(self.error),
             "factor": self.factor,
             "factor_error": self.factor_error,
+            "measured": self.measured,
+            "flaws": list(self.flaws),
             "rank_correlation": self.ranks,
             "frames": self.frames,
             "frames_left_out": self.left_out,
@@ -128,20 +163,20 @@ def compare(
     bins : int
         With as many pixels each.
     """
-    blocks = _blocks(predicted.shape)
+    blocks = blocks_of(predicted.shape)
     number = int(blocks.max()) + 1
     p, s, b = (a[usable].astype(np.float64) for a in (predicted, squares, blocks))
     b = b.astype(np.int64)
     order = np.argsort(p, kind="stable")
     rows = []
     for members in np.array_split(order, bins):
-        ratio, error = _ratio(p[members], s[members], b[members], number)
+        ratio, error = ratio_of(p[members], s[members], b[members], number)
         mean = float(p[members].mean())
         observed = float(np.sqrt(max(ratio * mean, 0.0)))
         # of a root: d sqrt(v) = dv / (2 sqrt(v)), and sqrt(dv) near 0
         spread = error * mean / (2 * max(observed, np.sqrt(error * mean) / 2, 1e-15))
         rows.append((np.sqrt(mean), observed, spread))
-    ratio, error = _ratio(p, s, b, number)
+    ratio, error = ratio_of(p, s, b, number)
     factor = float(np.sqrt(max(ratio, 0.0)))
     sums = [np.bincount(b, w, number) for w in (np.ones_like(p), p, s)]
     full = sums[0] >= BLOCK_PX**2 / 2
@@ -155,7 +190,7 @@ def compare(
     return Curve(predicted_rms, observed_rms, errors, factor, float(bound), ranks)
 
 
-def _blocks(shape: tuple[int, ...]) -> np.ndarray:
+def blocks_of(shape: tuple[int, ...]) -> np.ndarray:
     """(K, Y, X) the number of the block that a pixel is in."""
     frames, height, width = shape
     down, across = -(-height // BLOCK_PX), -(-width // BLOCK_PX)
@@ -164,8 +199,16 @@ def _blocks(shape: tuple[int, ...]) -> np.ndarray:
     return np.asarray(inside[None] + np.arange(frames)[:, None, None] * down * across)
 
 
-def _ratio(p: np.ndarray, s: np.ndarray, b: np.ndarray, number: int) -> tuple[float, float]:
-    """Sum of squares over sum of predictions, and its standard error with blocks as what is drawn."""
+def ratio_of(p: np.ndarray, s: np.ndarray, b: np.ndarray, number: int) -> tuple[float, float]:
+    """Sum of ``s`` over sum of ``p``, and its standard error with blocks as what is drawn.
+
+    Parameters
+    ----------
+    p, s, b : ndarray
+        (n,) values, and the number of the block that each is in.
+    number : int
+        Of blocks.
+    """
     whole = max(float(p.sum()), 1e-300)
     ratio = float(s.sum()) / whole
     left = np.bincount(b, s - ratio * p, number)

@@ -43,7 +43,10 @@ class CalibrationPlot(Plot):
         self.points.setData(x, y)
         ends = np.array([x.min() - 0.1, x.max() + 0.1])
         self.right.setData(ends, ends)
-        self.fit.setData(ends, ends + np.log10(max(spread.factor, 1e-6)))
+        if spread.measured:
+            self.fit.setData(ends, ends + np.log10(spread.factor))
+        else:
+            self.fit.setData([], [])
         low, high = min(float(y.min()), ends[0]), max(float((y + up).max()), ends[1])
         self.setXRange(*ends, padding=0)
         self.setYRange(low, high)
