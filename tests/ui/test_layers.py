@@ -8,11 +8,10 @@ from napari.layers import Image, Labels
 
 from napari_hdn.api import ImageStack
 from napari_hdn.core.errors import AxesError, ImageError
+from napari_hdn.ui.camera import camera_kept, camera_of
 from napari_hdn.ui.layers import (
     Placement,
     array_of,
-    camera_kept,
-    camera_of,
     guess_layer_axes,
     layer_axes,
     output_axes,

@@ -89,8 +89,10 @@ def test_a_layer_of_samples(viewer, session, dock, until_free, qtbot, expected):
     dock.outputs.mean.click()
     dock.samples.setValue(5)
     dock.device.choose("cpu")
+    viewer.scene.camera.zoom = 33.0
     dock.restore.click()
     until_free()
+    assert viewer.scene.camera.zoom == pytest.approx(33.0)
     layers = viewer.__wrapped__.layers
     layer, source = layers["noisy [HDN samples]"], layers["noisy"]
     assert layer.data.shape == (5, 4, 96, 80) and layer.ndim == 4

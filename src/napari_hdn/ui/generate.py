@@ -10,10 +10,11 @@ from napari.layers import Layer
 from qtpy.QtWidgets import QLabel, QPushButton, QSpinBox
 
 from napari_hdn.api import GenerationConfig
+from napari_hdn.ui.camera import camera_kept
 from napari_hdn.ui.generation import Generated, GenerationJob, Real
 from napari_hdn.ui.job_dock import JobDock
 from napari_hdn.ui.jobs import Job
-from napari_hdn.ui.layers import Placement, add_image, camera_kept, product_of, selectable
+from napari_hdn.ui.layers import Placement, add_image, product_of, selectable
 from napari_hdn.ui.outputs import look_of
 from napari_hdn.ui.parts.device import DeviceChoice
 from napari_hdn.ui.parts.forms import Choice, Form, Hint, heading, row, watch

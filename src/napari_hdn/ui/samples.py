@@ -22,6 +22,7 @@ from psygnal import Signal
 from napari_hdn import api
 from napari_hdn.api import ImageStack, RestorationConfig
 from napari_hdn.ui import jobs
+from napari_hdn.ui.camera import camera_kept
 from napari_hdn.ui.layers import (
     add_image,
     output_axes,
@@ -168,15 +169,16 @@ def add_samples(
 ) -> Image:
     """Add a layer with a leading axis of samples over its source."""
     samples = LazySamples(model, source.stack, config)
-    layer = add_image(
-        viewer,
-        samples,
-        product_name(source.name, "samples"),
-        output_placement(source.placement, source.stack).led_by(("sample",), (0.0,)),
-        identity | {"axes": f"S{output_axes(source.stack)}"},
-        visible=visible,
-        **look_of(source.placement, np.zeros((1, 1))),
-    )
+    with camera_kept(viewer):
+        layer = add_image(
+            viewer,
+            samples,
+            product_name(source.name, "samples"),
+            output_placement(source.placement, source.stack).led_by(("sample",), (0.0,)),
+            identity | {"axes": f"S{output_axes(source.stack)}"},
+            visible=visible,
+            **look_of(source.placement, np.zeros((1, 1))),
+        )
     # nothing else may shine through where a sample is yet to be drawn
     colours = layer.colormap.model_copy()
     colours.nan_color = _NOT_DRAWN

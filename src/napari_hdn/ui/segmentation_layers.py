@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from napari_hdn.ui.layers import METADATA_KEY, add_image, add_labels, camera_kept, camera_of
+from napari_hdn.ui.camera import camera_kept, camera_of
+from napari_hdn.ui.layers import METADATA_KEY, add_image, add_labels
 
 if TYPE_CHECKING:
     from napari.layers import Labels
