@@ -62,6 +62,35 @@ def test_against_a_second_frame(files, model, capsys):
     assert "for a static scene" in capsys.readouterr().out
 
 
+def test_the_zeros_of_a_partial_file_are_in_no_mean(files, capsys):
+    image = tifffile.imread(files / "a.tif")
+    image[0] = 0
+    tifffile.imwrite(files / "a-partial.tif", image, photometric="minisblack")
+    truth = api.open_images([files / "truth.tif"])[0]
+    command = ["evaluate", str(files / "a-partial.tif"), "--truth", str(files / "truth.tif")]
+    assert main([*command, "--out", str(files / "s.csv")]) == 0
+    (row,) = rows_of(files / "s.csv")
+    one = np.mean((image[1].astype(float) - truth.plane((1,))) ** 2)
+    assert float(row["MSE (counts²)"]) == pytest.approx(one, rel=1e-5)
+    assert (row["planes"], row["planes left out (all 0)"]) == ("1", "1")
+    said = capsys.readouterr().out
+    assert "Warning: a-partial.tif: 1 of 2 planes are 0 everywhere" in said
+    assert "(1 of 2 planes, 1 left out as all 0)" in said
+
+
+def test_a_table_that_cannot_be_written_is_found_out_before_the_work(files, capsys, monkeypatch):
+    def worked(*args, **kwargs):
+        raise AssertionError("compared before it was known where to write")
+
+    monkeypatch.setattr(api, "evaluate", worked)
+    truth = str(files / "truth.tif")
+    for folder in ("/proc/x", str(files / "a.tif")):
+        command = ["evaluate", str(files / "a.tif"), "--truth", truth, "--out", f"{folder}/a.csv"]
+        assert main(command) == 2
+        error = capsys.readouterr().err
+        assert f"{folder}/a.csv could not be written" in error and error.count("\n") == 1
+
+
 @pytest.mark.parametrize(
     ("options", "says"),
     [

@@ -123,9 +123,145 @@ def test_stop_keeps_what_is_segmented(sampled, monkeypatch, capsys):
     names = sorted(os.listdir(out))
     assert "cells_hdn-samples_hdn-segmented-samples-partial.ome.tif" in names
     *_, expected = real(samples[:3], SegmentationConfig(recipe="bright"))
-    labels = tifffile.imread(out / "cells_hdn-samples_hdn-segmented-consensus.ome.tif")
-    np.testing.assert_array_equal(labels, expected.consensus.labels)
+    for product, made in (
+        ("consensus", expected.consensus.labels),
+        ("confidence", expected.consensus.confidence_image()),
+    ):
+        path = out / f"cells_hdn-samples_hdn-segmented-{product}-partial.ome.tif"
+        np.testing.assert_array_equal(tifffile.imread(path), made)
+        with tifffile.TiffFile(path) as opened:
+            assert "; consensus of 3 of 4 samples" in opened.ome_metadata
+    assert rows_of(out / "cells_hdn-samples_hdn-segmented-objects-partial.csv")
+    assert all("partial" in name for name in names) and len(names) == 4
     assert "the consensus is of 3 of 4 samples" in capsys.readouterr().out
+    assert main(command) == 130  # and once more, beside these
+    assert len(os.listdir(out)) == 8
+
+
+@pytest.fixture
+def stacked(tmp_path):
+    """(sample, t, y, x) samples of three planes in a file."""
+    samples = np.stack([blobs(k, samples=4)[1] for k in range(3)], axis=1)
+    api.write_ome_tiff(tmp_path / "film_hdn-samples.ome.tif", samples, "STYX")
+    return tmp_path / "film_hdn-samples.ome.tif", samples
+
+
+STEM = "film_hdn-samples_hdn-segmented-"
+
+
+@pytest.mark.parametrize(("plane", "written"), [(1, "0"), (0, "0")])
+def test_the_plane_that_was_stopped_in(stacked, monkeypatch, capsys, plane, written):
+    file, samples = stacked
+    real, kind, calls = api.segment_samples, api.SegmentationProgress, []
+
+    def interrupted(*args, **kwargs):
+        calls.append(1)
+        events = real(*args, **kwargs)
+        return interrupted_after(events, kind, 1) if len(calls) == plane + 1 else events
+
+    monkeypatch.setattr(api, "segment_samples", interrupted)
+    out = file.parent / "out"
+    command = ["segment", "--from-samples", str(file), "--recipe", "bright", "--out", str(out)]
+    assert main(command) == 130
+    # a plane of few samples stands beside no other; alone it is kept, and says so
+    first = samples[:, 0] if plane else samples[:2, 0]
+    *_, expected = real(first, SegmentationConfig(recipe="bright"))
+    path = out / f"{STEM}consensus-partial.ome.tif"
+    labels = tifffile.imread(path)
+    np.testing.assert_array_equal(labels.reshape(128, 128), expected.consensus.labels)
+    rows = rows_of(out / f"{STEM}objects-partial.csv")
+    assert {row["T"] for row in rows} == {written}
+    assert {row["samples"] for row in rows} == {str(len(first))}
+    with tifffile.TiffFile(path) as opened:
+        assert ("consensus of 2 of 4 samples" in opened.ome_metadata) == (plane == 0)
+        assert "partial: 1 of 3 planes" in opened.ome_metadata
+    said = capsys.readouterr().out
+    assert ("T 1 was left out: 2 of 4 samples only" in said) == (plane == 1)
+
+
+def test_a_damaged_plane_is_left_out(model, noisy_tif, tmp_path, capsys):
+    images = tifffile.imread(noisy_tif).astype(np.float32)
+    images[1, 5, 5] = np.nan
+    tifffile.imwrite(tmp_path / "hurt.tif", images, photometric="minisblack")
+    command = ["segment", str(model), str(tmp_path / "hurt.tif"), "--samples", "2", "--axes", "TYX"]
+    command += ["--least", "1", "--device", "cpu"]
+    assert main([*command, "--out", str(tmp_path / "o")]) == 1
+    said = capsys.readouterr().out
+    assert "T 1: 1 of 3072 pixels are NaN" in said and "This plane was left out." in said
+    assert "1 of 3 planes are damaged and 0 in the files" in said
+    labels = tifffile.imread(tmp_path / "o" / "hurt_hdn-segmented-consensus-partial.ome.tif")
+    config, trained = SegmentationConfig(samples=2, least_px=1, device="cpu"), api.load_model(model)
+    found = 0
+    for t in (0, 2):
+        *_, expected = api.segment(trained, images[t], config, number=t)
+        np.testing.assert_array_equal(labels[t], expected.consensus.labels)
+        found += len(expected.areas_px)
+    assert not labels[1].any()
+    rows = rows_of(tmp_path / "o" / "hurt_hdn-segmented-objects-partial.csv")
+    assert len(rows) == found > 0 and {row["T"] for row in rows} <= {"0", "2"}
+    images[:] = np.nan
+    tifffile.imwrite(tmp_path / "hurt.tif", images, photometric="minisblack")
+    assert main([*command, "--out", str(tmp_path / "none")]) == 2
+    error = capsys.readouterr().err
+    assert "No other plane could be segmented" in error and error.count("\n") == 1
+    assert not (tmp_path / "none").exists()
+
+
+def test_an_error_keeps_the_tables_so_far(stacked, capsys):
+    file, samples = stacked
+    own = file.parent / "mine.py"
+    own.write_text(
+        "def cells(image):\n"
+        f"    assert abs(image.mean() - {samples[0, 2].mean():.6f}) > 1e-3, 'oh no'\n"
+        "    return image > image.mean()\n"
+    )
+    out = file.parent / "out"
+    command = ["segment", "--from-samples", str(file), "--recipe", f"{own}:cells"]
+    assert main([*command, "--out", str(out)]) == 2
+    rows = rows_of(out / f"{STEM}objects-partial.csv")
+    assert {row["T"] for row in rows} == {"0", "1"}
+    error = capsys.readouterr().err
+    assert f"The objects are in {out / STEM}objects-partial.csv." in error
+
+
+def test_samples_of_a_partial_file(stacked, capsys):
+    file, samples = stacked
+    samples[:, 1] = 0  # not restored
+    samples[3, 2] = 0  # stopped in
+    partial = file.with_name("film_hdn-samples-partial.ome.tif")
+    api.write_ome_tiff(partial, samples, "STYX")
+    out = file.parent / "out"
+    command = ["segment", "--from-samples", str(partial), "--recipe", "bright", "--out", str(out)]
+    assert main(command) == 0
+    said = capsys.readouterr().out
+    assert "T 1: 4 of 4 samples are 0 everywhere" in said
+    assert "T 2 was left out: 3 of 4 samples only" in said
+    stem = "film_hdn-samples-partial_hdn-segmented-"
+    *_, expected = api.segment_samples(samples[:, 0], SegmentationConfig(recipe="bright"))
+    labels = tifffile.imread(out / f"{stem}consensus-partial.ome.tif")
+    np.testing.assert_array_equal(labels.reshape(128, 128), expected.consensus.labels)
+    assert {row["T"] for row in rows_of(out / f"{stem}objects-partial.csv")} == {"0"}
+    assert main([*command, "--index", "2"]) == 0  # alone it is done, of three samples
+    *_, three = api.segment_samples(samples[:3, 2], SegmentationConfig(recipe="bright"))
+    again = out / f"{stem}consensus-partial-2.ome.tif"
+    np.testing.assert_array_equal(tifffile.imread(again), three.consensus.labels)
+    with tifffile.TiffFile(again) as opened:
+        assert "consensus of 3 of 4 samples" in opened.ome_metadata
+    assert main([*command, "--index", "1"]) == 2
+    assert "as planes are that were not restored" in capsys.readouterr().err
+
+
+def test_off_is_short_for_deactivate(model, noisy_tif, tmp_path):
+    for option in ("--off", "--deactivate"):
+        command = ["segment", str(model), str(noisy_tif), "--samples", "2", "--index", "0"]
+        assert (
+            main([*command, option, "1", "--device", "cpu", "--out", str(tmp_path / option)]) == 0
+        )
+    name = "cells_hdn-segmented-samples.ome.tif"
+    one, other = (tifffile.imread(tmp_path / o / name) for o in ("--off", "--deactivate"))
+    np.testing.assert_array_equal(one, other)
+    with tifffile.TiffFile(tmp_path / "--off" / name) as file:
+        assert "level" in file.ome_metadata
 
 
 @pytest.mark.parametrize(

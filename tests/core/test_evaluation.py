@@ -94,6 +94,38 @@ def test_stop_tells_what_is_done(data):
     assert result.rows[1].values == (None,) * 4
 
 
+def test_planes_of_zeros_are_left_out_and_told(data):
+    truth, image = data
+    partial = image.copy()
+    partial[1] = 0
+    stacks = [ImageStack(partial, "TYX", "partial"), ImageStack(image, "TYX", "whole")]
+    *events, result = evaluate(stacks, ImageStack(truth, "TYX", "truth"))
+    (two,) = last(evaluate([ImageStack(image[::2], "TYX")], ImageStack(truth[::2], "TYX"))).rows
+    row, whole = result.rows
+    assert (row.planes, row.total, row.empty, row.values) == (2, 3, 1, two.values)
+    assert (whole.planes, whole.empty) == (3, 0)
+    (notice,) = [e for e in events if isinstance(e, Notice)]
+    assert notice.severity == "warning"
+    assert "partial: 1 of 3 planes are 0 everywhere" in notice.text
+    header, rows = result.table()
+    assert header[-1] == "planes left out (all 0)"
+    assert [r[-1] for r in rows] == [1, 0]
+    *events, second = evaluate_second_frame(Model(), stacks[:1], ImageStack(truth, "TYX", "frame"))
+    assert (second.rows[0].planes, second.rows[0].empty) == (2, 1)
+    excess = ((image[::2].astype(float) - truth[::2]) ** 2 - 36).mean()
+    assert second.rows[0].values[0] == pytest.approx(excess)
+
+
+def test_zeros_against_zeros_are_compared(data):
+    truth, _ = data
+    zeros = np.zeros_like(truth)
+    frames = [ImageStack(zeros, "TYX", "dark")]
+    result = last(evaluate_second_frame(Model(), frames, ImageStack(zeros, "TYX", "frame")))
+    assert (result.rows[0].planes, result.rows[0].empty) == (3, 0)
+    with pytest.raises(ImageError, match="All pixels of dark are 0 in 3 planes, while truth has"):
+        last(evaluate(frames, ImageStack(truth, "TYX", "truth")))
+
+
 def test_bad_input(data):
     truth, image = data
     good = ImageStack(truth, "TYX", "truth")

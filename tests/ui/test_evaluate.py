@@ -142,6 +142,21 @@ def test_stop_and_lazy_layers(evaluate_dock, viewer, session, until_free):
     assert clipboard()[1][1] == "2"
 
 
+def test_a_plane_of_zeros_is_left_out(evaluate_dock, viewer, until_free):
+    dock = evaluate_dock
+    viewer.layers["restored"].data[2] = 0
+    ticked(dock, viewer, "raw", "restored")
+    dock.reference.choose(viewer.layers["truth"])
+    dock.evaluate.click()
+    until_free()
+    assert dock.progress.line.text() == "Compared 5 planes. Left out, as 0 everywhere: 1."
+    table = dock.results.table
+    heads = [table.horizontalHeaderItem(k).text() for k in range(table.columnCount())]
+    assert heads[-1] == "left out"
+    dock.results.copy.click()
+    assert sorted((row[1], row[-1]) for row in clipboard()[1:]) == [("2", "1"), ("3", "0")]
+
+
 def test_ticks_follow_the_layers(evaluate_dock, viewer):
     dock = evaluate_dock
     ticked(dock, viewer, "raw", "restored")

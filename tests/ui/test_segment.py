@@ -218,6 +218,11 @@ def test_stop_keeps_what_is_segmented(with_samples, viewer, session, until_free,
     *_, two = real(samples[:2], SegmentationConfig(recipe="bright", least_px=30))
     np.testing.assert_array_equal(by_product(viewer, "consensus").data[0], two.consensus.labels)
     assert dock.progress.line.text().startswith("Stopped: ")
+    names = {product: by_product(viewer, product).name for product in ("consensus", "confidence")}
+    for product, name in names.items():
+        assert name == f"cells [HDN samples] [HDN {product} of 2 of 4 samples]"
+    each = by_product(viewer, "segmented").name
+    assert each == "cells [HDN samples] [HDN segmented 2 of 4 samples]"
     assert "of 2 of 4 samples" in dock.notices.toPlainText()
 
 

@@ -1,20 +1,27 @@
-"""Segmenting the planes of a file, and the files about it."""
+"""Segmenting the planes of a file."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import ExitStack
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from napari_hdn import api
 from napari_hdn.api import Notice, SegmentationConfig, Stop, TiffStack
 from napari_hdn.cli.inspection import one_image, plane_index
+from napari_hdn.cli.segmentation_files import SegmentationFiles
 from napari_hdn.cli.terminal import Progress
-from napari_hdn.core.errors import ConfigurationError, StoppedEarly
+from napari_hdn.core.errors import (
+    ConfigurationError,
+    DamagedPlaneError,
+    HDNError,
+    ImageError,
+    StoppedEarly,
+    is_memory_short,
+)
 
 if TYPE_CHECKING:
     from napari_hdn.api import HDN
@@ -63,14 +70,25 @@ class Work:
         """Their places along `lead`."""
         yield from np.ndindex(self.sizes) if self.chosen is None else iter([self.chosen])
 
+    def name_of(self, index: Index) -> str:
+        """Of a plane, for messages."""
+        if not self.sizes or self.chosen is not None:
+            return self.stack.name
+        at = (f", {a} {i}" for a, i in zip(self.lead, index, strict=True))
+        return f"{self.stack.name}{''.join(at)}"
+
+    @property
+    def samples(self) -> int | None:
+        """How many a file of samples has; None of an image."""
+        return dict(zip(self.stack.axes, self.stack.array.shape, strict=True)).get("S")
+
     def samples_at(self, index: Index) -> np.ndarray:
         """(N, Y, X) samples of a plane."""
         at = dict(zip(self.lead, index, strict=True))
-        n = dict(zip(self.stack.leading_axes, self.stack.leading_shape, strict=True))["S"]
         return np.stack(
             [
                 self.stack.plane(tuple(k if a == "S" else at[a] for a in self.stack.leading_axes))
-                for k in range(n)
+                for k in range(self.samples or 0)
             ]
         )
 
@@ -187,70 +205,72 @@ def run(
     folder: Path,
     progress: Progress,
     stop: Stop,
-) -> None:
+) -> int:
     """Segment plane by plane, write what was found, tell about it.
+
+    A damaged plane among several is told and left out, and so is one that was not restored, and the
+    one in which the user stopped.
+
+    Returns
+    -------
+    int
+        How many planes are damaged.
 
     Raises
     ------
+    ImageError
+        If no plane can be segmented.
     StoppedEarly
         If the user stopped before there was anything to write.
     """
-    paths = api.segmentation_paths(folder, work.stack.stem)
-    n = config.samples if model is not None else work.stack.array.shape[work.stack.axes.index("S")]
-    off = () if model is None else model.config.network.deactivated_levels
-    off = tuple(sorted({*off, *(config.deactivated_levels or ())}))
-    about: dict[str, Any] = {
-        "least_px": config.least_px,
-        "recipe": config.recipe,
-        "model": "" if model is None else model.name,
-        "levels_off": off,
-        "pixel_size_um": work.stack.pixel_size_um,
-    }
-    objects, scores = _Rows(work.lead), _Rows(work.lead)
-    with ExitStack() as files:
-        writers = {
-            "consensus": api.label_writer(paths["consensus"], work.shape, work.axes, **about),
-            "samples": api.label_writer(
-                paths["samples"], (n, *work.shape), f"S{work.axes}", **about
-            ),
-            "confidence": api.OmeTiffWriter(
-                paths["confidence"],
-                work.shape,
-                work.axes,
-                "float32",
-                pixel_size_um=work.stack.pixel_size_um,
-                description=api.segmentation_mark(config.recipe, about["model"], off),
-            ),
-        }
-        for writer in writers.values():
-            files.enter_context(writer)
-        done = 0
-        for index in work.planes():
-            result = _segmented(model, work, index, config, progress, stop, done)
-            if result is None:
+    planes = list(work.planes())
+    damaged: list[ImageError] = []
+    with SegmentationFiles(folder, work, config, model) as files:
+        for number, index in enumerate(planes):
+            try:
+                result = _segmented(model, work, index, config, progress, stop, number)
+            except StoppedEarly:
+                if not files.done:
+                    raise
                 break
-            done += 1
-            at = () if work.chosen is not None else index
-            writers["consensus"].write(at, result.consensus.labels)
-            writers["confidence"].write(at, result.consensus.confidence_image())
-            for k, labels in enumerate(result.samples):
-                writers["samples"].write((k, *at), labels)
-            objects.add(index, api.objects_table(result, _pixel_um(work.stack)))
-            if truth is not None and index in truth.drawn:
-                labels = truth.at(index, work.sizes)
-                scores.add(index, result.scores(labels, truth.stack.name).table())
+            except ImageError as error:
+                if len(planes) == 1:
+                    raise
+                damaged.append(error)
+                progress.say(f"Warning: {error} This plane was left out.")
+                continue
+            # few samples agree by chance: they stand beside no plane that has them all
+            short = result is not None and result.stopped and len(planes) > 1
+            if result is not None and short and (files.done or not stop.requested):
+                progress.say(f"{work.name_of(index)} was left out: {result.shortfall} only.")
+            elif result is not None:
+                files.write(index, result)
+                if truth is not None and index in truth.drawn:
+                    scores = result.scores(truth.at(index, work.sizes), truth.stack.name)
+                    files.scores.add(index, scores.table())
             if stop.requested:
                 break
-    if not done:
-        raise StoppedEarly("Stopped before a plane was segmented; nothing was written.")
-    written = [w.written for w in writers.values() if w.written is not None]
-    written.append(api.write_new(paths["objects"], objects.csv()))
-    if scores.rows:
-        written.append(api.write_new(paths["scores"], scores.csv()))
-        _tell_scores(scores, progress)
-    progress.say(f"{len(objects.rows)} objects, in {done} plane{'s' if done > 1 else ''}.")
-    for path in written:
-        progress.say(f"Wrote {path}")
+    if not files.done:
+        raise _nothing(work, damaged, stop)
+    if damaged:
+        progress.say(
+            f"Warning: {len(damaged)} of {len(planes)} planes are damaged and 0 in the files."
+        )
+    files.tell(progress)
+    return len(damaged)
+
+
+def _nothing(work: Work, damaged: list[ImageError], stop: Stop) -> Exception:
+    """Why no plane was segmented."""
+    if stop.requested:
+        return StoppedEarly("Stopped before a plane was segmented; nothing was written.")
+    if damaged:
+        damaged[0].add_note("No other plane could be segmented either.")
+        return damaged[0]
+    return ImageError(
+        f"No plane of {work.stack.name} has all its samples: the others are 0 everywhere, as planes "
+        "are that were not restored. Restore the image again, to its end."
+    )
 
 
 def _segmented(
@@ -260,71 +280,63 @@ def _segmented(
     config: SegmentationConfig,
     progress: Progress,
     stop: Stop,
-    done: int,
+    before: int,
 ) -> Segmentation | None:
-    """What is found in one plane; None if the user stopped before that."""
-    name = work.stack.name
-    if work.sizes and work.chosen is None:
-        name += "".join(f", {a} {i}" for a, i in zip(work.lead, index, strict=True))
+    """What is found in one plane after others; None if its samples were never drawn."""
+    name = work.name_of(index)
     total = 1 if work.chosen is not None else int(np.prod(work.sizes, dtype=int))
+    lacking = 0
     if model is not None:
-        counts = work.stack.plane(index)
-        remark = api.range_remark(model, counts, name)
-        if remark:
-            progress.notice(Notice(remark, "warning"))
+        counts = _read(lambda: work.stack.plane(index), name)
+        if np.isfinite(counts).all():  # else it is refused below
+            remark = api.range_remark(model, counts, name)
+            if remark:
+                progress.notice(Notice(remark, "warning"))
         number = int(np.ravel_multi_index(index, work.sizes)) if work.sizes else 0
         events = api.segment(model, counts, config, number=number, stop=stop, name=name)
     else:
-        samples = work.samples_at(index)
-        events = api.segment_samples(samples, config, stop=stop, name=name)
-    result: Segmentation | None = None
-    try:
-        for event in events:
-            if isinstance(event, Notice):
-                progress.notice(event)
-            elif isinstance(event, api.SegmentationProgress):
-                left = event.remaining_s if total == 1 else float("inf")
-                progress.update((done + event.fraction) / total, event.doing, left)
-            else:
-                result = event
-    except StoppedEarly:
-        if done:
+        samples = _read(lambda: work.samples_at(index), name)
+        drawn = samples.any(axis=(1, 2))  # a partial file has zeros for what is not
+        lacking = int(np.count_nonzero(~drawn))
+        if lacking:
+            progress.notice(
+                Notice(
+                    f"{name}: {lacking} of {len(samples)} samples are 0 everywhere, as those of a "
+                    "partial file are that were not drawn; they are left out.",
+                    "warning",
+                )
+            )
+        if lacking == len(samples):
             return None
-        raise
+        events = api.segment_samples(samples[drawn], config, stop=stop, name=name)
+    result: Segmentation | None = None
+    for event in events:
+        if isinstance(event, Notice):
+            progress.notice(event)
+        elif isinstance(event, api.SegmentationProgress):
+            left = event.remaining_s if total == 1 else float("inf")
+            progress.update((before + event.fraction) / total, event.doing, left)
+        else:
+            result = replace(event, wanted=event.wanted + lacking)
     return result
 
 
-class _Rows:
-    """A table that grows plane by plane, with columns for the plane first."""
+def _read(read: Callable[[], np.ndarray], name: str) -> np.ndarray:
+    """The pixels of a plane.
 
-    def __init__(self, lead: str) -> None:
-        self._lead = tuple(lead)
-        self.header: tuple[str, ...] = ()
-        self.rows: list[tuple[Any, ...]] = []
-
-    def add(self, index: Index, table: tuple[tuple[str, ...], list[tuple[Any, ...]]]) -> None:
-        header, rows = table
-        self.header = (*self._lead, *header)
-        self.rows += [(*index, *row) for row in rows]
-
-    def csv(self) -> bytes:
-        return api.csv_text(self.header, self.rows).encode()
-
-
-def _tell_scores(scores: _Rows, progress: Progress) -> None:
-    """The consensus and the mean of single samples, as means over the planes."""
-    names = scores.header[-5:]
-    for kind in ("consensus", "mean of single samples"):
-        values = np.array([row[-4:] for row in scores.rows if row[-5] == kind], dtype=float)
-        ap50, ap, seg, _ = values.mean(axis=0)
-        progress.say(
-            f"{kind:>23}: {names[1]} {ap50:.3f}, {names[2]} {ap:.3f}, {names[3]} {seg:.3f}"
-        )
-
-
-def _pixel_um(stack: TiffStack) -> tuple[float, float] | None:
-    sizes = stack.pixel_size_um
-    return (sizes["Y"], sizes["X"]) if "Y" in sizes and "X" in sizes else None
+    Raises
+    ------
+    DamagedPlaneError
+        If the file is damaged there.
+    """
+    try:
+        return read()
+    except HDNError as error:
+        raise DamagedPlaneError(str(error)) from error
+    except Exception as error:
+        if is_memory_short(error):
+            raise
+        raise DamagedPlaneError(f"{name} could not be read: {error}") from error
 
 
 def _without_ones(shape: Index) -> Index:

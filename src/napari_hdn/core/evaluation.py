@@ -47,12 +47,16 @@ class Evaluated:
         How many were compared, and how many there are.
     values : tuple of float or None
         By the columns of the `Evaluation`; None where there is no such number.
+    empty : int
+        Planes that were left out, as all their pixels are 0 where the reference has an image: what
+        a file holds for planes that were never restored.
     """
 
     name: str
     planes: int
     total: int
     values: tuple[float | None, ...]
+    empty: int = 0
 
 
 @dataclass(frozen=True)
@@ -77,9 +81,13 @@ class Evaluation:
     stopped: bool
 
     def table(self) -> tuple[tuple[str, ...], list[tuple[Any, ...]]]:
-        """Header and rows."""
-        header = ("image", "planes", *self.columns)
-        return header, [(r.name, r.planes, *r.values) for r in self.rows]
+        """Header and rows; the last column is there only where planes were left out."""
+        header: tuple[str, ...] = ("image", "planes", *self.columns)
+        rows: list[tuple[Any, ...]] = [(r.name, r.planes, *r.values) for r in self.rows]
+        if any(r.empty for r in self.rows):
+            header = (*header, "planes left out (all 0)")
+            rows = [(*row, r.empty) for row, r in zip(rows, self.rows, strict=True)]
+        return header, rows
 
 
 def evaluate(
@@ -91,7 +99,8 @@ def evaluate(
 ) -> Iterator[Notice | EvaluationProgress | Evaluation]:
     """Compare images with a truth: PSNR, SSIM, scale-invariant PSNR, MSE.
 
-    Every number is computed for each plane, and the mean over the planes is told.
+    Every number is computed for each plane, and the mean over the planes is told. Planes of an image
+    that are 0 everywhere are left out and counted; see `Evaluated`.
 
     Parameters
     ----------
@@ -111,7 +120,8 @@ def evaluate(
     Raises
     ------
     ImageError
-        If shapes differ, the truth is constant, or pixels are NaN or infinite.
+        If shapes differ, the truth is constant, pixels are NaN or infinite, or an image has
+        nothing but planes of zeros.
     ConfigurationError
         If there is no image, or the range is not positive.
     """
@@ -137,10 +147,7 @@ def evaluate(
     )
     walk = _Walk(images, truth, stop or Stop())
     yield from walk.run(compare)
-    rows = tuple(
-        Evaluated(s.name, len(v), len(s), _means(v, 4))
-        for s, v in zip(images, walk.values, strict=True)
-    )
+    rows = walk.rows(lambda values: _means(values, 4))
     yield Evaluation(columns, rows, truth.name, note, walk.stopped)
 
 
@@ -209,11 +216,7 @@ def evaluate_second_frame(
         "a static scene. The standard error is that of chance; a noise model that is 1 % off shifts "
         "the MSE by 1 % of the noise variance, for all images alike."
     )
-    rows = tuple(
-        Evaluated(s.name, len(v), len(s), _combined(v))
-        for s, v in zip(images, walk.values, strict=True)
-    )
-    yield Evaluation(columns, rows, second.name, note, walk.stopped)
+    yield Evaluation(columns, walk.rows(_combined), second.name, note, walk.stopped)
 
 
 @dataclass
@@ -224,6 +227,7 @@ class _Walk:
     reference: ImageStack
     stop: Stop
     values: list[list[Any]] = field(default_factory=list)
+    empty: list[int] = field(default_factory=list)
     stopped: bool = False
 
     def run(
@@ -233,7 +237,7 @@ class _Walk:
             raise ConfigurationError("Choose at least one image to evaluate.")
         for image in self.images:
             check_fit(image, self.reference)
-        self.values = [[] for _ in self.images]
+        self.values, self.empty = [[] for _ in self.images], [0 for _ in self.images]
         total, done, began = sum(map(len, self.images)), 0, time.monotonic()
         limit = RateLimit()
         for number, image in enumerate(self.images):
@@ -242,11 +246,42 @@ class _Walk:
                     self.stopped = True
                     return
                 plane, other, where = self._pair(image, index, count)
-                self.values[number].append(compare(plane, other, image.name, where))
+                if not plane.any() and other.any():  # nobody restored it
+                    self.empty[number] += 1
+                else:
+                    self.values[number].append(compare(plane, other, image.name, where))
                 done += 1
                 if limit.ready() or done == total:
                     elapsed = time.monotonic() - began
                     yield EvaluationProgress(done / total, elapsed * (total / done - 1))
+            if self.empty[number]:
+                yield self._left_out(number)
+
+    def _left_out(self, number: int) -> Notice:
+        """Say how many planes of an image are in no mean."""
+        image, empty = self.images[number], self.empty[number]
+        if not self.values[number]:
+            raise ImageError(
+                f"All pixels of {image.name} are 0 in {_planes(empty)}, while {self.reference.name} "
+                "has an image there: there is nothing to compare. Was it restored?"
+            )
+        others = " Its means are over fewer planes than those of other images." * (
+            len(self.images) > 1
+        )
+        return Notice(
+            f"{image.name}: {empty} of {_planes(len(image))} are 0 everywhere, as planes of a partial "
+            f"file are that were not restored; they are left out.{others}",
+            "warning",
+        )
+
+    def rows(
+        self, combine: Callable[[list[Any]], tuple[float | None, ...]]
+    ) -> tuple[Evaluated, ...]:
+        """One `Evaluated` an image."""
+        return tuple(
+            Evaluated(image.name, len(values), len(image), combine(values), empty)
+            for image, values, empty in zip(self.images, self.values, self.empty, strict=True)
+        )
 
     def _pair(
         self, image: ImageStack, index: Index, count: int
@@ -281,6 +316,10 @@ def check_fit(image: ImageStack, reference: ImageStack) -> None:
             "together: the same planes are needed, of the same size, or a single plane to compare "
             "all with."
         )
+
+
+def _planes(n: int) -> str:
+    return f"{n} plane{'s' if n != 1 else ''}"
 
 
 def _sizes(stack: ImageStack) -> str:

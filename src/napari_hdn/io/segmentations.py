@@ -53,6 +53,7 @@ def label_writer(
     model: str = "",
     levels_off: Sequence[int] = (),
     pixel_size_um: dict[str, float] | None = None,
+    remark: str = "",
 ) -> OmeTiffWriter:
     """A file for labels, of 16 bits where the number of objects of a plane is sure to fit.
 
@@ -68,6 +69,8 @@ def label_writer(
     model : str
     levels_off : sequence of int
     pixel_size_um : dict of str to float, optional
+    remark : str
+        See `segmentation_mark`.
     """
     most = shape[axes.index("Y")] * shape[axes.index("X")] // max(1, least_px)
     return OmeTiffWriter(
@@ -76,10 +79,16 @@ def label_writer(
         axes,
         "uint16" if most < 2**16 else "uint32",
         pixel_size_um=pixel_size_um,
-        description=segmentation_mark(recipe, model, levels_off),
+        description=segmentation_mark(recipe, model, levels_off, remark),
     )
 
 
-def segmentation_mark(recipe: str, model: str = "", levels_off: Sequence[int] = ()) -> str:
-    """What the files say of themselves; begins as restored ones do, which folders leave out."""
-    return f"{restoration_mark(model, levels_off)}; segmented with recipe {recipe}"
+def segmentation_mark(
+    recipe: str, model: str = "", levels_off: Sequence[int] = (), remark: str = ""
+) -> str:
+    """What the files say of themselves; begins as restored ones do, which folders leave out.
+
+    ``remark`` ends it, such as ``consensus of 10 of 12 samples``.
+    """
+    told = f"{restoration_mark(model, levels_off)}; segmented with recipe {recipe}"
+    return f"{told}; {remark}" if remark else told

@@ -35,7 +35,7 @@ _RANGES = (
     ("a number of counts", "own"),
 )
 _MOST_COUNTS = 1e9
-_HEADS = {
+_HEADS: dict[int, tuple[str, ...]] = {
     4: ("layer", "planes", "PSNR", "SSIM", "SI-PSNR", "MSE"),
     6: ("layer", "planes", "est. MSE", "± s.e.", "est. PSNR", "at most", "at least", "noise var."),
 }
@@ -157,5 +157,8 @@ class EvaluateDock(JobDock):
         self.note.setVisible(result is not None)
         if result is not None:
             header, rows = result.table()
-            self.results.show_rows(header, rows, _HEADS[len(result.columns)])
+            heads = _HEADS[len(result.columns)]
+            if len(header) > len(heads):
+                heads = (*heads, "left out")
+            self.results.show_rows(header, rows, heads)
             self.note.say(f"Against {result.against}. {result.note}")

@@ -60,12 +60,15 @@ class EvaluationJob(Job):
             self.fraction, self.remaining_s = event.fraction, event.remaining_s
         elif isinstance(event, api.Evaluation):
             self.result = event
-            planes, total = (sum(getattr(r, k) for r in event.rows) for k in ("planes", "total"))
+            planes, total, empty = (
+                sum(getattr(r, k) for r in event.rows) for k in ("planes", "total", "empty")
+            )
+            left_out = f" Left out, as 0 everywhere: {empty}." if empty else ""
             if event.stopped:
-                self.end(f"Stopped: {planes} of {total} planes are compared.")
+                self.end(f"Stopped: {planes} of {total} planes are compared.{left_out}")
             else:
                 self.fraction = 1.0
-                self.end(f"Compared {planes} plane{'s' if planes != 1 else ''}.")
+                self.end(f"Compared {planes} plane{'s' if planes != 1 else ''}.{left_out}")
 
     def close(self) -> None:
         """Let go of model and images; the numbers stay."""

@@ -25,10 +25,12 @@ def add_segmentation(viewer: Any, found: Segmented) -> Labels:
 def _add_all(viewer: Any, found: Segmented) -> Labels:
     result, placement = found.result, found.placement
     agreed = result.consensus
+    # a confidence of few samples is high by itself: the name says how many they are
+    of = f" of {result.shortfall}" if result.stopped else ""
     add_labels(
         viewer,
         found.shaped(result.samples),
-        f"{found.name} [HDN segmented samples]",
+        f"{found.name} [HDN segmented {result.shortfall or 'samples'}]",
         placement.led_by(("sample",), (0.0,)),
         _identity(found, "segmented", f"S{found.axes}"),
         visible=False,
@@ -36,7 +38,7 @@ def _add_all(viewer: Any, found: Segmented) -> Labels:
     add_image(
         viewer,
         found.shaped(agreed.confidence_image()),
-        f"{found.name} [HDN confidence]",
+        f"{found.name} [HDN confidence{of}]",
         placement,
         _identity(found, "confidence", found.axes),
         visible=False,
@@ -47,7 +49,7 @@ def _add_all(viewer: Any, found: Segmented) -> Labels:
     return add_labels(
         viewer,
         found.shaped(agreed.labels),
-        f"{found.name} [HDN consensus]",
+        f"{found.name} [HDN consensus{of}]",
         placement,
         _identity(found, "consensus", found.axes),
         opacity=0.5,

@@ -33,6 +33,7 @@ def test_every_sample_is_segmented_by_itself():
     fractions = [e.fraction for e in events if isinstance(e, SegmentationProgress)]
     assert fractions == sorted(fractions) and fractions[-1] < 1 and len(fractions) > 8
     assert notices(events) == [] and not result.stopped
+    assert (result.wanted, result.shortfall) == (4, "")
 
 
 def test_from_a_model(stack, tiny_config: TrainingConfig):
@@ -60,6 +61,7 @@ def test_stop_keeps_the_samples_that_are_done():
             stop.request()
     result = seen[-1]
     assert isinstance(result, Segmentation) and result.stopped
+    assert (result.wanted, result.shortfall) == (6, "3 of 6 samples")
     assert len(result.samples) == 3  # the one that was under way is done too
     *_, three = segment([samples[:3]], BRIGHT)
     np.testing.assert_array_equal(result.consensus.labels, three.consensus.labels)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tempfile
 from pathlib import Path
 from typing import Annotated
 
@@ -12,7 +13,7 @@ from napari_hdn.api import ImageStack, Notice
 from napari_hdn.cli import choices
 from napari_hdn.cli.commands.shared import INTERRUPTED, OK
 from napari_hdn.cli.terminal import Progress, stop_on_interrupt
-from napari_hdn.core.errors import ConfigurationError, StoppedEarly
+from napari_hdn.core.errors import ConfigurationError, OutputError, StoppedEarly
 
 
 def evaluate(
@@ -29,7 +30,7 @@ def evaluate(
 
     With --truth: PSNR, SSIM, scale-invariant PSNR and MSE. With --second-frame and --model: an
     estimate of MSE and PSNR with its standard error, for a static scene of which no truth is known.
-    One row a file, means over its planes.
+    One row a file, means over its planes; planes of zeros, as partial files have them, are left out.
 
     Parameters
     ----------
@@ -60,6 +61,8 @@ def evaluate(
         )
     if out is not None and out.is_dir():
         raise ConfigurationError(f"--out takes a CSV file; {out} is a folder.")
+    if out is not None:
+        _check_out(out)
     progress = Progress()
     counts = _span(span)
     stacks = api.open_images(restored, axes=axes, channel=channel, tell=progress.notice)
@@ -88,12 +91,33 @@ def evaluate(
         return INTERRUPTED if result.stopped else OK
 
 
+def _check_out(out: Path) -> None:
+    """Find out before the work whether the table could be written.
+
+    Raises
+    ------
+    OutputError
+        If its folder, or the first one above it that exists, cannot be written to.
+    """
+    existing = next(p for p in out.absolute().parents if p.exists())
+    try:
+        with tempfile.TemporaryFile(dir=existing):
+            pass
+    except OSError as error:
+        raise OutputError(
+            f"{out} could not be written: {error.strerror} ({existing}); choose another folder."
+        ) from error
+
+
 def _tell(result: api.Evaluation, progress: Progress) -> None:
     """One block an image: a table of these columns is too wide for a terminal."""
     for row in result.rows:
         part = "" if row.planes == row.total else f" of {row.total}"
-        plural = "s" if row.planes != 1 else ""
-        progress.say(f"{row.name} ({row.planes}{part} plane{plural}) against {result.against}:")
+        plural = "s" if row.total != 1 else ""
+        left_out = f", {row.empty} left out as all 0" if row.empty else ""
+        progress.say(
+            f"{row.name} ({row.planes}{part} plane{plural}{left_out}) against {result.against}:"
+        )
         for column, value in zip(result.columns, row.values, strict=True):
             text = "–" if value is None else f"{value:.6g}"
             progress.say(f"  {text:>10}  {column}")

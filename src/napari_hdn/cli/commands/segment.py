@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Annotated
+
+from cyclopts import Parameter
 
 from napari_hdn import api
 from napari_hdn.api import SegmentationConfig
 from napari_hdn.cli import choices, segmentation
-from napari_hdn.cli.commands.shared import INTERRUPTED, OK, Device
+from napari_hdn.cli.commands.shared import INCOMPLETE, INTERRUPTED, OK, Device
 from napari_hdn.cli.terminal import Progress, stop_on_interrupt
 from napari_hdn.core.errors import ConfigurationError
 
@@ -24,7 +27,7 @@ def segment(
     index: str | None = None,
     least: int = 20,
     tolerance: int = 2,
-    deactivate: str | None = None,
+    deactivate: Annotated[str | None, Parameter(name=["--deactivate", "--off"])] = None,
     axes: str | None = None,
     channel: int | None = None,
     tile: int | None = None,
@@ -35,7 +38,8 @@ def segment(
 
     Writes NAME_hdn-segmented-... files: consensus.ome.tif (labels), samples.ome.tif (labels of each
     sample), confidence.ome.tif, objects.csv (one row an object), and with --truth scores.csv.
-    Existing files are kept: new ones are numbered. Ctrl-C keeps what is segmented.
+    Existing files are kept: new ones are numbered. Ctrl-C keeps what is segmented, in files that say
+    partial. Damaged planes of a stack are left out and told (exit code 1).
 
     Parameters
     ----------
@@ -104,5 +108,7 @@ def segment(
     labels = None if truth is None else segmentation.open_truth(truth, work, progress)
     trained = None if model is None else api.load_model(choices.model_folder(model))
     with progress, stop_on_interrupt(progress) as stop:
-        segmentation.run(trained, work, labels, config, out, progress, stop)
-        return INTERRUPTED if stop.requested else OK
+        damaged = segmentation.run(trained, work, labels, config, out, progress, stop)
+        if stop.requested:
+            return INTERRUPTED
+        return INCOMPLETE if damaged else OK

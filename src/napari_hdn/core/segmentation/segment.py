@@ -49,8 +49,8 @@ class Segmentation:
     centroids_px : ndarray
         (K, 2) y and x of its middle, pixels of the plane.
     recipe : str
-    stopped : bool
-        Whether the user stopped before all samples were segmented.
+    wanted : int
+        How many samples were to be segmented; more than N where the user stopped before that.
     """
 
     samples: np.ndarray
@@ -58,7 +58,17 @@ class Segmentation:
     areas_px: np.ndarray
     centroids_px: np.ndarray
     recipe: str
-    stopped: bool
+    wanted: int
+
+    @property
+    def stopped(self) -> bool:
+        """Whether the user stopped before all samples were segmented."""
+        return len(self.samples) < self.wanted
+
+    @property
+    def shortfall(self) -> str:
+        """``3 of 12 samples`` where the user stopped; else empty."""
+        return f"{len(self.samples)} of {self.wanted} samples" if self.stopped else ""
 
     def scores(self, truth: np.ndarray, name: str = "layer") -> SegmentationScores:
         """AP and SEG of the consensus and of each sample against (Y, X) labels of the truth.
@@ -194,7 +204,7 @@ def segment(
         fraction = begin + (1 - begin) * _SEGMENTING * (number + 1) / n
         yield _progress(fraction, f"segmenting sample {number + 1} of {n}", began)
     result = None
-    for step in _finished(np.stack(found), config, named.name, stopped=len(found) < n):
+    for step in _finished(np.stack(found), config, named.name, wanted=n):
         if isinstance(step, Segmentation):
             result = step
         else:
@@ -202,16 +212,14 @@ def segment(
             yield _progress(fraction, f"finding what {len(found)} samples agree on", began)
     assert result is not None
     if result.stopped:
-        yield Notice(
-            f"Stopped: the consensus is of {len(found)} of {n} samples.", severity="warning"
-        )
+        yield Notice(f"Stopped: the consensus is of {result.shortfall}.", severity="warning")
     if not len(result.areas_px):
         yield Notice(_nothing(found, config.least_px, named.name), "warning")
     yield result
 
 
 def _finished(
-    samples: np.ndarray, config: SegmentationConfig, recipe: str, *, stopped: bool
+    samples: np.ndarray, config: SegmentationConfig, recipe: str, *, wanted: int
 ) -> Iterator[float | Segmentation]:
     """Fractions, then the consensus of (N, Y, X) labels with place and size of its objects."""
     for part in find_consensus(samples, least_px=config.least_px, tolerance_px=config.tolerance_px):
@@ -222,7 +230,7 @@ def _finished(
         areas = np.bincount(part.labels.ravel(), minlength=len(numbers) + 1)[1:]
         middles = ndimage.center_of_mass(part.labels > 0, part.labels, numbers)
         centroids = np.asarray(middles, dtype=np.float64).reshape(-1, 2)
-        yield Segmentation(samples, part, areas, centroids, recipe, stopped)
+        yield Segmentation(samples, part, areas, centroids, recipe, wanted)
 
 
 def objects_table(
