@@ -207,6 +207,8 @@ class SegmentationJob(LevelsJob):
                 add_segmentation(viewer, event)
             n, of = len(event.result.areas_px), len(event.result.samples)
             objects = f"{n} object{'s' if n != 1 else ''} in {of} sample{'s' if of != 1 else ''}"
+            agreed = event.result.consensus.agreed
+            objects += f" ({agreed} of them as such in at least half)" if of > 1 else ""
             if event.result.stopped:
                 self.end(f"Stopped: {objects} of {event.words}.")
             else:

@@ -5,7 +5,7 @@ import pytest
 
 from cells import blobs, membranes
 from napari_hdn.core.errors import ConfigurationError
-from napari_hdn.core.segmentation.consensus import consensus
+from napari_hdn.core.segmentation.consensus import Consensus, consensus
 from napari_hdn.core.segmentation.segment import segment
 from napari_hdn.core.segmentation.settings import SegmentationConfig
 
@@ -102,3 +102,8 @@ def test_nothing_gives_nothing():
     assert not agreed.confidence_image().any()
     with pytest.raises(ConfigurationError, match="at least one"):
         consensus(np.zeros((0, 20, 20), np.int32))
+
+
+def test_how_many_objects_half_of_the_samples_have():
+    agreed = Consensus(np.zeros((2, 2), np.int32), np.ones(4), np.array([0, 2, 3, 5]), 5)
+    assert agreed.agreed == 2

@@ -53,6 +53,11 @@ class Consensus:
     samples_with: np.ndarray
     samples: int
 
+    @property
+    def agreed(self) -> int:
+        """How many of the objects at least half of the samples have as one of their own."""
+        return int(np.count_nonzero(2 * self.samples_with >= self.samples))
+
     def confidence_image(self) -> np.ndarray:
         """(Y, X) float32: at each pixel the confidence of its object, 0 in the background."""
         return np.concatenate([[0.0], self.confidence]).astype(np.float32)[self.labels]
