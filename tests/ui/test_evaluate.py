@@ -176,3 +176,19 @@ def test_a_dock_opened_later_shows_the_table(evaluate_dock, viewer, until_free, 
     again = EvaluateDock(viewer.__wrapped__)
     qtbot.addWidget(again)
     assert again.results.table.rowCount() == 1
+
+
+def test_numbers_stay_where_the_next_evaluation_is_refused(
+    evaluate_dock, viewer, session, until_free
+):
+    dock = evaluate_dock
+    ticked(dock, viewer, "restored")
+    dock.reference.choose(viewer.layers["truth"])
+    dock.evaluate.click()
+    until_free()
+    first = session.results["evaluation"]
+    dock.reference.choose(viewer.add_image(np.zeros((3, 5, 6), np.float32), name="small"))
+    dock.evaluate.click()
+    until_free()
+    assert session.last["evaluation"].failed and session.results["evaluation"] is first
+    assert not dock.results.isHidden() and dock.results.table.rowCount() == 1

@@ -268,10 +268,40 @@ def test_a_judgement_made_by_hand_fits_the_view(qtbot):
     qtbot.addWidget(view)
     piece = SimpleNamespace(in_words=lambda: "cells")
     judged = SimpleNamespace(judgement=make_judgement(), piece=piece)
-    view.show_judged(judged, other_image="")
+    view.show_judged(judged, chosen_now="")
     texts = [n.toPlainText() for n in view.bars._numbers]
     assert texts[0] == "off" and len(texts) == 3
     _, high = view.calibration.getViewBox().viewRange()[1]
     assert high >= np.log10(4.2)
     ticks = view.calibration.getAxis("bottom")._tickLevels[0]
     assert all(float(text) == pytest.approx(10**at) for at, text in ticks)
+
+
+def test_what_was_judged_stays_while_another_is_stopped(
+    trust_dock, session, until_free, monkeypatch
+):
+    trust_dock.judge.click()
+    until_free()
+    before = trust_dock.judged
+    assert before is not None
+    judge = api.judge_restoration
+
+    def stopped(*args, **kwargs):
+        kwargs["stop"].request()
+        yield from judge(*args, **kwargs)
+
+    monkeypatch.setattr(api, "judge_restoration", stopped)
+    trust_dock.judge.click()
+    until_free()
+    assert "nothing to judge by" in trust_dock.progress.line.text()
+    assert trust_dock.judged is before and not trust_dock.verdicts.isHidden()
+    assert trust_dock.verdicts.report.isEnabled()
+
+
+def test_other_levels_chosen_are_told(trust_dock, session, until_free):
+    trust_dock.judge.click()
+    until_free()
+    session.switch_levels_off((1,))
+    assert "You chose level 1 off: press Judge" in trust_dock.verdicts.about.text()
+    session.switch_levels_off(())
+    assert "You chose" not in trust_dock.verdicts.about.text()

@@ -59,6 +59,11 @@ def conclude(judgement: Judgement) -> list[str]:
             f"The standard deviation is off by a factor of {spread.factor:.2f}: use no error bars "
             "without it."
         )
+    elif spread.uneven:
+        words.append(
+            f"The standard deviation times {spread.factor:.2f} is right on the whole only: see in the "
+            "curve for which sizes it holds, and use no error bars where it does not."
+        )
     else:
         words.append(
             f"Standard deviations times {spread.factor:.2f} may be used as error bars of single "

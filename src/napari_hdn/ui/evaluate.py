@@ -147,7 +147,8 @@ class EvaluateDock(JobDock):
         self.progress.show_job(job)
         self.notices.show_job(job)
         self.notices.setVisible(job is not None and bool(job.notices))
-        self._show_result(job.result if isinstance(job, EvaluationJob) else None)
+        found = self._session.results.get(EvaluationJob.kind)
+        self._show_result(found.result if isinstance(found, EvaluationJob) else None)
 
     def _show_result(self, result: Evaluation | None) -> None:
         if result is self._told and result is not None:

@@ -43,6 +43,11 @@ class EvaluationJob(Job):
         self._reference: ImageStack | None = reference
         self._span, self._model = span, model
 
+    @property
+    def has_result(self) -> bool:
+        """Once it is known."""
+        return self.result is not None
+
     def work(self) -> Iterator[Any]:
         """Compare, in the worker's thread."""
         if self._model is None:

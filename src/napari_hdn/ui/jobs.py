@@ -69,6 +69,11 @@ class Job:
         return self.title
 
     @property
+    def has_result(self) -> bool:
+        """Whether it came to something that is looked at until a later job does."""
+        return False
+
+    @property
     def running(self) -> bool:
         """Whether the job is not over yet."""
         return self.outcome is None

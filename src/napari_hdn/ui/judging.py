@@ -96,6 +96,11 @@ class TrustJob(Job):
             return f"{self.doing[:1].upper()}{self.doing[1:]} ..."
         return super().status
 
+    @property
+    def has_result(self) -> bool:
+        """Once it is known."""
+        return self.judged is not None
+
     def work(self) -> Iterator[Any]:
         """Judge, in the worker's thread."""
         model, piece = self.model, self.piece

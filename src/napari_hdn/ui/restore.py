@@ -207,9 +207,7 @@ class RestoreDock(JobDock):
 
     def _sufficiency_job(self) -> Job:
         model, source, region = self._in_view()
-        before = self._session.last.get("sufficiency")
-        law = before.law if isinstance(before, SufficiencyJob) else None
-        return SufficiencyJob(source, region, model, self.config(preview=True), law)
+        return SufficiencyJob(source, region, model, self.config(preview=True))
 
     def _in_view(self) -> tuple[HDN, LayerSource, Region]:
         model, source = self._session.chosen_model(), self.targets.layer_sources()[0]
@@ -230,6 +228,6 @@ class RestoreDock(JobDock):
         self._show_sufficiency()
 
     def _show_sufficiency(self) -> None:
-        job = self._session.last.get("sufficiency")
+        job = self._session.results.get("sufficiency")
         law = job.law if isinstance(job, SufficiencyJob) else None
         self.sufficiency.show_law(law, self.samples.value())

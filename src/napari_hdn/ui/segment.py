@@ -174,7 +174,8 @@ class SegmentDock(JobDock):
         self.progress.show_job(job)
         self.notices.show_job(job)
         self.notices.setVisible(job is not None and bool(job.notices))
-        found = job.result if isinstance(job, SegmentationJob) else None
+        done = self._session.results.get(SegmentationJob.kind)
+        found = done.result if isinstance(done, SegmentationJob) else None
         self.objects_section.setVisible(found is not None)
         self.agreement_section.setVisible(found is not None)
         if found is not None and found is not self._told:
@@ -184,8 +185,9 @@ class SegmentDock(JobDock):
     def _show_found(self, found: Segmented) -> None:
         header, rows = api.objects_table(found.result, found.pixel_um, found.offset_px)
         self.objects.show_rows(header, rows, [_HEADS[h] for h in header])
+        by = f"; by {found.identity['model']}" if "model" in found.identity else ""
         self.shown.say(
-            f"{found.words}; recipe {found.result.recipe}. Confidence: how well the objects of the "
+            f"{found.words}{by}; recipe {found.result.recipe}. Confidence: how well the objects of the "
             "samples overlap with it (mean IoU)."
         )
         self.agreement.show_result(found)

@@ -170,6 +170,11 @@ class SegmentationJob(LevelsJob):
         self._samples = samples
         self._identity = {} if model is None else _identity(model, config)
 
+    @property
+    def has_result(self) -> bool:
+        """Once it is known."""
+        return self.result is not None
+
     def work(self) -> Iterator[Any]:
         """Draw and segment, in the worker's thread."""
         model, piece = self.model, self.piece

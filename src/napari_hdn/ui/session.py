@@ -67,6 +67,7 @@ class Session:
         self._viewer = weakref.ref(viewer)
         self.job: Job | None = None  # the one that runs
         self.last: dict[str, Job] = {}  # by kind, running or over
+        self.results: dict[str, Job] = {}  # by kind, the last that has one
         self.model: HDN | None = None
         self.model_folder: Path | None = None
         self.model_error: str | None = None
@@ -135,6 +136,8 @@ class Session:
             if job.abandoned:
                 return
             job.show(event)
+            if job.has_result:
+                self.results[job.kind] = job
             match event:
                 case api.Saved():
                     self.models_changed.emit()

@@ -103,7 +103,7 @@ class TrustDock(JobDock):
     @property
     def judged(self) -> Judged | None:
         """The last judgement of this viewer."""
-        job = self._session.last.get(TrustJob.kind)
+        job = self._session.results.get(TrustJob.kind)
         return job.judged if isinstance(job, TrustJob) else None
 
     # what the user does
@@ -166,6 +166,7 @@ class TrustDock(JobDock):
             )
 
     def _on_levels(self) -> None:
+        self._show_judged()
         off = self._session.levels_off
         self.off.say(f"Off, as in restoring: {api.spoken_levels(off)}." if off else "")
 
@@ -173,9 +174,18 @@ class TrustDock(JobDock):
         judged = self.judged
         self.verdicts.setVisible(judged is not None)
         if judged is not None:
-            layer = self.piece.image.layer
-            other = layer is not None and layer is not judged.piece.source.layer
-            self.verdicts.show_judged(judged, other_image=layer.name if other else "")
+            self.verdicts.show_judged(judged, chosen_now=self._chosen_now(judged))
+
+    def _chosen_now(self, judged: Judged) -> str:
+        """What is chosen by now and is not what was judged, in words."""
+        layer, session, facts = self.piece.image.layer, self._session, judged.judgement
+        if layer is not None and layer is not judged.piece.source.layer:
+            return layer.name
+        if session.model is not None and session.model.name != facts.model.name:
+            return f"the model {session.model.name}"
+        if session.model is not None and session.levels_off != facts.settings.off:
+            return f"{api.spoken_levels(session.levels_off)} off"
+        return ""
 
     def _show_job(self) -> None:
         job = self._shown

@@ -89,3 +89,15 @@ def test_a_factor_within_its_error_of_0_is_not_used(factor):
     assert f"{factor:.2f} ± 0.25" in found.in_words() and "told from 0" in found.in_words()
     told = found.to_json()
     assert told["measured"] is False and told["factor"] == factor
+
+
+def test_a_factor_that_holds_on_the_whole_only_is_doubtful():
+    fields = {"factor": 1.1, "factor_error": 0.02, "ranks": 0.8, "frames": 5, "left_out": 0,
+              "restored": 3}  # fmt: skip
+    even = SpreadCalibration("repeats", (1.0, 4.0), (1.2, 4.2), (0.1, 0.1), **fields)
+    assert even.uneven == 0 and even.verdict == "good"
+    uneven = SpreadCalibration("repeats", (0.5, 4.0), (2.0, 4.2), (0.3, 0.1), **fields)
+    assert uneven.uneven == 1 and uneven.verdict == "doubtful"
+    assert "In 1 of 2 bins of the curve the errors are more than 1.5 times" in uneven.in_words()
+    unsure = SpreadCalibration("repeats", (0.5, 4.0), (2.0, 4.2), (0.6, 0.1), **fields)
+    assert unsure.uneven == 0

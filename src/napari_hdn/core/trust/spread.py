@@ -23,6 +23,7 @@ BINS = 12
 BLOCK_PX = 16  # errors of neighbours go together: blocks are what is independent
 LEAST_PX = 32
 _LEAST_BLOCKS = 4
+UNEVEN = 1.5  # times what the factor says
 LEAST_SIGMAS = 2.0  # standard errors above 0 from which on a factor is one
 
 
@@ -74,6 +75,16 @@ class SpreadCalibration:
         return self.factor if self.measured else 1.0
 
     @property
+    def uneven(self) -> int:
+        """Bins whose errors the factor misses by half and more, and by three standard errors."""
+        predicted, observed, error = (
+            np.array(v) for v in (self.predicted, self.observed, self.error)
+        )
+        expected = self.factor * predicted
+        large = np.maximum(observed, expected) > UNEVEN * np.minimum(observed, expected)
+        return int(np.count_nonzero(large & (np.abs(observed - expected) > 3 * error)))
+
+    @property
     def _told_from_nothing(self) -> bool:
         return self.factor > LEAST_SIGMAS * self.factor_error
 
@@ -85,7 +96,7 @@ class SpreadCalibration:
         off = max(self.factor, 1e-9)
         off = max(off, 1 / off)
         if off <= 1.25 and self.ranks > 0.3:
-            return "good"
+            return "doubtful" if self.uneven else "good"
         return "doubtful" if off <= 2 else "bad"
 
     def in_words(self) -> str:
@@ -97,12 +108,19 @@ class SpreadCalibration:
             "standard "
             f"deviation (right: 1), rank correlation {self.ranks:.2f}."
         )
+        if self.uneven:
+            text += (
+                f" In {self.uneven} of {len(self.predicted)} bins of the curve the errors are more than "
+                f"{UNEVEN} times as large, or as small."
+            )
         if self.verdict == "good":
             return text
         if self.factor > 1.25:
             return f"{text} The samples agree better with each other than with the truth."
         if self.factor < 0.8:
             return f"{text} The samples differ more than they are wrong: error bars are too long."
+        if self.ranks > 0.3:
+            return text
         return f"{text} Where the samples differ is not where the errors are."
 
     def _why_not(self) -> str:

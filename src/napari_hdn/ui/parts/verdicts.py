@@ -5,6 +5,7 @@ from __future__ import annotations
 from qtpy.QtCore import Signal
 from qtpy.QtWidgets import QPushButton, QVBoxLayout, QWidget
 
+from napari_hdn.api import spoken_levels
 from napari_hdn.ui.judging import Judged
 from napari_hdn.ui.parts.checks import CheckList, Sentence
 from napari_hdn.ui.parts.forms import Hint, row
@@ -63,13 +64,14 @@ class Verdicts(QWidget):
         self.layers.clicked.connect(self.layers_wanted)
         self.report.clicked.connect(self.report_wanted)
 
-    def show_judged(self, judged: Judged, *, other_image: str = "") -> None:
-        """Show a judgement; ``other_image`` is chosen by now, if it is not this one's."""
+    def show_judged(self, judged: Judged, *, chosen_now: str = "") -> None:
+        """Show a judgement; ``chosen_now`` is an image, model or levels that it is not of."""
         found = judged.judgement
-        text = f"Shown: {judged.piece.in_words()}, restored by {found.model.name}."
-        if other_image:
-            text += f" You chose {other_image}: press Judge to look at it."
-        self.about.say(text, warning=bool(other_image))
+        off = f", {spoken_levels(found.settings.off)} off" if found.settings.off else ""
+        text = f"Shown: {judged.piece.in_words()}, restored by {found.model.name}{off}."
+        if chosen_now:
+            text += f" You chose {chosen_now}: press Judge to look at it."
+        self.about.say(text, warning=bool(chosen_now))
         self.checks.show_checks(found.checks)
         missed = ", ".join(_MISSED[name] for name in found.not_done)
         self.missed.say(f"Stopped before: {missed}." if missed else "", warning=True)

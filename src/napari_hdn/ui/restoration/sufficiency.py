@@ -41,26 +41,26 @@ class SufficiencyJob(Restoring):
     Attributes
     ----------
     law : Law or None
-        The one before until another is known.
+        Once it is known.
     """
 
     kind = "sufficiency"
 
     def __init__(
-        self,
-        source: LayerSource,
-        region: Region,
-        model: HDN,
-        config: RestorationConfig,
-        law: Law | None = None,
+        self, source: LayerSource, region: Region, model: HDN, config: RestorationConfig
     ) -> None:
         super().__init__(f"measuring how many samples {source.name} needs", model, config)
         self.source: LayerSource | None = source  # until the job is over
         self.region = region
-        self.law = law
+        self.law: Law | None = None
         off = model.levels_off(config)
         levels = f", level{'s' * (len(off) > 1)} {', '.join(map(str, off))} off" if off else ""
         self._of = f"{source.name} with {model.name}{levels}"
+
+    @property
+    def has_result(self) -> bool:
+        """Once it is known."""
+        return self.law is not None
 
     def work(self) -> Iterator[Any]:
         """Draw and measure, in the worker's thread."""
