@@ -108,7 +108,7 @@ def test_planes_of_zeros_are_left_out_and_told(data):
     assert notice.severity == "warning"
     assert "partial: 1 of 3 planes are 0 everywhere" in notice.text
     header, rows = result.table()
-    assert header[-1] == "planes left out (all 0)"
+    assert header[-1] == "planes left out"
     assert [r[-1] for r in rows] == [1, 0]
     *events, second = evaluate_second_frame(Model(), stacks[:1], ImageStack(truth, "TYX", "frame"))
     assert (second.rows[0].planes, second.rows[0].empty) == (2, 1)
@@ -169,3 +169,23 @@ def test_second_frames(data):
     assert len(told) == 1 and "again and frame 2" in told[0] and "identical" in told[0]
     assert result.rows[1].values[0] == pytest.approx(-36)
     assert result.rows[1].values[2] is None
+
+
+def test_damaged_planes_are_left_out_and_told():
+    rng = np.random.default_rng(0)
+    truth = rng.normal(100, 10, (3, 24, 20)).astype(np.float32)
+    image = truth + 1
+    image[1, 0, 0] = np.nan
+    *events, result = evaluate(
+        [ImageStack(image, "TYX", "restored")], ImageStack(truth, "TYX", "truth")
+    )
+    (notice,) = [e.text for e in events if isinstance(e, Notice)]
+    assert "restored: 1 of 3 planes cannot be compared; they are left out." in notice
+    assert "restored, plane 1: 1 of 480 pixels are NaN" in notice
+    (row,) = result.rows
+    assert (row.planes, row.total, row.empty) == (2, 3, 1)
+    assert row.values[3] == pytest.approx(1.0, rel=1e-4)
+    flat = truth.copy()
+    flat[0] = 7
+    *_, result = evaluate([ImageStack(truth + 1, "TYX", "a")], ImageStack(flat, "TYX", "truth"))
+    assert (result.rows[0].planes, result.rows[0].empty) == (2, 1)

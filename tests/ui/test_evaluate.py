@@ -149,7 +149,7 @@ def test_a_plane_of_zeros_is_left_out(evaluate_dock, viewer, until_free):
     dock.reference.choose(viewer.layers["truth"])
     dock.evaluate.click()
     until_free()
-    assert dock.progress.line.text() == "Compared 5 planes. Left out, as 0 everywhere: 1."
+    assert dock.progress.line.text() == "Compared 5 planes. Left out: 1."
     table = dock.results.table
     heads = [table.horizontalHeaderItem(k).text() for k in range(table.columnCount())]
     assert heads[-1] == "left out"

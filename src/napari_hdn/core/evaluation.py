@@ -48,8 +48,8 @@ class Evaluated:
     values : tuple of float or None
         By the columns of the `Evaluation`; None where there is no such number.
     empty : int
-        Planes that were left out, as all their pixels are 0 where the reference has an image: what
-        a file holds for planes that were never restored.
+        Planes that were left out: all their pixels are 0 where the reference has an image, which is
+        what a file holds for planes that were never restored, or some are no numbers.
     """
 
     name: str
@@ -85,7 +85,7 @@ class Evaluation:
         header: tuple[str, ...] = ("image", "planes", *self.columns)
         rows: list[tuple[Any, ...]] = [(r.name, r.planes, *r.values) for r in self.rows]
         if any(r.empty for r in self.rows):
-            header = (*header, "planes left out (all 0)")
+            header = (*header, "planes left out")
             rows = [(*row, r.empty) for row, r in zip(rows, self.rows, strict=True)]
         return header, rows
 
@@ -100,7 +100,7 @@ def evaluate(
     """Compare images with a truth: PSNR, SSIM, scale-invariant PSNR, MSE.
 
     Every number is computed for each plane, and the mean over the planes is told. Planes of an image
-    that are 0 everywhere are left out and counted; see `Evaluated`.
+    that are 0 everywhere or damaged are left out and counted; see `Evaluated`.
 
     Parameters
     ----------
@@ -120,8 +120,8 @@ def evaluate(
     Raises
     ------
     ImageError
-        If shapes differ, the truth is constant, pixels are NaN or infinite, or an image has
-        nothing but planes of zeros.
+        If shapes differ, or no plane of an image can be compared: pixels are NaN or infinite, all
+        are 0, or the truth is constant.
     ConfigurationError
         If there is no image, or the range is not positive.
     """
@@ -228,6 +228,7 @@ class _Walk:
     stop: Stop
     values: list[list[Any]] = field(default_factory=list)
     empty: list[int] = field(default_factory=list)
+    damage: list[list[str]] = field(default_factory=list)  # why planes could not be compared
     stopped: bool = False
 
     def run(
@@ -238,6 +239,7 @@ class _Walk:
         for image in self.images:
             check_fit(image, self.reference)
         self.values, self.empty = [[] for _ in self.images], [0 for _ in self.images]
+        self.damage = [[] for _ in self.images]
         total, done, began = sum(map(len, self.images)), 0, time.monotonic()
         limit = RateLimit()
         for number, image in enumerate(self.images):
@@ -245,11 +247,15 @@ class _Walk:
                 if self.stop.requested:
                     self.stopped = True
                     return
-                plane, other, where = self._pair(image, index, count)
-                if not plane.any() and other.any():  # nobody restored it
+                try:
+                    plane, other, where = self._pair(image, index, count)
+                    if not plane.any() and other.any():  # nobody restored it
+                        self.empty[number] += 1
+                    else:
+                        self.values[number].append(compare(plane, other, image.name, where))
+                except ImageError as error:
                     self.empty[number] += 1
-                else:
-                    self.values[number].append(compare(plane, other, image.name, where))
+                    self.damage[number].append(str(error))
                 done += 1
                 if limit.ready() or done == total:
                     elapsed = time.monotonic() - began
@@ -259,7 +265,9 @@ class _Walk:
 
     def _left_out(self, number: int) -> Notice:
         """Say how many planes of an image are in no mean."""
-        image, empty = self.images[number], self.empty[number]
+        image, empty, damage = self.images[number], self.empty[number], self.damage[number]
+        if not self.values[number] and damage:
+            raise ImageError(damage[0])
         if not self.values[number]:
             raise ImageError(
                 f"All pixels of {image.name} are 0 in {_planes(empty)}, while {self.reference.name} "
@@ -268,6 +276,13 @@ class _Walk:
         others = " Its means are over fewer planes than those of other images." * (
             len(self.images) > 1
         )
+        if damage:
+            zeros = f", and {empty - len(damage)} are 0 everywhere" if empty > len(damage) else ""
+            return Notice(
+                f"{image.name}: {len(damage)} of {_planes(len(image))} cannot be compared{zeros}; they "
+                f"are left out.{others} The first: {damage[0]}",
+                "warning",
+            )
         return Notice(
             f"{image.name}: {empty} of {_planes(len(image))} are 0 everywhere, as planes of a partial "
             f"file are that were not restored; they are left out.{others}",

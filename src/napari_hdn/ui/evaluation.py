@@ -68,7 +68,7 @@ class EvaluationJob(Job):
             planes, total, empty = (
                 sum(getattr(r, k) for r in event.rows) for k in ("planes", "total", "empty")
             )
-            left_out = f" Left out, as 0 everywhere: {empty}." if empty else ""
+            left_out = f" Left out: {empty}." if empty else ""
             if event.stopped:
                 self.end(f"Stopped: {planes} of {total} planes are compared.{left_out}")
             else:

@@ -114,7 +114,7 @@ def _tell(result: api.Evaluation, progress: Progress) -> None:
     for row in result.rows:
         part = "" if row.planes == row.total else f" of {row.total}"
         plural = "s" if row.total != 1 else ""
-        left_out = f", {row.empty} left out as all 0" if row.empty else ""
+        left_out = f", {row.empty} left out" if row.empty else ""
         progress.say(
             f"{row.name} ({row.planes}{part} plane{plural}{left_out}) against {result.against}:"
         )
