@@ -18,7 +18,7 @@ from napari_hdn.core.noise.gaussian import Gaussian
 from napari_hdn.core.normalisation import Normalisation
 from simulated import TINY, network, run_to_end
 
-TILE, SIDE, SAMPLES, SCENES = 64, 192, 8, 5
+TILE, SIDE, SAMPLES, SCENES = 64, 192, 8, 16
 SIGMA = 20.0
 SUMMARY = TrainingSummary(
     version="0", created="now", steps=1, seconds=1, stopped=False, device="cpu", data=(),
@@ -89,7 +89,8 @@ def tiled_samples():
 
     def get(model):
         if id(model) not in made:
-            made[id(model)] = [drawn(model, scene=scene) for scene in range(SCENES)]
+            # noise of its own for each: where the same noise scatters more is chance, and stays
+            made[id(model)] = [drawn(model, scene=k, seed=k) for k in range(SCENES)]
         return made[id(model)]
 
     return get

@@ -23,6 +23,10 @@ def test_manifest_is_valid_and_everything_it_names_is_there():
         "Train HDN",
         "Inspect latent levels",
         "Restore images",
+        "Generate images",
+        "Segment with diversity",
+        "Evaluate",
+        "Judge a restoration",
     ]
     assert [s.display_name for s in manifest.contributions.sample_data] == [
         "cells with pixel noise",
