@@ -99,6 +99,7 @@ from napari_hdn.core.presets import PRESETS, preset
 from napari_hdn.core.segmentation.settings import SegmentationConfig
 from napari_hdn.core.variants import suggested_name, switched_off, variant_config, variant_name
 from napari_hdn.io.direct_networks import list_direct_folders, reserve_direct_folder
+from napari_hdn.io.disk import check_writable
 from napari_hdn.io.generated import generation_paths, generation_writer
 from napari_hdn.io.images import TiffStack, open_images, read_pixel_size
 from napari_hdn.io.level_files import level_paths, write_contributions
@@ -187,6 +188,7 @@ __all__ = [
     "check_recipe",
     "check_trust_folder",
     "check_truth",
+    "check_writable",
     "choose_direct",
     "compare_with_real",
     "covered_signal",

@@ -119,16 +119,8 @@ def check_model_folder(folder: Path) -> None:
     OutputError
         If the folder, or the first one above it that exists, cannot be written to.
     """
-    existing = next(p for p in (folder.absolute(), *folder.absolute().parents) if p.exists())
-    try:
-        next(existing.iterdir(), None)  # an unreadable folder cannot be known to be empty
-        with tempfile.TemporaryFile(dir=existing):
-            pass
-    except OSError as error:
-        raise OutputError(
-            f"A model cannot be saved to {folder}: {error.strerror} ({existing}); choose another "
-            "folder."
-        ) from error
+    # an unreadable folder cannot be known to be empty
+    api.check_writable(folder, f"A model cannot be saved to {folder}", readable=True)
 
 
 def _save_elsewhere(model: HDN, folder: Path) -> Path:

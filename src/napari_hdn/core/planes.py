@@ -112,15 +112,7 @@ class Prepared:
 
     def noise(self, signal: Tensor, plane: Plane) -> Tensor:
         """Standard deviation of the noise at a (Y, X) signal, counts."""
-        model = self.noise_model
-        if plane.curve is not None and model.curves > 1:  # the plane has a curve of its own
-            variance = plane.curve.variance(signal)
-            if isinstance(model, Refined):
-                variance = variance * float(model.scale.median())
-            return torch.sqrt(variance)
-        # the noise model stays in the computer's memory
-        variance = model.variance(signal[None, None].float().cpu())
-        return torch.sqrt(variance.expand(1, 1, *signal.shape)[0, 0].detach())
+        return torch.sqrt(noise_variance(self.noise_model, signal, plane.curve))
 
     def autocast(self) -> torch.autocast:
         """Computing as precisely as was chosen."""
@@ -132,3 +124,22 @@ class Prepared:
         if not self.normalisation.stabilised:
             return None
         return curve_of_plane(self.noise_model, counts)
+
+
+def noise_variance(model: NoiseModel, signal: Tensor, curve: NoiseCurve | None) -> Tensor:
+    """Variance of the noise of a plane, counts squared.
+
+    Parameters
+    ----------
+    model : NoiseModel
+    signal : Tensor
+        (Y, X) counts.
+    curve : NoiseCurve, optional
+        Of the plane, which counts where the model has one for each image.
+    """
+    if curve is not None and model.curves > 1:
+        variance = curve.variance(signal)
+        return variance * float(model.scale.median()) if isinstance(model, Refined) else variance
+    # the noise model stays in the computer's memory
+    variance = model.variance(signal[None, None].float().cpu())
+    return variance.expand(1, 1, *signal.shape)[0, 0].detach()

@@ -22,7 +22,7 @@ from napari_hdn.core.events import Stop
 from napari_hdn.core.latent_noise import LatentNoise
 from napari_hdn.core.model.ladder import Ladder
 from napari_hdn.core.noise.base import NoiseModel
-from napari_hdn.core.normalisation import Normalisation
+from napari_hdn.core.normalisation import NoiseCurve, Normalisation
 from napari_hdn.core.planes import Plane, Prepared
 from napari_hdn.core.reduction import Reduction, keeps_samples, margin_px
 from napari_hdn.core.tiling import (
@@ -144,7 +144,13 @@ class Restorer:
         }
 
     def plane(
-        self, read: Read, size: tuple[int, ...], number: int, stop: Stop
+        self,
+        read: Read,
+        size: tuple[int, ...],
+        number: int,
+        stop: Stop,
+        *,
+        curve: NoiseCurve | None = None,
     ) -> Iterator[float | Rows]:
         """Restore one plane: yields fractions done, and rows as they are finished, until stopped.
 
@@ -156,11 +162,14 @@ class Restorer:
             Of the plane, (Y, X).
         number : int
             Of the plane, so that planes have noise of their own.
+        curve : NoiseCurve, optional
+            Of the plane, where it is not to be found from its counts.
         """
         size = (size[0], size[1])
         shape = padded_size(size, self.prepared.network.config.multiple)
         bands = by_rows(self.plan(size))
-        curve = self.prepared.curve(read(*central(*size)))
+        if curve is None:
+            curve = self.prepared.curve(read(*central(*size)))
         channels = self.prepared.network.config.latent_channels
         noise = LatentNoise(self.config.seed, number, channels, self.device.torch)
         area, done = shape[0] * shape[1], 0

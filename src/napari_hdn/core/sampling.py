@@ -11,6 +11,7 @@ from napari_hdn.core.axes import ImageStack
 from napari_hdn.core.config import DeviceName, RestorationConfig
 from napari_hdn.core.convergence import Convergence, MeanSpread
 from napari_hdn.core.devices import choose
+from napari_hdn.core.drawing import Drawing
 from napari_hdn.core.events import Stop
 from napari_hdn.core.memory import kept_memory
 from napari_hdn.core.restoration import checked_reader
@@ -114,29 +115,12 @@ def draw_samples(
     float or ndarray
         Last (N, Y, X) float32 counts.
     """
-    config = RestorationConfig(
-        outputs=("samples",),
-        samples=samples,
-        seed=seed,
-        deactivated_levels=tuple(off),
-        device=device,
-        tile_px=tile_px,
-    )
     counts = np.ascontiguousarray(counts, dtype=np.float32)
-    stop = stop or Stop()
-    restorer = Restorer(
-        model.network, model.normalisation, model.noise_model, config, choose(device)
-    )
-    read = checked_reader(ImageStack(counts, "YX"), ())
-    rows = []
+    everything = slice(None), slice(None)
+    counts = checked_reader(ImageStack(counts, "YX"), ())(*everything)
+    drawing = Drawing(model, samples, seed=seed, off=off, device=device, tile_px=tile_px)
     with kept_memory():
-        for part in restorer.plane(read, counts.shape, number, stop):
-            if isinstance(part, Rows):
-                rows.append(part.planes["samples"])
-            else:
-                yield part
-    if not stop.requested:
-        yield np.concatenate(rows, axis=1)
+        yield from drawing.draw(counts, stop or Stop(), number=number)
 
 
 def measure_convergence(

@@ -13,9 +13,9 @@ import numpy as np
 import torch
 from skimage.registration import phase_cross_correlation
 
+from napari_hdn.core import planes
 from napari_hdn.core.calibration.choose import curve_of_plane
 from napari_hdn.core.hdn import HDN
-from napari_hdn.core.noise.refined import Refined
 
 BLOCK_PX = 16  # errors of a restored image are correlated over a few pixels; over blocks hardly
 _LEAST_BLOCKS = 9
@@ -77,15 +77,9 @@ def noise_variance(model: HDN, signal: np.ndarray, frame: np.ndarray) -> np.ndar
     """
     noise = model.noise_model
     at = torch.from_numpy(np.ascontiguousarray(signal, dtype=np.float32))
+    curve = curve_of_plane(noise, frame) if noise.curves > 1 else None
     with torch.no_grad():
-        curve = curve_of_plane(noise, frame) if noise.curves > 1 else None
-        if curve is None:
-            found = noise.variance(at[None, None]).expand(1, 1, *at.shape)[0, 0]
-        else:
-            found = curve.variance(at)
-            if isinstance(noise, Refined):
-                found = found * float(noise.scale.median())
-    return np.asarray(found.reshape(at.shape).double().numpy())
+        return np.asarray(planes.noise_variance(noise, at, curve).double().numpy())
 
 
 def remarks(

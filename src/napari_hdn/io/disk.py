@@ -1,8 +1,9 @@
-"""Room on a disk, known before the work begins."""
+"""Whether a disk takes a result, known before the work begins."""
 
 from __future__ import annotations
 
 import shutil
+import tempfile
 from pathlib import Path
 
 from napari_hdn.core.errors import OutputError
@@ -16,13 +17,46 @@ def check_room(folder: Path, needed: int, what: str) -> None:
     OutputError
         If it has not, with what is needed and what is free, in bytes.
     """
-    existing = next(p for p in (folder.absolute(), *folder.absolute().parents) if p.exists())
-    free = shutil.disk_usage(existing).free
+    free = shutil.disk_usage(_existing(folder)).free
     if needed > free:
         raise OutputError(
             f"{what} needs {_size(needed)}, but only {_size(free)} are free in {folder}; make room or "
             "choose another folder."
         )
+
+
+def check_writable(folder: Path, refusal: str, *, readable: bool = False) -> None:
+    """Find out before the work whether its result could be written; makes nothing.
+
+    Parameters
+    ----------
+    folder : Path
+        It need not exist.
+    refusal : str
+        How the message begins, such as ``A model cannot be saved to PLACE``.
+    readable : bool
+        Whether it has to be listed, too.
+
+    Raises
+    ------
+    OutputError
+        If the folder, or the first one above it that exists, cannot be written to.
+    """
+    existing = _existing(folder)
+    try:
+        if readable:
+            next(existing.iterdir(), None)
+        with tempfile.TemporaryFile(dir=existing):
+            pass
+    except OSError as error:
+        raise OutputError(
+            f"{refusal}: {error.strerror} ({existing}); choose another folder."
+        ) from error
+
+
+def _existing(folder: Path) -> Path:
+    """The folder, or the first one above it that exists."""
+    return next(p for p in (folder.absolute(), *folder.absolute().parents) if p.exists())
 
 
 def _size(count: int) -> str:

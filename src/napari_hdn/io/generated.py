@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import napari_hdn
+from napari_hdn.io.naming import free_paths
 from napari_hdn.io.ome_tiff import OmeTiffWriter
 
 # MODEL_hdn-generated, MODEL_hdn-generated-2, MODEL_hdn-generated-partial
@@ -19,13 +20,8 @@ def generation_paths(folder: Path, model: str) -> dict[str, Path]:
 
     ``MODEL_hdn-generated.ome.tif`` and so on, all with the same number where one of them exists.
     """
-    number = 1
-    while True:
-        numbered = f"-{number}" if number > 1 else ""
-        paths = {k: folder / f"{model}_hdn-generated{numbered}{e}" for k, e in _ENDINGS.items()}
-        if not any(path.exists() for path in paths.values()):
-            return paths
-        number += 1
+    endings = {name: ("", ending) for name, ending in _ENDINGS.items()}
+    return free_paths(folder, f"{model}_hdn-generated", endings)
 
 
 def generation_mark(

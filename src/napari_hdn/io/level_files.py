@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from napari_hdn.io.naming import free_paths
 from napari_hdn.io.ome_tiff import OmeTiffWriter
 from napari_hdn.io.restorations import restoration_mark
 
@@ -40,16 +41,8 @@ def level_paths(folder: Path, stem: str) -> dict[str, Path]:
     dict of str to Path
         All with the same number where one of them exists.
     """
-    number = 1
-    while True:
-        numbered = f"-{number}" if number > 1 else ""
-        paths = {
-            name: folder / f"{stem}_hdn-levels-{name}{numbered}{ending}"
-            for name, ending in _ENDINGS.items()
-        }
-        if not any(path.exists() for path in paths.values()):
-            return paths
-        number += 1
+    endings = {name: (f"-{name}", ending) for name, ending in _ENDINGS.items()}
+    return free_paths(folder, f"{stem}_hdn-levels", endings)
 
 
 def write_contributions(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import uuid
+from collections.abc import Mapping
 from pathlib import Path
 
 from napari_hdn.core.errors import OutputError
@@ -21,6 +22,31 @@ def free_path(path: Path | str) -> Path:
         free = path.with_name(f"{stem}-{number}{suffix}")
         number += 1
     return free
+
+
+def free_paths(folder: Path, stem: str, endings: Mapping[str, tuple[str, str]]) -> dict[str, Path]:
+    """Paths of files that belong together, none of which exists.
+
+    Parameters
+    ----------
+    folder : Path
+    stem : str
+        What all names begin with.
+    endings : mapping of str to (str, str)
+        By what each file holds: what comes before and behind the number.
+
+    Returns
+    -------
+    dict of str to Path
+        All with the same number, ``STEM-mean-2.ome.tif``, where one of them exists without.
+    """
+    number = 1
+    while True:
+        numbered = f"-{number}" if number > 1 else ""
+        paths = {k: folder / f"{stem}{a}{numbered}{b}" for k, (a, b) in endings.items()}
+        if not any(path.exists() for path in paths.values()):
+            return paths
+        number += 1
 
 
 def split_suffix(name: str) -> tuple[str, str]:

@@ -16,7 +16,7 @@ import napari_hdn
 from napari_hdn.core.config import RestorationConfig
 from napari_hdn.core.events import PlaneRestored
 from napari_hdn.io.disk import check_room
-from napari_hdn.io.naming import split_suffix
+from napari_hdn.io.naming import free_paths, split_suffix
 from napari_hdn.io.ome_tiff import OmeTiffWriter
 
 if TYPE_CHECKING:
@@ -90,8 +90,9 @@ class RestorationFiles:
         self._open = ExitStack()
         stem = f"{stack.stem}_hdn{tag}"
         mark = restoration_mark(model, levels_off)
+        endings = {product: (f"-{product}", ".ome.tif") for product in config.products}
         self._writers: dict[str, OmeTiffWriter] = {}
-        for product, path in _free_paths(folder, stem, config.products).items():
+        for product, path in free_paths(folder, stem, endings).items():
             many = product == "samples"
             self._writers[product] = OmeTiffWriter(
                 path,
@@ -158,16 +159,6 @@ class RestorationFiles:
     def _in_words(self) -> str:
         names = ", ".join(self._writers)
         return f"{names} ({self._samples} samples)" if "samples" in self._writers else names
-
-
-def _free_paths(folder: Path, stem: str, products: Sequence[str]) -> dict[str, Path]:
-    number = 1
-    while True:
-        numbered = f"-{number}" if number > 1 else ""
-        paths = {p: folder / f"{stem}-{p}{numbered}.ome.tif" for p in products}
-        if not any(path.exists() for path in paths.values()):
-            return paths
-        number += 1
 
 
 def restoration_mark(model: str = "", levels_off: Sequence[int] = ()) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
+from napari_hdn.io.naming import free_paths
 from napari_hdn.io.ome_tiff import OmeTiffWriter
 from napari_hdn.io.restorations import restoration_mark
 
@@ -31,16 +32,8 @@ def segmentation_paths(folder: Path, stem: str) -> dict[str, Path]:
     dict of str to Path
         All with the same number where one of them exists.
     """
-    number = 1
-    while True:
-        numbered = f"-{number}" if number > 1 else ""
-        paths = {
-            name: folder / f"{stem}_hdn-segmented-{name}{numbered}{ending}"
-            for name, ending in _ENDINGS.items()
-        }
-        if not any(path.exists() for path in paths.values()):
-            return paths
-        number += 1
+    endings = {name: (f"-{name}", ending) for name, ending in _ENDINGS.items()}
+    return free_paths(folder, f"{stem}_hdn-segmented", endings)
 
 
 def label_writer(

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -11,9 +10,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 import napari_hdn
-from napari_hdn.core.errors import OutputError
-from napari_hdn.io.disk import check_room
-from napari_hdn.io.naming import write_new
+from napari_hdn.io.disk import check_room, check_writable
+from napari_hdn.io.naming import free_paths, write_new
 from napari_hdn.io.ome_tiff import OmeTiffWriter
 from napari_hdn.io.trust_report import trust_page
 
@@ -40,16 +38,8 @@ def trust_paths(folder: Path, stem: str) -> dict[str, Path]:
     dict of str to Path
         ``STEM_hdn-trust-report.html`` and so on; all with the same number where one of them exists.
     """
-    number = 1
-    while True:
-        numbered = f"-{number}" if number > 1 else ""
-        paths = {
-            name: folder / f"{stem}_hdn-trust-{name}{numbered}{ending}"
-            for name, ending in _ENDINGS.items()
-        }
-        if not any(path.exists() for path in paths.values()):
-            return paths
-        number += 1
+    endings = {name: (f"-{name}", ending) for name, ending in _ENDINGS.items()}
+    return free_paths(folder, f"{stem}_hdn-trust", endings)
 
 
 def check_trust_folder(folder: Path, shape: tuple[int, int], levels: int) -> None:
@@ -69,15 +59,7 @@ def check_trust_folder(folder: Path, shape: tuple[int, int], levels: int) -> Non
     OutputError
         If the folder, or the first one above it that exists, cannot be written to or has no room.
     """
-    existing = next(p for p in (folder.absolute(), *folder.absolute().parents) if p.exists())
-    try:
-        with tempfile.TemporaryFile(dir=existing):
-            pass
-    except OSError as error:
-        raise OutputError(
-            f"A trust report cannot be saved to {folder}: {error.strerror} ({existing}); choose another "
-            "folder."
-        ) from error
+    check_writable(folder, f"A trust report cannot be saved to {folder}")
     maps = _MAPS + levels
     check_room(folder, maps * shape[0] * shape[1] * 4 + _PAGE_BYTES, "A trust report with its maps")
 

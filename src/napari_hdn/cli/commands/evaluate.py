@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import tempfile
 from pathlib import Path
 from typing import Annotated
 
@@ -13,7 +12,7 @@ from napari_hdn.api import ImageStack, Notice
 from napari_hdn.cli import choices
 from napari_hdn.cli.commands.shared import INTERRUPTED, OK
 from napari_hdn.cli.terminal import Progress, stop_on_interrupt
-from napari_hdn.core.errors import ConfigurationError, OutputError, StoppedEarly
+from napari_hdn.core.errors import ConfigurationError, StoppedEarly
 
 
 def evaluate(
@@ -62,7 +61,7 @@ def evaluate(
     if out is not None and out.is_dir():
         raise ConfigurationError(f"--out takes a CSV file; {out} is a folder.")
     if out is not None:
-        _check_out(out)
+        api.check_writable(out.absolute().parent, f"{out} could not be written")
     progress = Progress()
     counts = _span(span)
     stacks = api.open_images(restored, axes=axes, channel=channel, tell=progress.notice)
@@ -89,24 +88,6 @@ def evaluate(
             written = api.write_new(out, api.csv_text(*result.table()).encode())
             progress.say(f"Wrote {written}")
         return INTERRUPTED if result.stopped else OK
-
-
-def _check_out(out: Path) -> None:
-    """Find out before the work whether the table could be written.
-
-    Raises
-    ------
-    OutputError
-        If its folder, or the first one above it that exists, cannot be written to.
-    """
-    existing = next(p for p in out.absolute().parents if p.exists())
-    try:
-        with tempfile.TemporaryFile(dir=existing):
-            pass
-    except OSError as error:
-        raise OutputError(
-            f"{out} could not be written: {error.strerror} ({existing}); choose another folder."
-        ) from error
 
 
 def _tell(result: api.Evaluation, progress: Progress) -> None:

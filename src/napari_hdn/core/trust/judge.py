@@ -10,6 +10,7 @@ import numpy as np
 import torch
 
 from napari_hdn.core.axes import ImageStack
+from napari_hdn.core.drawing import Drawing
 from napari_hdn.core.errors import (
     ConfigurationError,
     ImageError,
@@ -26,7 +27,6 @@ from napari_hdn.core.restorer import check_levels
 from napari_hdn.core.statistics import check_finite
 from napari_hdn.core.trust import control as controls
 from napari_hdn.core.trust.control import pure_noise
-from napari_hdn.core.trust.drawing import Drawing
 from napari_hdn.core.trust.judgement import Judgement, ModelFacts, Settings
 from napari_hdn.core.trust.more_frames import (
     RESTORED,

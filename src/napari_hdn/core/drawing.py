@@ -77,27 +77,15 @@ class Drawing:
         curve : NoiseCurve, optional
             Of the plane, where it is not to be estimated from these counts.
         """
-        self._restorer.prepared = self.prepared if curve is None else _OnCurve(self.prepared, curve)
         rows = []
 
         def read(ys: slice, xs: slice) -> np.ndarray:
             return counts[ys, xs]
 
-        for part in self._restorer.plane(read, counts.shape, number, stop):
+        for part in self._restorer.plane(read, counts.shape, number, stop, curve=curve):
             if isinstance(part, Rows):
                 rows.append(part.planes["samples"])
             else:
                 yield part
         if not stop.requested:
             yield np.concatenate(rows, axis=1)
-
-
-class _OnCurve(Prepared):
-    """The same network, with every plane on one given noise curve."""
-
-    def __init__(self, prepared: Prepared, curve: NoiseCurve) -> None:
-        self.__dict__.update(prepared.__dict__)
-        self._given = curve
-
-    def curve(self, counts: np.ndarray) -> NoiseCurve | None:
-        return self._given
