@@ -12,7 +12,8 @@ from napari_hdn.core.devices import choose
 from napari_hdn.core.events import Stop
 from napari_hdn.core.normalisation import NoiseCurve
 from napari_hdn.core.planes import Prepared
-from napari_hdn.core.restorer import Restorer, Rows
+from napari_hdn.core.restorer import Restorer
+from napari_hdn.core.tiled import Rows
 
 if TYPE_CHECKING:
     from napari_hdn.core.hdn import HDN

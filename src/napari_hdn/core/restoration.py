@@ -10,7 +10,6 @@ import time
 import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Protocol
 
 import numpy as np
 
@@ -35,8 +34,9 @@ from napari_hdn.core.memory import kept_memory
 from napari_hdn.core.model.ladder import Ladder
 from napari_hdn.core.noise.base import NoiseModel
 from napari_hdn.core.normalisation import Normalisation
-from napari_hdn.core.restorer import Read, Restorer, Rows
+from napari_hdn.core.restorer import Restorer
 from napari_hdn.core.statistics import check_finite
+from napari_hdn.core.tiled import Read, Rows, TiledRestorer
 
 HUGE_PX = 2**24  # planes beyond are read in pieces
 _RANGE_PX = 2048  # side of the middle of a plane whose range is looked at
@@ -102,20 +102,8 @@ def restore(
         yield from walk(model, stack.of_channel(config.channel), restorer, stop or Stop())
 
 
-class RestoresPlanes(Protocol):
-    """What `walk` takes along; see `Restorer.plane`."""
-
-    device: Device
-
-    def plane(
-        self, read: Read, size: tuple[int, ...], number: int, stop: Stop
-    ) -> Iterator[float | Rows]:
-        """Fractions done, and rows as they are finished, until stopped."""
-        ...
-
-
 def walk(
-    model: HDN, stack: ImageStack, restorer: RestoresPlanes, stop: Stop
+    model: HDN, stack: ImageStack, restorer: TiledRestorer, stop: Stop
 ) -> Iterator[RestorationEvent]:
     """The events of a restoration, by whatever restores its planes."""
     started, may_speak = time.monotonic(), RateLimit()

@@ -15,7 +15,8 @@ from napari_hdn.core.drawing import Drawing
 from napari_hdn.core.events import Stop
 from napari_hdn.core.memory import kept_memory
 from napari_hdn.core.restoration import checked_reader
-from napari_hdn.core.restorer import FLIPS, Draw, Restorer, Rows
+from napari_hdn.core.restorer import FLIPS, Draw, Restorer
+from napari_hdn.core.tiled import Rows
 
 if TYPE_CHECKING:
     from napari_hdn.core.hdn import HDN

@@ -18,7 +18,7 @@ from napari_hdn.core.events import (
     RestorationFinished,
     Stop,
 )
-from napari_hdn.core.restorer import Rows
+from napari_hdn.core.tiled import Rows
 from simulated import simulate
 from taught import direct_of
 
