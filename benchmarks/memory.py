@@ -30,7 +30,7 @@ from napari_hdn.core.model.ladder import Ladder
 from napari_hdn.core.noise.poisson_gaussian import PoissonGaussian
 from napari_hdn.core.normalisation import Normalisation
 from napari_hdn.core.summary import TrainingSummary
-from napari_hdn.io.images import TiffStack
+from napari_hdn.io.images import FileStack
 
 SHAPES = {"stack": (2000, 1024, 1024), "plane": (20_000, 20_000)}
 
@@ -91,7 +91,7 @@ def main() -> None:
     config = hdn.RestorationConfig(
         outputs=tuple(arguments.outputs), samples=arguments.samples, device="cpu"
     )
-    stack = TiffStack(Lazy(shape), axes, "lazy.tif", path=Path("lazy.tif"))
+    stack = FileStack(Lazy(shape), axes, "lazy.tif", path=Path("lazy.tif"))
     trained, stop, watch = model(arguments.preset), api.Stop(), Watch()
     print(f"{arguments.case} {shape}, {arguments.preset}, {config.outputs} of {config.samples}")
     print(f"  before: {psutil.Process().memory_info().rss / 1e9:.2f} GB")

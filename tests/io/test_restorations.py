@@ -8,13 +8,13 @@ import tifffile
 from napari_hdn.core.config import RestorationConfig
 from napari_hdn.core.errors import OutputError
 from napari_hdn.core.events import PlaneRestored
-from napari_hdn.io.images import TiffStack, open_images
+from napari_hdn.io.images import FileStack, open_images
 from napari_hdn.io.restorations import RestorationFiles, is_restoration
 
 
 def stack(shape=(20, 30), axes="YX", **fields):
     array = np.zeros(shape, np.uint16)
-    return TiffStack(array, axes, "a.tif", path=Path("a.tif"), **fields)
+    return FileStack(array, axes, "a.tif", path=Path("a.tif"), **fields)
 
 
 def files(folder, image, outputs=("mean", "std"), **choices):

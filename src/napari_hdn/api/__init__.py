@@ -101,7 +101,7 @@ from napari_hdn.core.variants import suggested_name, switched_off, variant_confi
 from napari_hdn.io.direct_networks import list_direct_folders, reserve_direct_folder
 from napari_hdn.io.disk import check_writable
 from napari_hdn.io.generated import generation_paths, generation_writer
-from napari_hdn.io.images import TiffStack, open_images, read_pixel_size
+from napari_hdn.io.images import FileStack, open_images, read_pixel_size
 from napari_hdn.io.level_files import level_paths, write_contributions
 from napari_hdn.io.library import (
     free_model_folder,
@@ -110,6 +110,7 @@ from napari_hdn.io.library import (
     rename_model,
     reserve_model_folder,
 )
+from napari_hdn.io.metadata import ImageMetadata
 from napari_hdn.io.naming import free_path, split_suffix, write_new
 from napari_hdn.io.noise_models import (
     free_noise_model_path,
@@ -145,8 +146,10 @@ __all__ = [
     "DistillationValidated",
     "Evaluation",
     "EvaluationProgress",
+    "FileStack",
     "GenerationConfig",
     "HDNError",
+    "ImageMetadata",
     "ImageStack",
     "InspectionFinished",
     "InspectionProgress",
@@ -170,7 +173,6 @@ __all__ = [
     "SegmentationConfig",
     "SegmentationProgress",
     "Stop",
-    "TiffStack",
     "TrainingConfig",
     "TrainingFinished",
     "TrainingStarted",

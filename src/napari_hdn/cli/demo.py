@@ -14,7 +14,7 @@ import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
 from napari_hdn import api
-from napari_hdn.api import RestorationConfig, Sample, Stop, TiffStack, TrainingConfig
+from napari_hdn.api import FileStack, RestorationConfig, Sample, Stop, TrainingConfig
 from napari_hdn.cli import jobs
 from napari_hdn.cli.terminal import Progress
 
@@ -153,7 +153,7 @@ def _empty_folder(out: Path) -> Path:
     return folder
 
 
-def _save_sample(sample: Sample, folder: Path) -> TiffStack:
+def _save_sample(sample: Sample, folder: Path) -> FileStack:
     size = {"X": sample.pixel_size_um, "Y": sample.pixel_size_um}
     name = sample.name.replace(" ", "-")
     api.write_ome_tiff(folder / f"{name}.ome.tif", sample.noisy, "TYX", pixel_size_um=size)

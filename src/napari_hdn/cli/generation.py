@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from napari_hdn import api
-from napari_hdn.api import GenerationConfig, Notice, Stop, TiffStack
+from napari_hdn.api import FileStack, GenerationConfig, Notice, Stop
 from napari_hdn.cli.terminal import Progress
 from napari_hdn.core.errors import ConfigurationError, StoppedEarly
 
@@ -43,7 +43,7 @@ def size_of(text: str) -> tuple[int, int]:
 def generate(
     model: HDN,
     config: GenerationConfig,
-    real: TiffStack | None,
+    real: FileStack | None,
     folder: Path,
     progress: Progress,
     stop: Stop,
@@ -108,7 +108,7 @@ def _images(
 def _compared(
     model: HDN,
     config: GenerationConfig,
-    real: TiffStack,
+    real: FileStack,
     generated: list[np.ndarray],
     path: Path,
     progress: Progress,
@@ -140,7 +140,7 @@ def _compared(
 def _held(
     model: HDN,
     config: GenerationConfig,
-    real: TiffStack,
+    real: FileStack,
     generated: list[np.ndarray],
     progress: Progress,
     stop: Stop,

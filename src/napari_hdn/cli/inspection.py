@@ -14,7 +14,7 @@ import numpy as np
 
 import napari_hdn
 from napari_hdn import api
-from napari_hdn.api import InspectionFinished, InspectionProgress, Stop, TiffStack
+from napari_hdn.api import FileStack, InspectionFinished, InspectionProgress, Stop
 from napari_hdn.cli import level_report
 from napari_hdn.cli.calibration import box
 from napari_hdn.cli.terminal import Progress
@@ -40,7 +40,7 @@ class Piece:
 
     Attributes
     ----------
-    stack : TiffStack
+    stack : FileStack
     index : tuple of int
         Of the plane, along the leading axes.
     region : (y0, y1, x0, x1)
@@ -49,7 +49,7 @@ class Piece:
         Regions of noise alone that the user named; pixels of the plane.
     """
 
-    stack: TiffStack
+    stack: FileStack
     index: tuple[int, ...]
     region: Box
     background: tuple[Box, ...] = ()
@@ -103,7 +103,7 @@ class Piece:
         }
 
 
-def one_image(path: str, axes: str | None, channel: int | None, progress: Progress) -> TiffStack:
+def one_image(path: str, axes: str | None, channel: int | None, progress: Progress) -> FileStack:
     """The image in a file, with one channel chosen where it has several.
 
     Raises
@@ -126,7 +126,7 @@ def one_image(path: str, axes: str | None, channel: int | None, progress: Progre
 
 
 def choose_piece(
-    stack: TiffStack, index: str | None, region: str | None, background: Sequence[str]
+    stack: FileStack, index: str | None, region: str | None, background: Sequence[str]
 ) -> Piece:
     """The part of an image that a user named.
 
@@ -156,7 +156,7 @@ def _check_inside(option: str, inner: Box, outer: Box, where: str) -> None:
         raise ConfigurationError(f"{option} y {y0} to {y1}, x {x0} to {x1} lies outside {where}.")
 
 
-def _plane_of(stack: TiffStack, text: str | None) -> tuple[int, ...]:
+def _plane_of(stack: FileStack, text: str | None) -> tuple[int, ...]:
     if text is None:
         return (0,) * len(stack.leading_shape)
     return plane_index(stack.name, stack.leading_axes, stack.leading_shape, text)
@@ -291,7 +291,7 @@ def _json(record: dict[str, Any]) -> bytes:
     return f"{numbers.sub(lambda row: ' '.join(row[0].split()), text)}\n".encode()
 
 
-def _sizes(stack: TiffStack) -> str:
+def _sizes(stack: FileStack) -> str:
     return " x ".join(
         f"{n} {a}" for a, n in zip(stack.leading_axes, stack.leading_shape, strict=True)
     )

@@ -13,6 +13,7 @@ import numpy as np
 
 from napari_hdn import api
 from napari_hdn.api import (
+    FileStack,
     ImageStack,
     MeanSpread,
     Notice,
@@ -22,7 +23,6 @@ from napari_hdn.api import (
     RestorationFinished,
     RestorationProgress,
     Stop,
-    TiffStack,
     TrainingConfig,
     TrainingFinished,
     TrainingStarted,
@@ -134,7 +134,7 @@ def _save_elsewhere(model: HDN, folder: Path) -> Path:
 
 def restore(
     model: HDN,
-    stack: TiffStack,
+    stack: FileStack,
     config: RestorationConfig,
     outputs: Outputs,
     progress: Progress,

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from napari_hdn import api
-from napari_hdn.api import Notice, SegmentationConfig, Stop, TiffStack
+from napari_hdn.api import FileStack, Notice, SegmentationConfig, Stop
 from napari_hdn.cli.inspection import one_image, plane_index
 from napari_hdn.cli.segmentation_files import SegmentationFiles
 from napari_hdn.cli.terminal import Progress
@@ -36,13 +36,13 @@ class Work:
 
     Attributes
     ----------
-    stack : TiffStack
+    stack : FileStack
         An image, or samples of one along its axis S.
     chosen : tuple of int or None
         The one plane to segment, along `lead`; None for all.
     """
 
-    stack: TiffStack
+    stack: FileStack
     chosen: Index | None = None
 
     @property
@@ -125,12 +125,12 @@ class Truth:
 
     Attributes
     ----------
-    stack : TiffStack
+    stack : FileStack
     drawn : set of tuple of int
         The planes, of those that are segmented, in which somebody drew objects.
     """
 
-    stack: TiffStack
+    stack: FileStack
     drawn: frozenset[Index] = frozenset()
 
     def at(self, index: Index, sizes: Index) -> np.ndarray:

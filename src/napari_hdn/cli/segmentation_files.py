@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Self
 import numpy as np
 
 from napari_hdn import api
-from napari_hdn.api import SegmentationConfig, TiffStack
+from napari_hdn.api import FileStack, SegmentationConfig
 from napari_hdn.cli.terminal import Progress
 from napari_hdn.core.errors import OutputError
 
@@ -194,6 +194,6 @@ def _partial(path: Path) -> Path:
     return path.with_name(f"{stem}-partial{suffix}")
 
 
-def _pixel_um(stack: TiffStack) -> tuple[float, float] | None:
+def _pixel_um(stack: FileStack) -> tuple[float, float] | None:
     sizes = stack.pixel_size_um
     return (sizes["Y"], sizes["X"]) if "Y" in sizes and "X" in sizes else None

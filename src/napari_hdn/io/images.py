@@ -15,6 +15,7 @@ from napari_hdn.core.axes import ImageStack, guess_axes
 from napari_hdn.core.errors import AxesError, HDNError, ImageError, ImageFileError
 from napari_hdn.core.events import Notice
 from napari_hdn.io.generated import is_generated
+from napari_hdn.io.metadata import ImageMetadata
 from napari_hdn.io.naming import split_suffix
 from napari_hdn.io.pixel_size import pixel_size_of
 from napari_hdn.io.restorations import is_restoration
@@ -24,22 +25,27 @@ SUFFIXES = (".tif", ".tiff", ".btf")
 
 
 @dataclass(frozen=True)
-class TiffStack(ImageStack):
+class FileStack(ImageStack):
     """An image from a file, with what the file says about its pixels.
 
     Parameters
     ----------
     path : Path
         The file.
-    pixel_size_um : dict of str to float
-        Micrometres by axis letter; empty if the file does not say.
+    metadata : ImageMetadata
+        Of the whole file, whichever channel was chosen.
     series : int, optional
         Which image of a file with several, counted from 0.
     """
 
     path: Path = field(default=Path(), kw_only=True)
-    pixel_size_um: dict[str, float] = field(default_factory=dict, kw_only=True)
+    metadata: ImageMetadata = field(default_factory=ImageMetadata, kw_only=True)
     series: int | None = field(default=None, kw_only=True)
+
+    @property
+    def pixel_size_um(self) -> dict[str, float]:
+        """Micrometres by axis letter; empty if the file does not say."""
+        return self.metadata.pixel_size_um
 
     @property
     def stem(self) -> str:
@@ -57,7 +63,7 @@ def open_images(
     axes: str | None = None,
     channel: int | None = None,
     tell: Tell | None = None,
-) -> list[TiffStack]:
+) -> list[FileStack]:
     """Open images without reading their pixels.
 
     Parameters
@@ -76,7 +82,7 @@ def open_images(
 
     Returns
     -------
-    list of TiffStack
+    list of FileStack
         One a file, or one a series for files with several; memory-mapped where the file is not
         compressed, else read page by page when needed.
 
@@ -89,7 +95,7 @@ def open_images(
     """
     if isinstance(paths, str | Path):
         paths = [paths]
-    stacks: list[TiffStack] = []
+    stacks: list[FileStack] = []
     covered: set[Path] = set()
     for file in find_files(paths, tell=tell):
         if file.resolve() not in covered:
@@ -187,7 +193,7 @@ def _natural(path: Path) -> list[tuple[int, str]]:
 
 def _open_file(
     path: Path, axes: str | None, channel: int | None
-) -> tuple[list[TiffStack], set[Path]]:
+) -> tuple[list[FileStack], set[Path]]:
     """The images in a file, and the files that they are spread over (some OME-TIFFs)."""
     with _open_tiff(path) as file:
         series = [
@@ -202,13 +208,13 @@ def _open_file(
                 "original grey images, or split its channels first."
             )
         stacks = [
-            TiffStack(
+            FileStack(
                 open_array(one, path),
                 axes or _axes_of(one, path),
                 name=path.name if len(grey) == 1 else f"{path.name} [{number}]",
                 channel=channel,
                 path=path,
-                pixel_size_um=pixel_size_of(file, number),
+                metadata=ImageMetadata(pixel_size_of(file, number)),
                 series=number if len(grey) > 1 else None,
             )
             for number, one in grey

@@ -34,7 +34,7 @@ def level_paths(folder: Path, stem: str) -> dict[str, Path]:
     ----------
     folder : Path
     stem : str
-        What the names begin with; see `TiffStack.stem`.
+        What the names begin with; see `FileStack.stem`.
 
     Returns
     -------

@@ -20,7 +20,7 @@ from napari_hdn.io.naming import free_paths, split_suffix
 from napari_hdn.io.ome_tiff import OmeTiffWriter
 
 if TYPE_CHECKING:
-    from napari_hdn.io.images import TiffStack
+    from napari_hdn.io.images import FileStack
 
 _MARK = "Restored by napari-hdn"
 _MARK_WITHIN_BYTES = 8192  # of either end: tifffile writes the description behind the pixels
@@ -41,7 +41,7 @@ class RestorationFiles:
     folder : Path
         Where to write ``STEM_hdn-mean.ome.tif`` and so on, or ``STEM_hdn-mean-2.ome.tif`` and so on
         where one of these exists: names of one restoration belong together.
-    stack : TiffStack
+    stack : FileStack
         What is restored; the channel chosen in it needs no axis of its own.
     config : RestorationConfig
     tag : str
@@ -69,7 +69,7 @@ class RestorationFiles:
     def __init__(
         self,
         folder: Path,
-        stack: TiffStack,
+        stack: FileStack,
         config: RestorationConfig,
         *,
         tag: str = "",

@@ -25,7 +25,7 @@ def segmentation_paths(folder: Path, stem: str) -> dict[str, Path]:
     ----------
     folder : Path
     stem : str
-        What the names begin with; see `TiffStack.stem`.
+        What the names begin with; see `FileStack.stem`.
 
     Returns
     -------

@@ -8,7 +8,7 @@ from qtpy.QtCore import QTimer, Signal
 from qtpy.QtWidgets import QFileDialog, QLineEdit, QPushButton, QVBoxLayout, QWidget
 
 from napari_hdn import api
-from napari_hdn.api import HDNError, TiffStack
+from napari_hdn.api import FileStack, HDNError
 from napari_hdn.ui import jobs
 from napari_hdn.ui.parts.forms import row
 
@@ -58,7 +58,7 @@ class ImageFolder(FolderPath):
     def __init__(self, title: str) -> None:
         super().__init__(title)
         self._folder: Path | None = None
-        self._stacks: list[TiffStack] | None = None
+        self._stacks: list[FileStack] | None = None
         self._error: str | None = None
         self._timer = QTimer(self)
         self._timer.setSingleShot(True)
@@ -66,7 +66,7 @@ class ImageFolder(FolderPath):
         self._timer.timeout.connect(self._look)
         self.changed.connect(self._on_changed)
 
-    def stacks(self) -> list[TiffStack] | None:
+    def stacks(self) -> list[FileStack] | None:
         """The images in the folder, None as long as they are not known.
 
         Raises
@@ -92,7 +92,7 @@ class ImageFolder(FolderPath):
         if folder is None:
             return
 
-        def on_result(stacks: list[TiffStack]) -> None:
+        def on_result(stacks: list[FileStack]) -> None:
             if self._folder == folder:
                 self._stacks = stacks
                 self.looked.emit()

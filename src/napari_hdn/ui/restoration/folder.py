@@ -10,12 +10,12 @@ from typing import TYPE_CHECKING, Any
 
 from napari_hdn import api
 from napari_hdn.api import (
+    FileStack,
     Notice,
     PlaneFailed,
     PlaneRestored,
     RestorationConfig,
     RestorationFinished,
-    TiffStack,
 )
 from napari_hdn.core.errors import DamagedPlaneError
 from napari_hdn.ui.restoration.base import Restoring
@@ -86,7 +86,7 @@ class FolderJob(Restoring):
                 break
         yield RestorationFinished(len(self.written), len(stacks), self.stop.requested)
 
-    def _files(self, stack: TiffStack) -> api.RestorationFiles:
+    def _files(self, stack: FileStack) -> api.RestorationFiles:
         assert self.model is not None
         return api.RestorationFiles(
             self.target,
