@@ -154,3 +154,56 @@ def test_a_model_that_was_saved_before_there_were_families_has_one(copy, tmp_pat
     data["summary"]["created"] = "2026-01-01T00:00:00+00:00"
     (moved / "config.json").write_text(json.dumps(data))
     assert checkpoint.load(moved).summary.family != family
+
+
+class Evil:
+    """Pickled, it makes a file when it is loaded."""
+
+    def __init__(self, mark):
+        self.mark = str(mark)
+
+    def __reduce__(self):
+        return (open, (self.mark, "w"))
+
+
+@pytest.mark.parametrize("legacy", [True, False])
+def test_a_resume_file_that_would_run_code_is_refused(copy, tmp_path, legacy):
+    mark = tmp_path / "it ran"
+    path = copy / "resume.ckpt"
+    torch.save({"step": Evil(mark)}, path, _use_new_zipfile_serialization=not legacy)
+    with pytest.raises(ModelFolderError, match=r"resume\.ckpt of model copy is damaged"):
+        checkpoint.load_resume(copy)
+    assert not mark.exists()
+    torch.load(path, weights_only=False)["step"].close()  # it would have
+    assert mark.exists()
+
+
+def test_a_resume_file_that_would_unpack_to_any_size_is_refused(copy):
+    import zipfile
+
+    with zipfile.ZipFile(copy / "resume.ckpt") as stored:
+        entries = {e.filename: stored.read(e) for e in stored.infolist()}
+    with zipfile.ZipFile(copy / "resume.ckpt", "w", zipfile.ZIP_DEFLATED) as packed:
+        for name, content in entries.items():
+            packed.writestr(name, content)
+    with pytest.raises(ModelFolderError, match="it is compressed"):
+        checkpoint.load_resume(copy)
+
+
+@pytest.mark.parametrize("name", ["config.json", "noise_model.json"])
+@pytest.mark.parametrize(
+    ("text", "complaint"), [("[" * 100_000, "nested too deeply"), ('{"a": NaN}', "no number")]
+)
+def test_json_that_does_harm_is_refused(copy, name, text, complaint):
+    (copy / name).write_text(text)
+    with pytest.raises(ModelFolderError, match=f"{name} .* is damaged .*{complaint}"):
+        checkpoint.load(copy)
+
+
+def test_noise_models_within_noise_models_without_end(copy):
+    data = json.loads((copy / "noise_model.json").read_text())
+    for _ in range(300):
+        data = {"kind": "refined", "inner": data, "scale": [1.0], "units": None}
+    (copy / "noise_model.json").write_text(json.dumps(data))
+    with pytest.raises(ModelFolderError, match=r"noise_model\.json"):
+        checkpoint.load(copy)

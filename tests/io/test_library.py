@@ -1,14 +1,22 @@
+import inspect
 import os
+import sys
 import threading
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
 from napari_hdn.core.errors import ConfigurationError, ModelFolderError, OutputError
 from napari_hdn.io.library import (
+    bin_model,
+    default_models_folder,
+    find_model,
     free_model_folder,
     list_models,
+    model_places,
     models_folder,
+    prefer_models_folder,
     rename_model,
     reserve_model_folder,
 )
@@ -26,8 +34,103 @@ def _model(name: str, written: float) -> Path:
 def test_folder_comes_from_the_environment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setenv("NAPARI_HDN_MODELS", str(tmp_path / "mine"))
     assert models_folder() == tmp_path / "mine"
+
+
+@pytest.fixture
+def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    """A home of one's own, and no folder chosen by the environment."""
     monkeypatch.delenv("NAPARI_HDN_MODELS")
-    assert models_folder().parts[-2:] == ("napari-hdn", "models")
+    monkeypatch.setenv("HOME", str(tmp_path / "home"))
+    monkeypatch.setenv("USERPROFILE", str(tmp_path / "home"))
+    monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path / "home" / ".local" / "share"))
+    yield tmp_path / "home"
+    prefer_models_folder(None)
+
+
+def test_models_are_saved_where_they_can_be_seen(home: Path):
+    assert models_folder() == default_models_folder() == home / "napari-hdn" / "models"
+
+
+def test_the_environment_wins_over_the_preference_and_that_over_the_default(
+    home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    prefer_models_folder(tmp_path / "preferred")
+    assert models_folder() == tmp_path / "preferred"
+    prefer_models_folder("~/here")
+    assert models_folder() == home / "here"
+    monkeypatch.setenv("NAPARI_HDN_MODELS", str(tmp_path / "mine"))
+    assert models_folder() == tmp_path / "mine" and model_places() == [tmp_path / "mine"]
+    monkeypatch.delenv("NAPARI_HDN_MODELS")
+    prefer_models_folder("")
+    assert models_folder() == default_models_folder()
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="the hidden folder is elsewhere")
+def test_models_of_earlier_versions_and_of_other_folders_are_still_found(
+    home: Path, tmp_path: Path
+):
+    visible = _model("visible", 2000)
+    prefer_models_folder(home / ".local" / "share" / "napari-hdn" / "models")
+    hidden = _model("hidden", 1000)
+    prefer_models_folder(tmp_path / "chosen")
+    chosen = _model("chosen", 3000)
+    assert list_models() == [chosen, visible, hidden]
+    assert find_model("hidden") == hidden and find_model("none") is None
+    prefer_models_folder(None)
+    assert list_models() == [visible, hidden]
+    assert free_model_folder("hidden") == home / "napari-hdn" / "models" / "hidden"
+
+
+def test_a_model_that_vanishes_while_it_is_listed(monkeypatch: pytest.MonkeyPatch):
+    here, gone = _model("here", 1000), _model("gone", 2000)
+    real = Path.stat
+
+    def stat(self: Path, **kwargs):
+        if self.parent == gone and inspect.stack()[1].function == "_written":
+            raise FileNotFoundError(2, "No such file")
+        return real(self, **kwargs)
+
+    monkeypatch.setattr(Path, "stat", stat)
+    assert list_models() == [here, gone]
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="the bin is a folder")
+def test_a_model_goes_to_the_bin_whole(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    import send2trash.plat_other as plat
+
+    folder = _model("a", 1)
+    bin_folder = tmp_path / "Trash"
+    monkeypatch.setattr(plat, "HOMETRASH_B", os.fsencode(bin_folder))
+    monkeypatch.setattr(plat, "get_dev", lambda path: 1)
+    bin_model(folder)
+    assert not folder.exists()
+    assert (bin_folder / "files" / "a" / "weights.safetensors").read_text() == "{}"
+    with pytest.raises(ModelFolderError, match="no model folder"):
+        bin_model(folder)
+
+
+def test_where_there_is_no_bin_nothing_is_deleted(monkeypatch: pytest.MonkeyPatch):
+    def refuse(path: str):
+        raise PermissionError(13, "Permission denied")
+
+    folder = _model("100 % cells", 1)
+    monkeypatch.setattr("send2trash.send2trash", refuse)
+    with pytest.raises(OutputError, match=r"100 % cells was not deleted: .* \(Permission denied\)"):
+        bin_model(folder)
+    assert (folder / "config.json").is_file()
+
+
+def test_windows_has_a_bin_on_its_own_disks_only(monkeypatch: pytest.MonkeyPatch):
+    import ctypes
+
+    folder, asked = _model("a", 1), []
+    kernel = SimpleNamespace(GetDriveTypeW=lambda root: asked.append(root) or 4)  # DRIVE_REMOTE
+    monkeypatch.setattr("send2trash.send2trash", lambda path: pytest.fail("deleted"))
+    monkeypatch.setattr(ctypes, "windll", SimpleNamespace(kernel32=kernel), raising=False)
+    monkeypatch.setattr("napari_hdn.io.library.sys.platform", "win32")
+    with pytest.raises(OutputError, match="a network or removable drive"):
+        bin_model(folder)
+    assert asked == [folder.anchor]
 
 
 def test_no_models_before_the_first():

@@ -234,11 +234,12 @@ def model_folder(given: Path) -> Path:
         given = given.expanduser()
     except RuntimeError as error:  # ~nobody
         raise ModelFolderError(f"There is no model folder {given}. {error}") from error
-    named = api.models_folder() / given
     # a folder of images may have the name of the model that was trained on it
-    for place in (given, named):
-        if (place / "config.json").is_file():
-            return place
+    if (given / "config.json").is_file():
+        return given
+    if (found := api.find_model(given)) is not None:
+        return found
+    named = api.models_folder() / given
     if given.exists():
         return given
     if named.is_dir():

@@ -1,7 +1,8 @@
 """Model folders: config.json + weights.safetensors + noise_model.json (+ resume.ckpt).
 
-Nothing in a model folder is a pickle that could run code; ``resume.ckpt`` is read with
-``weights_only=True``. Every file is written beside its place and moved there, so that a crash or
+Model folders come from strangers, too. Nothing in one is a pickle that could run code; ``resume.ckpt``
+is read with ``weights_only=True``. What a file claims is held against its size before memory is asked
+for. Every file is written beside its place and moved there, so that a crash or
 a full disk leaves the previous one whole.
 """
 
@@ -11,6 +12,7 @@ import json
 import math
 import os
 import uuid
+import zipfile
 from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
@@ -18,15 +20,17 @@ from typing import Any
 
 import torch
 from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
+from safetensors.torch import save_file
 
 from napari_hdn.core.config import SCHEMA_VERSION, TrainingConfig
 from napari_hdn.core.errors import ModelFolderError, NoiseModelError, OutputError
 from napari_hdn.core.hdn import HDN
+from napari_hdn.core.json_files import read_object
 from napari_hdn.core.model.ladder import Ladder
 from napari_hdn.core.noise.base import noise_model_from_json, noise_model_to_json
 from napari_hdn.core.normalisation import Normalisation
 from napari_hdn.core.summary import TrainingSummary
+from napari_hdn.core.weights import WeightsError, load_weights
 
 CONFIG, WEIGHTS, NOISE, RESUME = (
     "config.json",
@@ -128,10 +132,9 @@ def load(folder: Path) -> HDN:
         noise_model = noise_model_from_json(read_json(folder / NOISE))
     except NoiseModelError as error:
         raise ModelFolderError(f"{NOISE} in {folder.name}: {error}") from error
-    network = Ladder(config.network)
     try:
-        network.load_state_dict(load_file(folder / WEIGHTS))
-    except (OSError, SafetensorError, RuntimeError) as error:
+        network = load_weights(lambda: Ladder(config.network), folder / WEIGHTS)
+    except WeightsError as error:
         raise damaged(folder / WEIGHTS, error) from error
     return HDN(config, network.eval(), noise_model.eval(), normalisation, summary, folder)
 
@@ -156,10 +159,25 @@ def load_resume(folder: Path) -> dict[str, Any]:
             "model can still restore images."
         )
     try:
+        _check_plain(path)
         state: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:  # torch raises many types for damaged archives
         raise damaged(path, error) from error
     return state
+
+
+def _check_plain(path: Path) -> None:
+    """Whether a file is as `save_resume` writes it.
+
+    Older formats, in which ``weights_only`` once let code run (CVE-2025-32434, torch before 2.6), and
+    compressed ones, which could unpack to any size, are none of ours.
+    """
+    with zipfile.ZipFile(path) as archive:
+        entries = archive.infolist()
+    if any(e.compress_type != zipfile.ZIP_STORED for e in entries):
+        raise ValueError("it is compressed, as napari-hdn never does")
+    if sum(e.file_size for e in entries) > path.stat().st_size:
+        raise ValueError("it claims to hold more than it does")
 
 
 def read_json(path: Path, what: str = "model") -> dict[str, Any]:
@@ -171,12 +189,9 @@ def read_json(path: Path, what: str = "model") -> dict[str, Any]:
         If the file is damaged.
     """
     try:
-        data = json.loads(path.read_text(encoding="utf-8"))
+        return read_object(path)
     except (OSError, ValueError) as error:
         raise damaged(path, error, what) from error
-    if not isinstance(data, dict):
-        raise damaged(path, TypeError("not a JSON object"), what)
-    return data
 
 
 def _normalisation(mean: float, std: float, stabilised: bool) -> Normalisation:

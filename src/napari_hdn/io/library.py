@@ -1,9 +1,15 @@
-"""The folder where models are kept, and their names."""
+"""The folder where models are kept, and their names.
+
+Models lie in a folder that can be seen, ``napari-hdn/models`` in the user's home. Where earlier versions
+kept them, in the hidden folder for data of programs, they are still found.
+"""
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
+import sys
 from pathlib import Path
 
 from platformdirs import user_data_path
@@ -16,25 +22,75 @@ NOISE_MODELS = "noise models"  # the folder beside the models
 _FORBIDDEN = re.compile(r'[<>:"/\\|?*\x00-\x1f]')
 
 
+_preferred: Path | None = None
+
+
+def prefer_models_folder(folder: Path | str | None) -> None:
+    """Say where models are kept from now on: what the user chose in the preferences.
+
+    ``$NAPARI_HDN_MODELS`` wins over it. Models that lie where they were kept before are still listed.
+
+    Parameters
+    ----------
+    folder : path or None
+        None, or an empty one, for the default.
+    """
+    global _preferred
+    _preferred = Path(folder).expanduser() if folder else None
+
+
 def models_folder() -> Path:
-    """Where models are saved: ``$NAPARI_HDN_MODELS``, else the user's data folder."""
+    """Where models are saved: ``$NAPARI_HDN_MODELS``, else what was preferred, else the default."""
     chosen = os.environ.get(FOLDER_VARIABLE)
     if chosen:
         return Path(chosen).expanduser()
-    return user_data_path("napari-hdn", appauthor=False) / "models"
+    return _preferred or default_models_folder()
+
+
+def default_models_folder() -> Path:
+    """Where models are saved unless somebody says otherwise: in the home, where it can be seen.
+
+    Not among the documents, which are often copied to a cloud: a model in training writes some ten
+    megabytes a minute.
+    """
+    return Path.home() / "napari-hdn" / "models"
+
+
+def model_places() -> list[Path]:
+    """All folders in which models may lie: `models_folder`, and where earlier ones were kept."""
+    first = models_folder()
+    if os.environ.get(FOLDER_VARIABLE):
+        return [first]
+    hidden = user_data_path("napari-hdn", appauthor=False) / "models"
+    return list(dict.fromkeys((first, default_models_folder(), hidden)))
 
 
 def list_models() -> list[Path]:
-    """All model folders in `models_folder`, the one written last first."""
+    """All model folders in `model_places`, the one written last first.
+
+    Raises
+    ------
+    ModelFolderError
+        If the folder in which models are saved cannot be listed.
+    """
     try:
         configs = list(models_folder().glob("*/config.json"))
     except OSError as error:
         raise ModelFolderError(
             f"The models in {models_folder()} cannot be listed: {error}."
         ) from error
+    for place in model_places()[1:]:
+        with contextlib.suppress(OSError):  # of another user, or on a disk that is gone
+            configs += place.glob("*/config.json")
     # a noise model may be called "config", too
     folders = (c.parent for c in configs if c.parent.name != NOISE_MODELS)
     return sorted(folders, key=_written, reverse=True)
+
+
+def find_model(name: Path | str) -> Path | None:
+    """The folder of a saved model by its name; None if there is none."""
+    named = (place / name for place in model_places())
+    return next((folder for folder in named if (folder / "config.json").is_file()), None)
 
 
 def free_model_folder(name: str) -> Path:
@@ -113,6 +169,45 @@ def rename_model(folder: Path, new_name: str) -> Path:
         raise OutputError(f"{folder.name!r} could not be renamed: {error}.") from error
 
 
+def bin_model(folder: Path) -> None:
+    """Move a model folder to the computer's bin, from where it can be taken back.
+
+    Raises
+    ------
+    ModelFolderError
+        If the folder does not exist.
+    OutputError
+        If it could not be moved there; it is then where it was.
+    """
+    from send2trash import send2trash  # type: ignore[import-untyped]
+
+    if not folder.is_dir():
+        raise ModelFolderError(f"There is no model folder {folder}; it may have been moved.")
+    if not _has_bin(folder):
+        raise _no_bin(folder, "a network or removable drive")
+    try:
+        send2trash(str(folder))
+    except OSError as error:
+        raise _no_bin(folder, error.strerror or str(error) or type(error).__name__) from error
+
+
+def _no_bin(folder: Path, reason: str) -> OutputError:
+    return OutputError(
+        f"{folder.name} was not deleted: it could not be moved to a bin, from where it could be taken "
+        f"back ({reason}). To delete it for good, open its folder and delete it there."
+    )
+
+
+def _has_bin(folder: Path) -> bool:
+    """Whether what is sent to the bin gets there; on other drives Windows deletes it for good."""
+    if sys.platform != "win32":
+        return True
+    import ctypes
+
+    fixed = 3  # DRIVE_FIXED
+    return bool(ctypes.windll.kernel32.GetDriveTypeW(folder.resolve().anchor) == fixed)
+
+
 def usable_name(name: str) -> str:
     """A user's name as a file or folder can have it on any system.
 
@@ -128,5 +223,7 @@ def usable_name(name: str) -> str:
 
 
 def _written(folder: Path) -> float:
-    weights = folder / "weights.safetensors"
-    return (weights if weights.exists() else folder / "config.json").stat().st_mtime
+    for name in ("weights.safetensors", "config.json"):
+        with contextlib.suppress(OSError):  # not there, or deleted just now
+            return (folder / name).stat().st_mtime
+    return 0.0

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from napari_hdn.core.errors import NoiseModelError, OutputError
-from napari_hdn.io.library import NOISE_MODELS, models_folder, usable_name
+from napari_hdn.io.library import NOISE_MODELS, model_places, models_folder, usable_name
 from napari_hdn.io.naming import free_path, publish
 
 if TYPE_CHECKING:
@@ -34,7 +34,7 @@ def free_noise_model_path(name: str) -> Path:
 
 
 def list_noise_models() -> list[Path]:
-    """All noise models in `noise_models_folder`, the one written last first.
+    """All noise models beside the trained models, the one written last first.
 
     Raises
     ------
@@ -43,6 +43,9 @@ def list_noise_models() -> list[Path]:
     """
     try:
         files = [p for p in noise_models_folder().glob("*.json") if p.is_file()]
+        for place in model_places()[1:]:  # where earlier ones were kept
+            with contextlib.suppress(OSError):
+                files += [p for p in (place / NOISE_MODELS).glob("*.json") if p.is_file()]
         return sorted(files, key=lambda p: p.stat().st_mtime, reverse=True)
     except OSError as error:
         raise NoiseModelError(

@@ -5,16 +5,16 @@ Only each folder's config.json is read; no weights, no torch.
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from napari_hdn.core.config import TrainingConfig
 from napari_hdn.core.errors import ModelFolderError
+from napari_hdn.core.json_files import read_object
 from napari_hdn.core.residuals import ResidualCheck
 from napari_hdn.core.summary import TrainingSummary
-from napari_hdn.io.library import NOISE_MODELS, models_folder
+from napari_hdn.io.library import NOISE_MODELS, model_places
 
 if TYPE_CHECKING:
     from napari_hdn.core.hdn import HDN
@@ -88,7 +88,7 @@ def read_variant(folder: Path | str) -> VariantRecord:
     """
     folder = Path(folder)
     try:
-        data = json.loads((folder / _CONFIG).read_text(encoding="utf-8"))
+        data = read_object(folder / _CONFIG)
         config = TrainingConfig.model_validate(data["training"])
         summary = TrainingSummary.model_validate(data["summary"])
     except OSError as error:
@@ -146,7 +146,7 @@ def variants_of(model: HDN | Path | str) -> list[VariantRecord]:
         family = read_variant(model).family
     else:
         folder, family = model.folder, model.summary.family
-    places = {models_folder()} | ({folder.absolute().parent} if folder is not None else set())
+    places = {*model_places(), *(() if folder is None else (folder.absolute().parent,))}
     found: dict[Path, VariantRecord] = {}
     for place in places:
         for config in _configs(place):

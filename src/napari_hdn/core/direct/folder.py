@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
+from safetensors.torch import save_file
 
 from napari_hdn.core import checkpoint
 from napari_hdn.core.config import SCHEMA_VERSION
@@ -13,6 +12,7 @@ from napari_hdn.core.direct.config import DirectConfig
 from napari_hdn.core.direct.network import DirectNetwork
 from napari_hdn.core.direct.student import Direct, DirectSummary
 from napari_hdn.core.errors import ModelFolderError, OutputError
+from napari_hdn.core.weights import WeightsError, load_weights
 
 ABOUT, WEIGHTS = "direct.json", "direct.safetensors"
 WHAT = "direct network"
@@ -95,9 +95,8 @@ def load(folder: Path) -> Direct:
         summary = DirectSummary.model_validate(data["summary"])
     except (KeyError, TypeError, ValueError) as error:
         raise checkpoint.damaged(folder / ABOUT, error, WHAT) from error
-    network = DirectNetwork(config.network)
     try:
-        network.load_state_dict(load_file(folder / WEIGHTS))
-    except (OSError, SafetensorError, RuntimeError) as error:
+        network = load_weights(lambda: DirectNetwork(config.network), folder / WEIGHTS)
+    except WeightsError as error:
         raise checkpoint.damaged(folder / WEIGHTS, error, WHAT) from error
     return Direct(config, network.eval(), summary, folder)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 from abc import ABC, abstractmethod
 from dataclasses import asdict, dataclass
@@ -14,11 +13,13 @@ import torch
 from torch import Tensor, nn
 
 from napari_hdn.core.errors import NoiseModelError
+from napari_hdn.core.json_files import read_object
 from napari_hdn.core.normalisation import NoiseCurve
 
 NOISE_SCHEMA_VERSION = 1
 
 _FAR = 1e4  # standard deviations from where on log-densities are straight
+_MOST_NESTING = 32  # noise models that refine others
 _NEAR = 20.0  # standard deviations up to which torch's log_ndtr is exact
 
 
@@ -229,6 +230,10 @@ def noise_model_from_json(data: dict[str, Any]) -> NoiseModel:
         )
     if data["kind"] not in kinds:
         raise NoiseModelError(f"Noise models of kind {data['kind']!r} are not known here.")
+    if _nesting(data) > _MOST_NESTING:
+        raise NoiseModelError(
+            f"The noise model is damaged: it holds more than {_MOST_NESTING} others, one in another."
+        )
     try:
         model = kinds[data["kind"]].from_json(data)
         model.source = str(data.get("source", "given"))
@@ -243,6 +248,16 @@ def noise_model_from_json(data: dict[str, Any]) -> NoiseModel:
     except (AttributeError, KeyError, TypeError, ValueError, RuntimeError) as error:
         raise NoiseModelError(f"The noise model is damaged: {error!r:.200}.") from error
     return model
+
+
+def _nesting(data: dict[str, Any]) -> int:
+    """How many noise models lie one in another; no further than matters."""
+    depth, layer = 0, [data]
+    while layer and depth <= _MOST_NESTING:
+        within = (model.get(key) for model in layer for key in ("inner", "units"))
+        layer = [model for model in within if isinstance(model, dict)]
+        depth += 1
+    return depth
 
 
 def noise_model_to_json(model: NoiseModel) -> dict[str, Any]:
@@ -271,11 +286,13 @@ def load_noise_model(path: Path) -> NoiseModel:
 
         return read_npz(path)
     try:
-        data = json.loads(path.read_text(encoding="utf-8"))
+        data = read_object(path)
     except OSError as error:
         raise NoiseModelError(f"Noise model {path} cannot be read: {error.strerror}.") from error
     except ValueError as error:
-        raise NoiseModelError(f"{path.name} is not a noise model: it is not valid JSON.") from error
+        raise NoiseModelError(
+            f"{path.name} is not a noise model: it is not valid JSON ({error})."
+        ) from error
     return noise_model_from_json(data)
 
 
