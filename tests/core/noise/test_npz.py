@@ -121,6 +121,11 @@ def archive(**members):
     return buffer.getvalue()
 
 
+def renamed_within(content):
+    """The same archive, with a name of 65,000 characters in the local header of its first member."""
+    return content[:26] + b"\xff\xfd" + content[28:]
+
+
 def whole(path):
     return saved(path).read_bytes()
 
@@ -143,6 +148,8 @@ def whole(path):
         (lambda p: archive(**dict.fromkeys(GOOD, b"text")), "must hold numbers"),
         (lambda p: b"before" + whole(p), "a.npz"),
         (lambda p: b"\x80\x04K\x01.", "is no .npz file"),
+        # zipfile's own words quote both names, of which one is all NULs
+        (lambda p: renamed_within(whole(p)), "is no .npz file, or is damaged"),
     ],
 )  # fmt: skip
 def test_damaged_files(tmp_path, content, message):
@@ -150,7 +157,7 @@ def test_damaged_files(tmp_path, content, message):
     path.write_bytes(content(path))
     with pytest.raises(NoiseModelError, match=message) as error:
         read_npz(path)
-    assert "a.npz" in str(error.value)
+    assert "a.npz" in str(error.value) and len(str(error.value)) < 400
 
 
 def test_a_single_array_and_a_missing_file(tmp_path):

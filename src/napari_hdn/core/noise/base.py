@@ -225,11 +225,13 @@ def noise_model_from_json(data: dict[str, Any]) -> NoiseModel:
     version = data.get("schema_version", 1)
     if not isinstance(version, int) or version > NOISE_SCHEMA_VERSION:
         raise NoiseModelError(
-            f"The noise model was written by a newer napari-hdn (format {version}; this one reads up "
+            f"The noise model was written by a newer napari-hdn (format {str(version)[:20]}; this one reads up "
             f"to {NOISE_SCHEMA_VERSION}); update napari-hdn."
         )
-    if data["kind"] not in kinds:
-        raise NoiseModelError(f"Noise models of kind {data['kind']!r} are not known here.")
+    if not isinstance(data["kind"], str) or data["kind"] not in kinds:
+        raise NoiseModelError(
+            f"Noise models of kind {str(data['kind'])[:40]!r} are not known here."
+        )
     if _nesting(data) > _MOST_NESTING:
         raise NoiseModelError(
             f"The noise model is damaged: it holds more than {_MOST_NESTING} others, one in another."

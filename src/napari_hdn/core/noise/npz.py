@@ -61,7 +61,7 @@ def _read_arrays(path: Path) -> dict[str, np.ndarray]:
         raise
     except _DAMAGED as error:
         raise NoiseModelError(
-            f"{path.name} is no .npz file, or is damaged: {str(error) or 'it ends too early'}."
+            f"{path.name} is no .npz file, or is damaged: {str(error)[:160] or 'it ends too early'}."
         ) from error
     except OSError as error:
         raise NoiseModelError(f"{path} cannot be read: {error.strerror or error}.") from error
