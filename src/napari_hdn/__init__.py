@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from napari_hdn.api import (
         HDN,
         HDNError,
+        ImageMetadata,
         ImageStack,
         NetworkConfig,
         NoiseConfig,
@@ -45,6 +46,7 @@ if TYPE_CHECKING:
 __all__ = [
     "HDN",
     "HDNError",
+    "ImageMetadata",
     "ImageStack",
     "NetworkConfig",
     "NoiseConfig",

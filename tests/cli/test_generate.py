@@ -14,12 +14,15 @@ from commands import interrupted_after
 from napari_hdn import api
 from napari_hdn.cli import main
 from napari_hdn.cli.generation import size_of
+from napari_hdn.io.metadata import ImageMetadata
 
 
 @pytest.fixture
 def real(tmp_path: Path) -> Path:
     counts = np.random.default_rng(1).poisson(40, (3, 70, 90)).astype(np.uint16)
-    api.write_ome_tiff(tmp_path / "r.ome.tif", counts, "TYX", pixel_size_um={"Y": 0.1, "X": 0.1})
+    api.write_ome_tiff(
+        tmp_path / "r.ome.tif", counts, "TYX", metadata=ImageMetadata({"Y": 0.1, "X": 0.1})
+    )
     return tmp_path / "r.ome.tif"
 
 

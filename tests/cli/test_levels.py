@@ -20,6 +20,7 @@ from napari_hdn.core.levels.advice import Advice
 from napari_hdn.core.levels.decomposition import Decomposition
 from napari_hdn.core.levels.inspection import Inspection
 from napari_hdn.core.levels.scores import LevelScores
+from napari_hdn.io.metadata import ImageMetadata
 
 SIZE = {"Y": 0.1, "X": 0.1}
 FILES = {
@@ -41,7 +42,7 @@ def striped() -> np.ndarray:
 
 @pytest.fixture
 def striped_tif(tmp_path: Path, striped: np.ndarray) -> Path:
-    api.write_ome_tiff(tmp_path / "cells.ome.tif", striped, "TYX", pixel_size_um=SIZE)
+    api.write_ome_tiff(tmp_path / "cells.ome.tif", striped, "TYX", metadata=ImageMetadata(SIZE))
     return tmp_path / "cells.ome.tif"
 
 

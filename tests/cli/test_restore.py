@@ -13,12 +13,13 @@ from napari_hdn.api import (
 )
 from napari_hdn.cli import main
 from napari_hdn.core.errors import ImageError
+from napari_hdn.io.metadata import ImageMetadata
 
 
 def test_restore_writes_ome_tiffs_and_numbers_them(model, tmp_path, capsys):
     size = {"X": 0.1, "Y": 0.1}
     image = np.random.default_rng(0).poisson(40, (2, 3, 50, 40)).astype(np.uint16)
-    api.write_ome_tiff(tmp_path / "in.ome.tif", image, "TZYX", pixel_size_um=size)
+    api.write_ome_tiff(tmp_path / "in.ome.tif", image, "TZYX", metadata=ImageMetadata(size))
     out = tmp_path / "deep" / "out"
     command = ["restore", str(model), str(tmp_path / "in.ome.tif"), "--out", str(out), "--std"]
     assert main([*command, "--samples", "4"]) == 0

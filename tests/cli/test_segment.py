@@ -12,6 +12,7 @@ from commands import interrupted_after
 from napari_hdn import api
 from napari_hdn.api import SegmentationConfig
 from napari_hdn.cli import main
+from napari_hdn.io.metadata import ImageMetadata
 
 
 def rows_of(path):
@@ -24,7 +25,9 @@ def sampled(tmp_path):
     """A file of samples with a pixel size, as restore writes it, and one of truth labels."""
     truth, samples = blobs(0, samples=4)
     size = {"Y": 0.5, "X": 0.2}
-    api.write_ome_tiff(tmp_path / "cells_hdn-samples.ome.tif", samples, "SYX", pixel_size_um=size)
+    api.write_ome_tiff(
+        tmp_path / "cells_hdn-samples.ome.tif", samples, "SYX", metadata=ImageMetadata(size)
+    )
     tifffile.imwrite(tmp_path / "truth.tif", truth.astype(np.uint16))
     return tmp_path, truth, samples
 

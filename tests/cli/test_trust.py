@@ -12,6 +12,7 @@ import tifffile
 from napari_hdn import api
 from napari_hdn.api import TrustProgress
 from napari_hdn.cli import main
+from napari_hdn.io.metadata import ImageMetadata
 
 SIZE = {"Y": 0.1, "X": 0.1}
 
@@ -31,7 +32,7 @@ def frames():
 
 @pytest.fixture
 def cells(tmp_path, frames):
-    api.write_ome_tiff(tmp_path / "cells.ome.tif", frames, "TYX", pixel_size_um=SIZE)
+    api.write_ome_tiff(tmp_path / "cells.ome.tif", frames, "TYX", metadata=ImageMetadata(SIZE))
     return str(tmp_path / "cells.ome.tif")
 
 

@@ -14,6 +14,7 @@ from napari_hdn.io.generated import (
     is_generated,
 )
 from napari_hdn.io.images import open_images
+from napari_hdn.io.metadata import ImageMetadata
 
 
 def test_names_belong_together(tmp_path):
@@ -36,7 +37,12 @@ def test_a_file_says_that_it_shows_nothing_real(tmp_path):
     path = tmp_path / "a.ome.tif"
     images = np.arange(24, dtype=np.float32).reshape(2, 3, 4)
     writer = generation_writer(
-        path, (2, 3, 4), model="cells", seed=7, levels_off=(1,), pixel_size_um={"Y": 0.1, "X": 0.2}
+        path,
+        (2, 3, 4),
+        model="cells",
+        seed=7,
+        levels_off=(1,),
+        metadata=ImageMetadata({"Y": 0.1, "X": 0.2}),
     )
     with writer as file:
         for i, image in enumerate(images):

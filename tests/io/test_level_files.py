@@ -11,6 +11,7 @@ from napari_hdn.core.errors import OutputError
 from napari_hdn.core.levels.decomposition import Decomposition
 from napari_hdn.io.images import find_files, open_images
 from napari_hdn.io.level_files import level_paths, write_contributions
+from napari_hdn.io.metadata import ImageMetadata
 from napari_hdn.io.naming import write_new
 from napari_hdn.io.restorations import is_restoration
 
@@ -26,7 +27,7 @@ def test_channels_are_the_levels_and_the_remainder(decomposition, tmp_path):
     paths = level_paths(tmp_path / "out", "cells")
     size = {"Y": 0.1, "X": 0.1}
     written = write_contributions(
-        paths, decomposition, model="m", where="cells.tif, T 3", pixel_size_um=size
+        paths, decomposition, model="m", where="cells.tif, T 3", metadata=ImageMetadata(size)
     )
     assert written == [paths["contributions"], paths["mean"]]
     with tifffile.TiffFile(paths["contributions"]) as file:

@@ -4,11 +4,13 @@ import shutil
 from pathlib import Path
 
 import numpy as np
+import ome_types
 import pytest
 import tifffile
 
 from napari_hdn.core.errors import ImageError, OutputError
 from napari_hdn.io.images import open_images, read_pixel_size
+from napari_hdn.io.metadata import ImageMetadata
 from napari_hdn.io.naming import free_path, split_suffix
 from napari_hdn.io.ome_tiff import OmeTiffWriter, write_ome_tiff
 from napari_hdn.io.tiff_array import MappedPixels
@@ -53,9 +55,37 @@ def test_x_before_y_and_channel_last_are_reordered(tmp_path: Path):
         np.testing.assert_array_equal(file.asarray(), image.transpose(2, 1, 0))
 
 
+@pytest.mark.parametrize(
+    ("axes", "shape", "names", "step"),
+    [
+        ("TCYX", (3, 2, 20, 30), ["actin", "Zellkerne µ"], 2.5),
+        ("TYX", (3, 20, 30), ["actin"], 2.5),  # of one chosen channel
+        ("CYX", (2, 20, 30), ["actin", "Zellkerne µ"], None),
+        ("STCZYX", (2, 3, 2, 4, 20, 30), ["actin", "Zellkerne µ"], 2.5),
+    ],
+)
+def test_time_step_and_channel_names(tmp_path: Path, axes, shape, names, step):
+    known = ImageMetadata({"X": 0.1, "Y": 0.1}, 2.5, tuple(names))
+    write_ome_tiff(tmp_path / "a.ome.tif", _counts(shape), axes, metadata=known)
+    pixels = ome_types.from_tiff(tmp_path / "a.ome.tif").images[0].pixels
+    assert [c.name for c in pixels.channels] == names
+    assert (pixels.time_increment, pixels.time_increment_unit.value) == (step, "s")
+
+
+def test_names_of_channels_that_are_not_there_are_left_out(tmp_path: Path):
+    known = ImageMetadata(channel_names=("actin", "nuclei"))
+    write_ome_tiff(tmp_path / "a.ome.tif", _counts((3, 20, 30)), "CYX", metadata=known)
+    write_ome_tiff(tmp_path / "b.ome.tif", _counts((20, 30)), "YX", metadata=known)
+    for name in "ab":
+        pixels = ome_types.from_tiff(tmp_path / f"{name}.ome.tif").images[0].pixels
+        assert {c.name for c in pixels.channels} == {None}
+
+
 def test_metadata(tmp_path: Path):
     sizes = {"X": 0.1, "y": 0.1, "Z": 0.3}
-    write_ome_tiff(tmp_path / "a.ome.tif", _counts((3, 20, 30)), "ZYX", pixel_size_um=sizes)
+    write_ome_tiff(
+        tmp_path / "a.ome.tif", _counts((3, 20, 30)), "ZYX", metadata=ImageMetadata(sizes)
+    )
     assert read_pixel_size(tmp_path / "a.ome.tif") == pytest.approx({"X": 0.1, "Y": 0.1, "Z": 0.3})
     with tifffile.TiffFile(tmp_path / "a.ome.tif") as file:
         assert file.is_ome
@@ -261,7 +291,7 @@ def test_stopped_early_keeps_the_complete_planes(tmp_path: Path):
     image = _counts((3, 4, 20, 30))
     size = {"X": 0.2}
     with OmeTiffWriter(
-        tmp_path / "a.ome.tif", image.shape, "TZYX", np.float32, pixel_size_um=size
+        tmp_path / "a.ome.tif", image.shape, "TZYX", np.float32, metadata=ImageMetadata(size)
     ) as writer:
         for index in [(0, 0), (0, 1), (0, 2), (0, 3), (1, 0)]:
             writer.write(index, image[index])

@@ -12,6 +12,7 @@ import tifffile
 from judged import SPREAD, make_judgement
 from napari_hdn.core.errors import OutputError
 from napari_hdn.io.images import open_images
+from napari_hdn.io.metadata import ImageMetadata
 from napari_hdn.io.trust_files import check_trust_folder, trust_maps, trust_paths, write_trust
 
 
@@ -21,7 +22,11 @@ def test_all_is_written_and_numbered(tmp_path):
     paths = trust_paths(folder, "cells")
     assert paths["report"].name == "cells_hdn-trust-report.html"
     written = write_trust(
-        found, paths, where="cells.tif", facts={"region": [0, 64, 0, 80]}, pixel_size_um=size
+        found,
+        paths,
+        where="cells.tif",
+        facts={"region": [0, 64, 0, 80]},
+        metadata=ImageMetadata(size),
     )
     assert set(written) == set(paths.values()) and all(p.is_file() for p in written)
     numbers = json.loads(paths["numbers"].read_text(encoding="utf-8"))

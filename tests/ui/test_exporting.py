@@ -175,6 +175,13 @@ def test_all_lengths_are_known():
     assert export.pixel_sizes("TYX", (1, 1, 1), ("pixel", "pixel", "nonsense")) == {}
 
 
+def test_what_a_layer_knows_of_time_and_channels():
+    noted = {"napari-hdn": {"channel_names": ["actin", "nuclei"]}}
+    known = export.metadata_of("TCYX", (250, 1, 2, 2), ("ms", "pixel", "µm", "µm"), noted)
+    assert known == api.ImageMetadata({"Y": 2.0, "X": 2.0}, 0.25, ("actin", "nuclei"))
+    assert export.metadata_of("TYX", (1, 1, 1), ("pixel",) * 3, {}) == api.NO_METADATA
+
+
 def test_64_bit_integers_are_offered_as_what_the_file_holds(
     viewer, dock, until_free, ask, tmp_path
 ):

@@ -5,6 +5,7 @@ import pytest
 import tifffile
 
 from napari_hdn import api
+from napari_hdn.io.metadata import ImageMetadata
 
 
 @pytest.fixture
@@ -13,14 +14,14 @@ def two_channels(noisy):
 
 
 def write(folder, name, array, axes):
-    api.write_ome_tiff(folder / name, array, axes, pixel_size_um={"Y": 0.2, "X": 0.3})
+    api.write_ome_tiff(folder / name, array, axes, metadata=ImageMetadata({"Y": 0.2, "X": 0.3}))
 
 
 def test_a_folder_into_a_folder(viewer, session, dock, until_free, noisy, tmp_path, trained):
     source, target = tmp_path / "in", tmp_path / "out"
     for i in range(2):
         api.write_ome_tiff(
-            source / f"n{i}.ome.tif", noisy[:2], "TYX", pixel_size_um={"Y": 0.2, "X": 0.3}
+            source / f"n{i}.ome.tif", noisy[:2], "TYX", metadata=ImageMetadata({"Y": 0.2, "X": 0.3})
         )
     dock.targets.kind.choose("folder")
     dock.targets.folder.edit.setText(str(source))

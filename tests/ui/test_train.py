@@ -5,6 +5,7 @@ import pytest
 
 from napari_hdn import api
 from napari_hdn.core.errors import StoppedEarly, TrainingError
+from napari_hdn.io.metadata import ImageMetadata
 from napari_hdn.ui.train import TrainDock
 
 
@@ -207,7 +208,7 @@ def test_a_folder_of_tiffs(viewer, session, train_dock, tiny, until_free, qtbot,
     folder = tmp_path / "raw"
     for i in range(2):
         api.write_ome_tiff(
-            folder / f"n{i}.ome.tif", noisy, "TYX", pixel_size_um={"Y": 0.2, "X": 0.2}
+            folder / f"n{i}.ome.tif", noisy, "TYX", metadata=ImageMetadata({"Y": 0.2, "X": 0.2})
         )
     dock = train_dock
     dock.source.images.choose("folder")

@@ -115,7 +115,7 @@ from napari_hdn.io.library import (
     rename_model,
     reserve_model_folder,
 )
-from napari_hdn.io.metadata import ImageMetadata
+from napari_hdn.io.metadata import NO_METADATA, ImageMetadata
 from napari_hdn.io.naming import free_path, split_suffix, write_new
 from napari_hdn.io.noise_models import (
     free_noise_model_path,
@@ -137,6 +137,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "HDN",
+    "NO_METADATA",
     "OUTPUTS",
     "PRESETS",
     "CalibrationConfig",

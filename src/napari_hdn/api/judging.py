@@ -11,6 +11,7 @@ import numpy as np
 from napari_hdn.core.axes import ImageStack
 from napari_hdn.core.events import Notice, Stop, TrustEvent
 from napari_hdn.core.segmentation.settings import SegmentationConfig
+from napari_hdn.io.metadata import NO_METADATA, ImageMetadata
 
 if TYPE_CHECKING:
     from napari_hdn.core.evaluation import Evaluation, EvaluationProgress
@@ -159,9 +160,9 @@ def write_trust(
     *,
     where: str = "",
     facts: Mapping[str, Any] | None = None,
-    pixel_size_um: dict[str, float] | None = None,
+    metadata: ImageMetadata = NO_METADATA,
 ) -> list[Path]:
     """Write report, numbers and maps of a judgement; see `napari_hdn.io.trust_files`."""
     from napari_hdn.io.trust_files import write_trust as _write
 
-    return _write(judgement, paths, where=where, facts=facts, pixel_size_um=pixel_size_um)
+    return _write(judgement, paths, where=where, facts=facts, metadata=metadata)

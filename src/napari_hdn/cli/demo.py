@@ -155,9 +155,10 @@ def _empty_folder(out: Path) -> Path:
 
 def _save_sample(sample: Sample, folder: Path) -> FileStack:
     size = {"X": sample.pixel_size_um, "Y": sample.pixel_size_um}
+    metadata = api.ImageMetadata(size)
     name = sample.name.replace(" ", "-")
-    api.write_ome_tiff(folder / f"{name}.ome.tif", sample.noisy, "TYX", pixel_size_um=size)
-    api.write_ome_tiff(folder / f"{name}-truth.ome.tif", sample.truth, "YX", pixel_size_um=size)
+    api.write_ome_tiff(folder / f"{name}.ome.tif", sample.noisy, "TYX", metadata=metadata)
+    api.write_ome_tiff(folder / f"{name}-truth.ome.tif", sample.truth, "YX", metadata=metadata)
     return api.open_images([folder / f"{name}.ome.tif"])[0]
 
 

@@ -69,7 +69,7 @@ def generate(
         seed=config.seed,
         levels_off=sorted({*model.config.network.deactivated_levels, *config.deactivated_levels}),
         camera_noise=config.camera_noise,
-        pixel_size_um=None if real is None else real.pixel_size_um,
+        metadata=api.NO_METADATA if real is None else real.own_metadata,
     )
     first: list[np.ndarray] = []
     with writer as file:

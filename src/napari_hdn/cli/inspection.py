@@ -213,7 +213,7 @@ def look(
         inspection.decomposition,
         model=model.name,
         where=where,
-        pixel_size_um=piece.stack.pixel_size_um,
+        metadata=piece.stack.own_metadata,
     )
     report = level_report.report(inspection, where, piece.pixel_um)
     record = piece.to_json() | {"version": napari_hdn.__version__} | inspection.to_json()

@@ -158,11 +158,11 @@ class SegmentationFiles:
         work, path = self._work, self._paths[kind]
         if remark and self._planes == 1:  # of a stack the writer finds out itself
             path = api.free_path(_partial(path))
-        size = work.stack.pixel_size_um
+        metadata = work.stack.own_metadata
         if kind == "confidence":
             mark = api.segmentation_mark(**self._about, remark=remark)
             return api.OmeTiffWriter(
-                path, work.shape, work.axes, "float32", pixel_size_um=size, description=mark
+                path, work.shape, work.axes, "float32", metadata=metadata, description=mark
             )
         shape, axes = work.shape, work.axes
         if kind == "samples":
@@ -173,7 +173,7 @@ class SegmentationFiles:
             axes,
             **self._about,
             least_px=self._least_px,
-            pixel_size_um=size,
+            metadata=metadata,
             remark=remark,
         )
 

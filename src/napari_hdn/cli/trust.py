@@ -108,7 +108,7 @@ def judge(
         api.trust_paths(folder, piece.stack.stem),
         where=where,
         facts=piece.to_json(),
-        pixel_size_um=piece.stack.pixel_size_um,
+        metadata=piece.stack.own_metadata,
     )
     for path in written:
         progress.say(f"Wrote {path}")

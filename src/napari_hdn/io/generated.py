@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import napari_hdn
+from napari_hdn.io.metadata import NO_METADATA, ImageMetadata
 from napari_hdn.io.naming import free_paths
 from napari_hdn.io.ome_tiff import OmeTiffWriter
 
@@ -45,7 +46,7 @@ def generation_writer(
     seed: int,
     levels_off: Sequence[int] = (),
     camera_noise: bool = False,
-    pixel_size_um: dict[str, float] | None = None,
+    metadata: ImageMetadata = NO_METADATA,
 ) -> OmeTiffWriter:
     """A writer, not yet entered, for (number, height, width) float32 images along an axis S.
 
@@ -56,15 +57,15 @@ def generation_writer(
     shape : tuple of int
     model, seed, levels_off, camera_noise
         Named in the file.
-    pixel_size_um : dict of str to float, optional
-        Micrometres by axis letter, of the real images that the model learned from.
+    metadata : ImageMetadata, optional
+        Of the real images that the model learned from.
     """
     return OmeTiffWriter(
         path,
         shape,
         "SYX",
         "float32",
-        pixel_size_um=pixel_size_um,
+        metadata=metadata,
         description=generation_mark(model, seed, levels_off, camera_noise=camera_noise),
     )
 

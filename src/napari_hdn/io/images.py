@@ -48,6 +48,11 @@ class FileStack(ImageStack):
         return self.metadata.pixel_size_um
 
     @property
+    def own_metadata(self) -> ImageMetadata:
+        """What a file made from this image says: of the chosen channel, where one was chosen."""
+        return self.metadata.of_channel(self.channel)
+
+    @property
     def stem(self) -> str:
         """What to begin the name of a file with that is made from this image."""
         stem = split_suffix(self.path.name)[0]

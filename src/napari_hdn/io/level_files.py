@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from napari_hdn.io.metadata import NO_METADATA, ImageMetadata
 from napari_hdn.io.naming import free_paths
 from napari_hdn.io.ome_tiff import OmeTiffWriter
 from napari_hdn.io.restorations import restoration_mark
@@ -51,7 +52,7 @@ def write_contributions(
     *,
     model: str = "",
     where: str = "",
-    pixel_size_um: dict[str, float] | None = None,
+    metadata: ImageMetadata = NO_METADATA,
 ) -> list[Path]:
     """Write what the levels contribute, and the image that it adds up to; float32 counts.
 
@@ -62,8 +63,8 @@ def write_contributions(
     decomposition : Decomposition
     model, where : str
         The model, and which part of which image this is; named in the files.
-    pixel_size_um : dict of str to float, optional
-        Micrometres by axis letter.
+    metadata : ImageMetadata, optional
+        Pixel size, time step and channel names.
 
     Returns
     -------
@@ -87,9 +88,8 @@ def write_contributions(
         (n + 1, height, width),
         "CYX",
         "float32",
-        pixel_size_um=pixel_size_um,
+        metadata=metadata.with_channels(names),
         description=f"{told}; {meaning}",
-        channel_names=names,
         rescue=False,
     )
     with contributions as file:
@@ -100,7 +100,7 @@ def write_contributions(
         (height, width),
         "YX",
         "float32",
-        pixel_size_um=pixel_size_um,
+        metadata=metadata,
         description=f"{told}; all latents at their means; counts",
         rescue=False,
     )

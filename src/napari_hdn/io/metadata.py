@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 
 
@@ -28,3 +29,10 @@ class ImageMetadata:
         if channel is None:
             return self
         return replace(self, channel_names=self.channel_names[channel : channel + 1])
+
+    def with_channels(self, names: Iterable[str]) -> ImageMetadata:
+        """The same of an image with channels of other names."""
+        return replace(self, channel_names=tuple(names))
+
+
+NO_METADATA = ImageMetadata()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import errno
 import uuid
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from math import prod
 from pathlib import Path
 from types import TracebackType
@@ -17,6 +17,7 @@ import tifffile
 from napari_hdn.core.axes import ImageStack, check_axes
 from napari_hdn.core.errors import ImageError, OutputError
 from napari_hdn.io.disk import check_room
+from napari_hdn.io.metadata import NO_METADATA, ImageMetadata
 from napari_hdn.io.naming import publish, split_suffix
 
 # OME names T, C, Z, Y, X only. tifffile writes its axis Q as a "Modulo" annotation, which splits
@@ -30,7 +31,7 @@ def write_ome_tiff(
     image: Any,
     axes: str,
     *,
-    pixel_size_um: dict[str, float] | None = None,
+    metadata: ImageMetadata = NO_METADATA,
     dtype: Any = None,
     name: str | None = None,
     description: str = "",
@@ -47,8 +48,8 @@ def write_ome_tiff(
     axes : str
         One letter of ``STCZYX`` per axis of ``image``. Y and X become the last two, the others keep
         their order. S (sample), which OME does not know, is stored as its "modulo" axis.
-    pixel_size_um : dict of str to float, optional
-        Micrometres by axis letter.
+    metadata : ImageMetadata, optional
+        Pixel size, time step and channel names.
     dtype : dtype, optional
         Of the file: by default that of ``image`` (64-bit floats become 32-bit). For an integer
         type, values are rounded, and clipped to what it can hold.
@@ -76,7 +77,7 @@ def write_ome_tiff(
         tuple(image.shape),
         axes,
         image.dtype if dtype is None else dtype,
-        pixel_size_um=pixel_size_um,
+        metadata=metadata,
         name=name,
         description=description,
         rescue=False,
@@ -106,12 +107,10 @@ class OmeTiffWriter:
         One letter of ``STCZYX`` per axis.
     dtype : dtype
         Of the file; unsigned or signed integers of 8 to 32 bits, or floats (kept as 32 bits).
-    pixel_size_um, name
+    metadata, name
         As for `write_ome_tiff`.
     description : str, optional
         In the metadata.
-    channel_names : sequence of str
-        One for each index of axis C, where there is one.
     rescue : bool
         False: an error leaves nothing behind, and so does a file that another program has put in
         this place meanwhile, while by default the next free name is taken.
@@ -136,10 +135,9 @@ class OmeTiffWriter:
         axes: str,
         dtype: Any,
         *,
-        pixel_size_um: dict[str, float] | None = None,
+        metadata: ImageMetadata = NO_METADATA,
         name: str | None = None,
         description: str = "",
-        channel_names: Sequence[str] = (),
         rescue: bool = True,
     ) -> None:
         self.path = Path(path)
@@ -149,10 +147,9 @@ class OmeTiffWriter:
         self._axes = _ome_order(self._lead) + "YX"  # of the file
         self._shape = tuple(sizes[a] for a in self._axes)
         self._dtype = _file_dtype(dtype)
-        self._pixel_size_um = pixel_size_um or {}
+        self._metadata = metadata
         self._name = name or split_suffix(self.path.name)[0]
         self._description = description
-        self._channel_names = list(channel_names)
         self._rescue = rescue
         self._rows = np.zeros(self._shape[:-2], int)  # written of each plane
         self._lost = np.zeros(self._shape[:-2], bool)  # planes that were given up
@@ -284,13 +281,7 @@ class OmeTiffWriter:
         }
         if told := "; ".join(filter(None, (self._description, note))):
             metadata["Description"] = told
-        if self._channel_names and "C" in self._axes:
-            there = shape[self._axes.index("C")]
-            metadata["Channel"] = {"Name": self._channel_names[:there]}
-        for axis, size in self._pixel_size_um.items():
-            if axis.upper() in "XYZ":
-                metadata[f"PhysicalSize{axis.upper()}"] = float(size)
-                metadata[f"PhysicalSize{axis.upper()}Unit"] = "µm"
+        metadata |= self._facts(shape)
         big = prod(shape) * self._dtype.itemsize > 2**32 - 2**25
         with tifffile.TiffWriter(path, ome=True, bigtiff=big) as file:
             offset, _ = file.write(
@@ -302,6 +293,22 @@ class OmeTiffWriter:
                 returnoffset=True,
             )
         return int(offset)
+
+    def _facts(self, shape: tuple[int, ...]) -> dict[str, Any]:
+        """Pixel size, time step and channel names, as tifffile takes them."""
+        known = self._metadata
+        facts: dict[str, Any] = {}
+        for axis, size in known.pixel_size_um.items():
+            if axis.upper() in "XYZ":
+                facts[f"PhysicalSize{axis.upper()}"] = float(size)
+                facts[f"PhysicalSize{axis.upper()}Unit"] = "µm"
+        if known.time_step_s is not None and "T" in self._axes:
+            facts |= {"TimeIncrement": float(known.time_step_s), "TimeIncrementUnit": "s"}
+        sizes = dict(zip(self._axes, self._shape, strict=True))
+        if known.channel_names and len(known.channel_names) == sizes.get("C", 1):
+            there = shape[self._axes.index("C")] if "C" in sizes else 1
+            facts["Channel"] = {"Name": list(known.channel_names[:there])}
+        return facts
 
     def _keep_partial(self) -> Path | None:
         """Save the planes up to the last complete one along the first axis; others are 0."""

@@ -99,7 +99,7 @@ class RestorationFiles:
                 (config.samples, *shape) if many else shape,
                 f"S{axes}" if many else axes,
                 self.dtypes[product],
-                pixel_size_um=stack.pixel_size_um,
+                metadata=stack.own_metadata,
                 description=mark,
             )
 

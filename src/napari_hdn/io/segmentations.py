@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
+from napari_hdn.io.metadata import NO_METADATA, ImageMetadata
 from napari_hdn.io.naming import free_paths
 from napari_hdn.io.ome_tiff import OmeTiffWriter
 from napari_hdn.io.restorations import restoration_mark
@@ -45,7 +46,7 @@ def label_writer(
     recipe: str,
     model: str = "",
     levels_off: Sequence[int] = (),
-    pixel_size_um: dict[str, float] | None = None,
+    metadata: ImageMetadata = NO_METADATA,
     remark: str = "",
 ) -> OmeTiffWriter:
     """A file for labels, of 16 bits where the number of objects of a plane is sure to fit.
@@ -61,7 +62,7 @@ def label_writer(
         Named in the file, as are the others.
     model : str
     levels_off : sequence of int
-    pixel_size_um : dict of str to float, optional
+    metadata : ImageMetadata, optional
     remark : str
         See `segmentation_mark`.
     """
@@ -71,7 +72,7 @@ def label_writer(
         shape,
         axes,
         "uint16" if most < 2**16 else "uint32",
-        pixel_size_um=pixel_size_um,
+        metadata=metadata,
         description=segmentation_mark(recipe, model, levels_off, remark),
     )
 

@@ -11,6 +11,7 @@ import numpy as np
 
 import napari_hdn
 from napari_hdn.io.disk import check_room, check_writable
+from napari_hdn.io.metadata import NO_METADATA, ImageMetadata
 from napari_hdn.io.naming import free_paths, write_new
 from napari_hdn.io.ome_tiff import OmeTiffWriter
 from napari_hdn.io.trust_report import trust_page
@@ -70,7 +71,7 @@ def write_trust(
     *,
     where: str = "",
     facts: Mapping[str, Any] | None = None,
-    pixel_size_um: dict[str, float] | None = None,
+    metadata: ImageMetadata = NO_METADATA,
 ) -> list[Path]:
     """Write the report, its numbers, the trust map and the maps of its parts.
 
@@ -83,8 +84,8 @@ def write_trust(
         Which part of which image this is, in words.
     facts : mapping, optional
         More about the image, for the numbers.
-    pixel_size_um : dict of str to float, optional
-        Micrometres by axis letter.
+    metadata : ImageMetadata, optional
+        Pixel size, time step and channel names.
 
     Raises
     ------
@@ -93,11 +94,11 @@ def write_trust(
     """
     written = []
     if "map" in paths:
-        written += _write_maps(judgement, paths, where, pixel_size_um)
+        written += _write_maps(judgement, paths, where, metadata)
     numbers = {"napari_hdn": napari_hdn.__version__, "where": where, **(facts or {})}
     text = json.dumps(_finite(numbers | judgement.to_json()), indent=2, ensure_ascii=False)
     written.append(write_new(paths["numbers"], f"{text}\n".encode()))
-    page = trust_page(judgement, where, pixel_size_um)
+    page = trust_page(judgement, where, metadata.pixel_size_um)
     written.append(write_new(paths["report"], page.encode()))
     return written
 
@@ -125,7 +126,7 @@ def _write_maps(
     judgement: Judgement,
     paths: Mapping[str, Path],
     where: str,
-    pixel_size_um: dict[str, float] | None,
+    metadata: ImageMetadata,
 ) -> list[Path]:
     told = f"Judged by napari-hdn with {judgement.model.name}" + (f"; {where}" if where else "")
     maps = trust_maps(judgement)
@@ -137,7 +138,7 @@ def _write_maps(
         shape,
         "YX",
         "float32",
-        pixel_size_um=pixel_size_um,
+        metadata=metadata,
         description=f"{told}; trust, 0 to 1; the lowest of {', '.join(parts)}",
         rescue=False,
     ) as file:
@@ -147,9 +148,8 @@ def _write_maps(
         (len(maps), *shape),
         "CYX",
         "float32",
-        pixel_size_um=pixel_size_um,
+        metadata=metadata.with_channels(maps),
         description=f"{told}; {meaning}",
-        channel_names=list(maps),
         rescue=False,
     ) as file:
         for k, image in enumerate(maps.values()):

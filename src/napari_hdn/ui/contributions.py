@@ -10,7 +10,7 @@ from napari.utils.notifications import show_info
 
 from napari_hdn import api
 from napari_hdn.core.errors import HDNError, OutputError
-from napari_hdn.ui.export import description_of, ome_path, pixel_sizes
+from napari_hdn.ui.export import description_of, metadata_of, ome_path
 from napari_hdn.ui.layers import METADATA_KEY, layer_axes
 
 if TYPE_CHECKING:
@@ -100,10 +100,12 @@ def write_image(path: str, data: Any, attributes: dict[str, Any]) -> list[str]:
 def _write(path: Path, array: Any, name: str, attributes: dict[str, Any]) -> None:
     metadata = attributes.get("metadata") or {}
     axes = layer_axes(array.shape, attributes.get("axis_labels") or (), metadata)
-    sizes = pixel_sizes(
+    scale, units = attributes.get("scale"), attributes.get("units")
+    known = metadata_of(
         axes,
-        attributes.get("scale") or [1.0] * len(axes),
-        attributes.get("units") or ["pixel"] * len(axes),
+        [1.0] * len(axes) if scale is None else scale,
+        ["pixel"] * len(axes) if units is None else units,
+        metadata,
     )
     told = description_of(metadata)
-    api.write_ome_tiff(path, array, axes, pixel_size_um=sizes, name=name, description=told)
+    api.write_ome_tiff(path, array, axes, metadata=known, name=name, description=told)

@@ -25,15 +25,15 @@ class Picture:
     array: Any
     axes: str
     name: str
-    pixel_size_um: dict[str, float]
+    metadata: api.ImageMetadata
     description: str = ""
 
     @classmethod
     def of(cls, layer: Any, axes: str | None = None) -> Picture:
         """Read it off a layer, on the main thread."""
         axes = guess_layer_axes(layer, axes)
-        sizes = pixel_sizes(axes, layer.scale, layer.units)
-        return cls(array_of(layer), axes, layer.name, sizes, description_of(layer.metadata))
+        known = metadata_of(axes, layer.scale, layer.units, layer.metadata)
+        return cls(array_of(layer), axes, layer.name, known, description_of(layer.metadata))
 
 
 def description_of(metadata: Mapping[str, Any]) -> str:
@@ -48,16 +48,30 @@ def pixel_sizes(axes: str, scale: Sequence[float], units: Sequence[Any]) -> dict
     """Micrometres by axis letter, of the axes whose unit is a length."""
     sizes = {}
     for letter, step, unit in zip(axes, scale, units, strict=True):
-        factor = _micrometres(unit)
+        factor = _measured_in(unit, "micrometer")
         if letter in "ZYX" and factor is not None:
             sizes[letter] = abs(float(step)) * factor
     return sizes
 
 
-def _micrometres(unit: Any) -> float | None:
-    """How long a unit is, if it is a length; napari keeps units as pint's."""
+def metadata_of(
+    axes: str, scale: Sequence[float], units: Sequence[Any], metadata: Mapping[str, Any]
+) -> api.ImageMetadata:
+    """What a layer says of its image: pixel size, time step, and the names of its channels."""
+    step = None
+    if "T" in axes:
+        k = axes.index("T")
+        factor = _measured_in(units[k], "second")
+        step = None if factor is None else abs(float(scale[k])) * factor
+    identity = metadata.get(METADATA_KEY)
+    names = identity.get("channel_names", ()) if isinstance(identity, Mapping) else ()
+    return api.ImageMetadata(pixel_sizes(axes, scale, units), step or None, tuple(names))
+
+
+def _measured_in(unit: Any, other: str) -> float | None:
+    """How much of another unit it is, if it is of that kind; napari keeps units as pint's."""
     try:
-        return float(pint.get_application_registry().Quantity(1.0, str(unit)).m_as("micrometer"))
+        return float(pint.get_application_registry().Quantity(1.0, str(unit)).m_as(other))
     except pint.PintError:
         return None
 
@@ -177,7 +191,7 @@ def write_replacing(picture: Picture, path: Path, dtype: Any = None) -> int:
         target,
         picture.array,
         picture.axes,
-        pixel_size_um=picture.pixel_size_um,
+        metadata=picture.metadata,
         dtype=dtype,
         name=picture.name,
         description=picture.description,

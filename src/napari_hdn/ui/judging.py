@@ -173,7 +173,7 @@ class ReportJob(Job):
             self._judged.judgement,
             api.trust_paths(self._folder, stem),
             where=piece.in_words(),
-            pixel_size_um=sizes,
+            metadata=api.ImageMetadata(sizes),
         )
 
     def show(self, event: Any) -> None:
