@@ -225,8 +225,8 @@ def noise_model_from_json(data: dict[str, Any]) -> NoiseModel:
     version = data.get("schema_version", 1)
     if not isinstance(version, int) or version > NOISE_SCHEMA_VERSION:
         raise NoiseModelError(
-            f"The noise model was written by a newer napari-hdn (format {str(version)[:20]}; this one reads up "
-            f"to {NOISE_SCHEMA_VERSION}); update napari-hdn."
+            f"The noise model was written by a newer napari-hdn (format {str(version)[:20]}; this one "
+            f"reads up to {NOISE_SCHEMA_VERSION}); update napari-hdn."
         )
     if not isinstance(data["kind"], str) or data["kind"] not in kinds:
         raise NoiseModelError(
