@@ -117,7 +117,7 @@ def walk(
         complete = False
         try:
             read = checked_reader(stack, index)
-            remark = "" if warned else _remark(model, stack, index, read)
+            remark = "" if warned else plane_remark(model, stack, index, read)
             if remark:
                 warned = True
                 yield Notice(remark, "warning")
@@ -136,12 +136,7 @@ def walk(
             yield PlaneFailed(index, str(damage))
         except Exception as error:
             if is_memory_short(error):
-                height, width = stack.plane_shape
-                raise MemoryShortError(
-                    f"There is not enough memory on {restorer.device.label} to restore {stack.name} "
-                    f"({width} x {height} pixels), not even in small tiles. Close other programs, "
-                    "or choose the CPU."
-                ) from error
+                raise too_large(stack, restorer.device) from error
             raise
         else:
             if not complete:
@@ -240,7 +235,17 @@ def channel_remark(model: HDN, stack: ImageStack) -> str:
     )
 
 
-def _remark(model: HDN, stack: ImageStack, index: tuple[int, ...], read: Read) -> str:
+def too_large(stack: ImageStack, device: Device) -> MemoryShortError:
+    """The error where not even small tiles of a plane fit in memory."""
+    height, width = stack.plane_shape
+    return MemoryShortError(
+        f"There is not enough memory on {device.label} to restore {stack.name} ({width} x {height} "
+        "pixels), not even in small tiles. Close other programs, or choose the CPU."
+    )
+
+
+def plane_remark(model: HDN, stack: ImageStack, index: tuple[int, ...], read: Read) -> str:
+    """A warning where a plane's range is far outside that of the training images, else nothing."""
     where = f", plane {', '.join(map(str, index))}," if index else ""
     middle = read(*central(*stack.plane_shape, _RANGE_PX))
     return range_remark(model, middle, f"{stack.name}{where}")

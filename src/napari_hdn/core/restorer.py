@@ -26,11 +26,10 @@ from napari_hdn.core.reduction import Reduction, keeps_samples, margin_px
 from napari_hdn.core.tiled import Made, Rows, TiledRestorer
 from napari_hdn.core.tiling import (
     Tile,
-    fitting_batch,
+    fitted,
     halo_px,
     mirrored,
     side_for_samples,
-    tile_side,
     widened,
 )
 
@@ -78,6 +77,13 @@ def mean_pairs(config: RestorationConfig) -> int:
     return max(PAIRS, len(FLIPS)) if config.flips else PAIRS
 
 
+def most_side(config: RestorationConfig, network: NetworkConfig, width: int) -> int:
+    """Largest side of tiles of a plane whose samples may all be held."""
+    held = len(plan_draws(config)) if keeps_samples(config) else 0
+    given = len(config.products) + ("samples" in config.outputs) * config.samples
+    return side_for_samples(width, held, given, network.multiple)
+
+
 class Restorer(TiledRestorer):
     """Restores planes with a copy of a network on a device."""
 
@@ -111,12 +117,8 @@ class Restorer(TiledRestorer):
     def _sides(self, shape: tuple[int, int]) -> tuple[int | None, int]:
         net, tile_px = self.prepared.network.config, self.config.tile_px
         if tile_px is None:
-            free = self.device.free_bytes()
-            self.batch = fitting_batch(shape, net, self.batch, free)
-            tile_px = tile_side(shape, net, self.batch, free)
-        held = len(self.draws) if keeps_samples(self.config) else 0
-        given = len(self.config.products) + ("samples" in self.config.outputs) * self.config.samples
-        return tile_px, side_for_samples(shape[1], held, given, net.multiple)
+            tile_px, self.batch = fitted(shape, net, self.batch, self.device.free_bytes())
+        return tile_px, most_side(self.config, net, shape[1])
 
     def _curve(self, counts: np.ndarray) -> NoiseCurve | None:
         return self.prepared.curve(counts)
@@ -129,6 +131,7 @@ class Restorer(TiledRestorer):
         if self.batch == 1:
             return super()._smaller(tile, shape, error)
         self.device.release()
+        self.ran_short = True
         self.batch //= 2
         return [tile]
 

@@ -15,7 +15,7 @@ from napari_hdn.core.devices import Device
 from napari_hdn.core.errors import is_memory_short
 from napari_hdn.core.events import Stop
 from napari_hdn.core.normalisation import NoiseCurve
-from napari_hdn.core.tiling import Tile, by_rows, halved, padded_size, plan_tiles
+from napari_hdn.core.tiling import Tile, by_rows, halved, padded_size, plan_within
 
 Read = Callable[[slice, slice], np.ndarray]
 """(Y, X) float32 counts of a part of a plane."""
@@ -50,15 +50,15 @@ class TiledRestorer(ABC):
         self.device = device
         self._multiple, self._halo = multiple, halo
         self._largest: int | None = None  # side of tiles, once memory has run short
+        self.ran_short = False
 
-    def plan(self, size: tuple[int, int]) -> list[Tile]:
-        """Tiles of a (Y, X) plane, by the free memory."""
+    def plan(self, size: tuple[int, int], *, settled: bool = False) -> list[Tile]:
+        """Tiles of a (Y, X) plane, by the free memory; if ``settled``, as if it had never run short."""
         shape = padded_size(size, self._multiple)
         side, most = self._sides(shape)
-        sides = [s for s in (side, self._largest) if s is not None]
-        if most < max(shape):
-            sides.append(most)
-        return plan_tiles(shape, min(sides, default=None), self._halo, self._multiple)
+        if self._largest is not None and not settled:
+            side = self._largest if side is None else min(side, self._largest)
+        return plan_within(shape, side, most, self._halo, self._multiple)
 
     def plane(
         self,
@@ -68,6 +68,7 @@ class TiledRestorer(ABC):
         stop: Stop,
         *,
         curve: NoiseCurve | None = None,
+        rows: slice | None = None,
     ) -> Iterator[float | Rows]:
         """Restore one plane: yields fractions done, and rows as they are finished, until stopped.
 
@@ -81,20 +82,25 @@ class TiledRestorer(ABC):
             Of the plane, so that planes have noise of their own.
         curve : NoiseCurve, optional
             Of the plane, where it is not to be found from its counts.
+        rows : slice, optional
+            Restore these rows alone, just as they are in the whole plane: those that some bands of
+            the plan keep, from the top of one to the bottom of another.
         """
         height, width = size[0], size[1]
         shape = padded_size((height, width), self._multiple)
-        bands = by_rows(self.plan((height, width)))
+        bands = by_rows(self.plan((height, width), settled=rows is not None))
+        if rows is not None:
+            bands = [b for b in bands if rows.start <= b[0].inner_y.start < rows.stop]
         if curve is None:
             curve = self._curve(read(*central(height, width)))
-        area, done = shape[0] * shape[1], 0
+        area, done = sum(_pixels(t.inner_y, t.inner_x) for band in bands for t in band), 0
         for band in bands:
             if stop.requested:
                 return
             top = min(t.y.start for t in band)
             counts = read(slice(top, min(band[0].y.stop, height)), slice(0, width))
             seen = self._seen(np.ascontiguousarray(counts), curve, band)
-            rows = slice(band[0].inner_y.start, min(band[0].inner_y.stop, height))
+            kept = slice(band[0].inner_y.start, min(band[0].inner_y.stop, height))
             made: dict[str, np.ndarray] = {}
             spreads: list[tuple[MeanSpread, int]] = []
             waiting = list(band)
@@ -107,7 +113,7 @@ class TiledRestorer(ABC):
                             yield (done + part * pixels) / area
                         else:
                             images, spread = part
-                            _place(made, images, tile, rows, width)
+                            _place(made, images, tile, kept, width)
                             whole = True
                             if spread is not None:
                                 spreads.append((spread, pixels))
@@ -119,11 +125,12 @@ class TiledRestorer(ABC):
                 if stop.requested and (waiting or not whole):
                     return
                 done += pixels
-            yield Rows(rows, made, rows.stop == height, pooled(spreads))
+            yield Rows(kept, made, kept.stop == height, pooled(spreads))
 
     def _smaller(self, tile: Tile, shape: tuple[int, int], error: Exception) -> list[Tile]:
         """What to try instead where memory ran short: tiles of half the side; the result stays."""
         self.device.release()
+        self.ran_short = True
         parts = halved(tile, shape, self._halo, self._multiple)
         seen = _pixels(tile.y, tile.x)
         if len(parts) == 1 or all(_pixels(p.y, p.x) >= seen for p in parts):

@@ -71,6 +71,14 @@ def fitting_batch(
     )
 
 
+def fitted(
+    shape: tuple[int, int], config: NetworkConfig, batch: int, free_bytes: float
+) -> tuple[int | None, int]:
+    """Side of tiles (None: the whole plane) and samples at a time that memory has room for."""
+    batch = fitting_batch(shape, config, batch, free_bytes)
+    return tile_side(shape, config, batch, free_bytes), batch
+
+
 def side_for_samples(width: int, samples: int, kept: int, multiple: int) -> int:
     """Largest side of tiles whose samples may all be kept.
 
@@ -113,6 +121,14 @@ def plan_tiles(shape: tuple[int, int], tile_px: int | None, halo: int, multiple:
         for seen_y, kept_y in _spans(shape[0], tile_px, halo, multiple)
         for seen_x, kept_x in _spans(shape[1], tile_px, halo, multiple)
     ]
+
+
+def plan_within(
+    shape: tuple[int, int], side: int | None, most: int, halo: int, multiple: int
+) -> list[Tile]:
+    """Cover a padded plane with tiles of a side, or of what may be held at most; see `plan_tiles`."""
+    sides = [s for s in (side, most if most < max(shape) else None) if s is not None]
+    return plan_tiles(shape, min(sides, default=None), halo, multiple)
 
 
 def _spans(length: int, tile: int, halo: int, multiple: int) -> Iterator[tuple[slice, slice]]:
