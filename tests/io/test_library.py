@@ -8,6 +8,7 @@ from types import SimpleNamespace
 import pytest
 
 from napari_hdn.core.errors import ConfigurationError, ModelFolderError, OutputError
+from napari_hdn.core.settings import Settings, put_in_force
 from napari_hdn.io.library import (
     bin_model,
     default_models_folder,
@@ -16,7 +17,6 @@ from napari_hdn.io.library import (
     list_models,
     model_places,
     models_folder,
-    prefer_models_folder,
     rename_model,
     reserve_model_folder,
 )
@@ -44,7 +44,7 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setenv("USERPROFILE", str(tmp_path / "home"))
     monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path / "home" / ".local" / "share"))
     yield tmp_path / "home"
-    prefer_models_folder(None)
+    put_in_force(Settings())
 
 
 def test_models_are_saved_where_they_can_be_seen(home: Path):
@@ -54,14 +54,14 @@ def test_models_are_saved_where_they_can_be_seen(home: Path):
 def test_the_environment_wins_over_the_preference_and_that_over_the_default(
     home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
-    prefer_models_folder(tmp_path / "preferred")
+    put_in_force(Settings(models_folder=tmp_path / "preferred"))
     assert models_folder() == tmp_path / "preferred"
-    prefer_models_folder("~/here")
+    put_in_force(Settings(models_folder="~/here"))
     assert models_folder() == home / "here"
     monkeypatch.setenv("NAPARI_HDN_MODELS", str(tmp_path / "mine"))
     assert models_folder() == tmp_path / "mine" and model_places() == [tmp_path / "mine"]
     monkeypatch.delenv("NAPARI_HDN_MODELS")
-    prefer_models_folder("")
+    put_in_force(Settings())
     assert models_folder() == default_models_folder()
 
 
@@ -70,13 +70,13 @@ def test_models_of_earlier_versions_and_of_other_folders_are_still_found(
     home: Path, tmp_path: Path
 ):
     visible = _model("visible", 2000)
-    prefer_models_folder(home / ".local" / "share" / "napari-hdn" / "models")
+    put_in_force(Settings(models_folder=home / ".local" / "share" / "napari-hdn" / "models"))
     hidden = _model("hidden", 1000)
-    prefer_models_folder(tmp_path / "chosen")
+    put_in_force(Settings(models_folder=tmp_path / "chosen"))
     chosen = _model("chosen", 3000)
     assert list_models() == [chosen, visible, hidden]
     assert find_model("hidden") == hidden and find_model("none") is None
-    prefer_models_folder(None)
+    put_in_force(Settings())
     assert list_models() == [visible, hidden]
     assert free_model_folder("hidden") == home / "napari-hdn" / "models" / "hidden"
 

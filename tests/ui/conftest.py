@@ -20,6 +20,16 @@ from napari_hdn.ui.session import session_of
 PLUGIN = "napari-hdn"
 
 
+@pytest.fixture(autouse=True)
+def own_preferences(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Napari's Preferences of plugins are of nobody, and are read anew."""
+    import napari.settings
+
+    if hasattr(napari.settings, "_PLUGIN_SETTINGS"):  # from napari 0.9 on
+        monkeypatch.setattr(napari.settings, "_CFG_PATH", str(tmp_path / "napari" / "napari.yaml"))
+        monkeypatch.setattr(napari.settings, "_PLUGIN_SETTINGS", {})
+
+
 @pytest.fixture
 def viewer(make_napari_viewer_proxy: Callable[..., Any], qtbot: Any) -> Iterator[Any]:
     """A shown viewer; at the end its job is stopped and all threads are waited for."""

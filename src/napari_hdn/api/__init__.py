@@ -97,6 +97,10 @@ from napari_hdn.core.events import (
 from napari_hdn.core.memory import check_fits
 from napari_hdn.core.presets import PRESETS, preset
 from napari_hdn.core.segmentation.settings import SegmentationConfig
+from napari_hdn.core.settings import Settings, chosen_threads
+from napari_hdn.core.settings import as_read as settings_as_read
+from napari_hdn.core.settings import in_force as settings_in_force
+from napari_hdn.core.settings import put_in_force as use_settings
 from napari_hdn.core.variants import suggested_name, switched_off, variant_config, variant_name
 from napari_hdn.io.direct_networks import list_direct_folders, reserve_direct_folder
 from napari_hdn.io.disk import check_writable
@@ -111,7 +115,6 @@ from napari_hdn.io.library import (
     list_models,
     model_places,
     models_folder,
-    prefer_models_folder,
     rename_model,
     reserve_model_folder,
 )
@@ -126,6 +129,12 @@ from napari_hdn.io.ome_tiff import OmeTiffWriter, write_ome_tiff
 from napari_hdn.io.restorations import RestorationFiles, restoration_mark
 from napari_hdn.io.samples import Sample, cells_with_pixel_noise, cells_with_stripes
 from napari_hdn.io.segmentations import label_writer, segmentation_mark, segmentation_paths
+from napari_hdn.io.settings import (
+    load_settings,
+    save_settings,
+    settings_path,
+    take_over_settings,
+)
 from napari_hdn.io.tables import csv_text, tsv_text
 from napari_hdn.io.variants import VariantRecord, read_variant, variants_of
 
@@ -178,6 +187,7 @@ __all__ = [
     "Segmentation",
     "SegmentationConfig",
     "SegmentationProgress",
+    "Settings",
     "Stop",
     "TrainingConfig",
     "TrainingFinished",
@@ -199,6 +209,7 @@ __all__ = [
     "check_truth",
     "check_writable",
     "choose_direct",
+    "chosen_threads",
     "compare_with_real",
     "covered_signal",
     "csv_text",
@@ -231,13 +242,13 @@ __all__ = [
     "load_calibration",
     "load_direct",
     "load_model",
+    "load_settings",
     "measure_convergence",
     "model_places",
     "models_folder",
     "noise_models_folder",
     "objects_table",
     "open_images",
-    "prefer_models_folder",
     "preset",
     "range_remark",
     "read_pixel_size",
@@ -252,19 +263,25 @@ __all__ = [
     "restored_pieces",
     "sampler",
     "save_calibration",
+    "save_settings",
     "segment",
     "segment_samples",
     "segmentation_mark",
     "segmentation_paths",
+    "settings_as_read",
+    "settings_in_force",
+    "settings_path",
     "split_suffix",
     "spoken_levels",
     "structure_of_difference",
     "suggested_name",
     "switched_off",
+    "take_over_settings",
     "train",
     "trust_maps",
     "trust_paths",
     "tsv_text",
+    "use_settings",
     "variant_config",
     "variant_name",
     "variants_of",

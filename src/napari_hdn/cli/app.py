@@ -9,7 +9,7 @@ from cyclopts import App, CycloptsError
 from pydantic import ValidationError
 
 import napari_hdn
-from napari_hdn.api import HDNError
+from napari_hdn.api import HDNError, take_over_settings
 from napari_hdn.cli.commands.calibrate import calibrate
 from napari_hdn.cli.commands.demo import demo
 from napari_hdn.cli.commands.distil import distil
@@ -52,6 +52,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         on the standard error; 130 stopped by Ctrl-C, with what there is kept.
     """
     tokens = sys.argv[1:] if arguments is None else list(arguments)
+    if remark := take_over_settings():
+        print(f"napari-hdn: {remark}", file=sys.stderr)
     try:
         code = app(tokens, exit_on_error=False, print_error=False)
     except StoppedEarly as error:

@@ -89,6 +89,11 @@ def outputs(text: str) -> tuple[Output, ...]:
     return tuple(known[output] for output in chosen)
 
 
+def tile_px(tile: int | None) -> int | None:
+    """Side of tiles: as typed, or as set for all jobs."""
+    return api.settings_in_force().tile_px if tile is None else tile
+
+
 def numbers(option: str, text: str, kind: Callable[[str], Any]) -> tuple[Any, ...]:
     """Numbers with commas between them.
 

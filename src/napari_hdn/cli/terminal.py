@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from types import FrameType, TracebackType
 from typing import Self, TextIO
 
-from napari_hdn.api import Notice, Stop
+from napari_hdn.api import Notice, Stop, chosen_threads
 
 SECONDS_BETWEEN_LINES = 10.0  # where lines cannot be rewritten: files, pipes
 BAR_CHARACTERS = 20
@@ -75,7 +75,7 @@ class Progress:
 
 @contextmanager
 def stop_on_interrupt(progress: Progress) -> Iterator[Stop]:
-    """Make the first Ctrl-C a request to stop, and the second an end at once."""
+    """Work until the first Ctrl-C, a request to stop; the second is an end at once."""
     stop = Stop()
 
     def interrupted(number: int, frame: FrameType | None) -> None:
@@ -86,7 +86,8 @@ def stop_on_interrupt(progress: Progress) -> Iterator[Stop]:
 
     before = signal.signal(signal.SIGINT, interrupted)
     try:
-        yield stop
+        with chosen_threads():
+            yield stop
     finally:
         signal.signal(signal.SIGINT, before)
 

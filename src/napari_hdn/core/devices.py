@@ -7,12 +7,13 @@ import platform
 from dataclasses import dataclass
 from typing import Literal
 
-import psutil
 import torch
 from torch import dtype as DType  # `Device.torch` would hide it
 
 from napari_hdn.core.config import DeviceName
 from napari_hdn.core.errors import DeviceError
+from napari_hdn.core.memory import free_bytes
+from napari_hdn.core.settings import in_force
 
 Precision = Literal["auto", "float32", "bfloat16"]
 
@@ -34,7 +35,7 @@ class Device:
         """Memory that a job may still take there."""
         if self.name == "cuda":
             return int(torch.cuda.mem_get_info()[0])
-        return int(psutil.virtual_memory().available)
+        return free_bytes()
 
     def release(self) -> None:
         """Give back memory that torch holds for reuse, after it has run short."""
@@ -70,14 +71,15 @@ def _cpu() -> Device:
 
 
 def available() -> list[Device]:
-    """What this machine has; the first is what ``auto`` takes."""
+    """What this machine has; the first is what ``auto`` takes: that of the settings, or the fastest."""
     found = []
     if torch.cuda.is_available():
         bfloat16 = torch.cuda.is_bf16_supported()
         found.append(Device("cuda", f"CUDA ({torch.cuda.get_device_name()})", bfloat16))
     if torch.backends.mps.is_available():
         found.append(Device("mps", "MPS (Apple GPU)", False))
-    return [*found, _cpu()]
+    wanted = in_force().device
+    return sorted([*found, _cpu()], key=lambda device: device.name != wanted)
 
 
 def choose(name: DeviceName) -> Device:

@@ -17,6 +17,7 @@ from typing import Any
 import psutil
 
 from napari_hdn.core.errors import MemoryShortError
+from napari_hdn.core.settings import allowed_bytes, in_force
 
 _M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD = -1, -3  # of mallopt(3)
 _WHILE_WORKING = {_M_MMAP_THRESHOLD: 2**30, _M_TRIM_THRESHOLD: 2**31 - 1}
@@ -64,6 +65,18 @@ def _glibc() -> Any:
     return libc
 
 
+def free_bytes() -> int:
+    """Memory of this computer that a job may still take, by what is free and by the settings' limit.
+
+    Files that are mapped into memory do not count as used: the system drops them when it must.
+    """
+    used = 0
+    if in_force().memory_limit_gb is not None:
+        now = psutil.Process().memory_info()
+        used = now.rss - getattr(now, "shared", 0)
+    return allowed_bytes(psutil.virtual_memory().available, used)
+
+
 def check_fits(needed: float, what: str) -> None:
     """Find out before the work whether its result fits in memory.
 
@@ -79,9 +92,16 @@ def check_fits(needed: float, what: str) -> None:
     MemoryShortError
         If it does not, with what is needed and what is free.
     """
-    free = psutil.virtual_memory().available - _SPARE_BYTES
+    free = free_bytes() - _SPARE_BYTES
     if needed > free:
         raise MemoryShortError(
             f"{what} need {needed / 1e9:.1f} GB of memory, but only {max(free, 0) / 1e9:.1f} GB are "
-            "free. Restore fewer outputs or layers at a time, or a folder of files into another folder."
+            f"free{within_limit()}. Restore fewer outputs or layers at a time, or a folder of files "
+            "into another folder."
         )
+
+
+def within_limit() -> str:
+    """What to add to "free" where the settings limit the memory."""
+    limit = in_force().memory_limit_gb
+    return "" if limit is None else f" within the limit of {limit:g} GB in the settings"

@@ -15,6 +15,7 @@ from pathlib import Path
 from platformdirs import user_data_path
 
 from napari_hdn.core.errors import ConfigurationError, ModelFolderError, OutputError
+from napari_hdn.core.settings import in_force
 
 FOLDER_VARIABLE = "NAPARI_HDN_MODELS"
 NOISE_MODELS = "noise models"  # the folder beside the models
@@ -22,29 +23,14 @@ NOISE_MODELS = "noise models"  # the folder beside the models
 _FORBIDDEN = re.compile(r'[<>:"/\\|?*\x00-\x1f]')
 
 
-_preferred: Path | None = None
-
-
-def prefer_models_folder(folder: Path | str | None) -> None:
-    """Say where models are kept from now on: what the user chose in the preferences.
-
-    ``$NAPARI_HDN_MODELS`` wins over it. Models that lie where they were kept before are still listed.
-
-    Parameters
-    ----------
-    folder : path or None
-        None, or an empty one, for the default.
-    """
-    global _preferred
-    _preferred = Path(folder).expanduser() if folder else None
-
-
 def models_folder() -> Path:
-    """Where models are saved: ``$NAPARI_HDN_MODELS``, else what was preferred, else the default."""
-    chosen = os.environ.get(FOLDER_VARIABLE)
-    if chosen:
+    """Where models are saved: ``$NAPARI_HDN_MODELS``, else as set by the user, else the default.
+
+    Models that lie where they were kept before are still listed.
+    """
+    if chosen := os.environ.get(FOLDER_VARIABLE):
         return Path(chosen).expanduser()
-    return _preferred or default_models_folder()
+    return in_force().models_folder or default_models_folder()
 
 
 def default_models_folder() -> Path:

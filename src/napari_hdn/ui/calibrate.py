@@ -19,6 +19,7 @@ from napari_hdn.ui.parts.method import MethodChoice
 from napari_hdn.ui.parts.noise_settings import NoiseSettings
 from napari_hdn.ui.parts.notices import Notices
 from napari_hdn.ui.parts.source import ImageSource
+from napari_hdn.ui.preferences import preferences
 from napari_hdn.ui.session import session_of
 
 if TYPE_CHECKING:
@@ -46,7 +47,6 @@ class CalibrateDock(JobDock):
         self.settings = NoiseSettings(self._session, self.source)
         self.name = QLineEdit()
         self.name.setPlaceholderText("name of the noise model")
-        self.name.setToolTip(f"The noise model is saved by itself in {api.noise_models_folder()}")
         self.view = CalibrationView(self._session)
         self.notices = Notices()
         self.calibrate = QPushButton("Calibrate")
@@ -57,6 +57,7 @@ class CalibrateDock(JobDock):
         self._laid_out.setSingleShot(True)
         self._lay_out()
         self._connect()
+        self._say_where()
         self._name_model()
         self._show_job()
 
@@ -83,6 +84,7 @@ class CalibrateDock(JobDock):
         self.stop.clicked.connect(self._session.stop)
         self._laid_out.timeout.connect(self._scroll_to_result)
         watch(self, self._session.job_changed, self._on_job_changed)
+        watch(self, preferences.changed, self._say_where)
         watch(self, self._session.job_updated, self._on_job_updated)
         watch(self, self._session.calibration_changed, self._on_calibration)
 
@@ -101,6 +103,9 @@ class CalibrateDock(JobDock):
             **self.settings.settings(),
             channel=self.source.channel.value(),
         )
+
+    def _say_where(self) -> None:
+        self.name.setToolTip(f"The noise model is saved by itself in {api.noise_models_folder()}")
 
     # what the user does
 

@@ -9,6 +9,7 @@ import numpy as np
 from napari.layers import Layer
 from qtpy.QtWidgets import QLabel, QPushButton, QSpinBox
 
+from napari_hdn import api
 from napari_hdn.api import GenerationConfig
 from napari_hdn.ui.camera import camera_kept
 from napari_hdn.ui.generation import Generated, GenerationJob, Real
@@ -139,6 +140,7 @@ class GenerateDock(JobDock):
             deactivated_levels=self._session.levels_off,
             camera_noise=self.compare.value(),
             device=self.device.value(),
+            tile_px=api.settings_in_force().tile_px,
         )
 
     def _generation(self) -> Job:

@@ -20,6 +20,7 @@ from napari.utils.task_status import Status
 from qtpy.QtCore import QCoreApplication, QObject, QThread
 from superqt.utils import create_worker
 
+from napari_hdn import api
 from napari_hdn.api import HDNError, Notice, Stop
 from napari_hdn.core.errors import StoppedEarly
 from napari_hdn.ui.deletion import on_deleted
@@ -121,7 +122,8 @@ class Job:
     def events(self) -> Iterator[Any]:
         """`work`, with errors that can be put in words turned into a last event."""
         try:
-            yield from self.work()
+            with api.chosen_threads():
+                yield from self.work()
         except StoppedEarly as error:
             yield Ended(str(error))
         except Exception as error:
@@ -259,8 +261,12 @@ def look_up(
             if text is None:
                 raise error
 
+    def look() -> Any:
+        with api.chosen_threads():
+            return asked.pop()()
+
     create_worker(
-        lambda: asked.pop()(),
+        look,
         _connect={"returned": on_returned, "errored": on_errored},
         _ignore_errors=True,
         _start_thread=True,

@@ -153,6 +153,7 @@ class RestoreDock(JobDock):
         common: dict[str, Any] = {
             "deactivated_levels": self.levels.switched_off(),
             "device": self.device.value(),
+            "tile_px": api.settings_in_force().tile_px,
         }
         samples = self.samples.value()
         if preview:

@@ -153,6 +153,7 @@ class SegmentDock(JobDock):
             samples=self.samples.value(),
             deactivated_levels=session.levels_off,
             device=self.device.value(),
+            tile_px=api.settings_in_force().tile_px,
         )
         return SegmentationJob(
             session.viewer, self.piece.snapshot(), config, session.chosen_model()

@@ -23,6 +23,7 @@ from napari_hdn.ui.failures import in_words
 from napari_hdn.ui.inspection import Drawn, Inspected, LevelsJob
 from napari_hdn.ui.jobs import BusyError, Job
 from napari_hdn.ui.live import LevelPreview
+from napari_hdn.ui.preferences import preferences
 
 if TYPE_CHECKING:
     from napari.layers import Layer
@@ -83,6 +84,7 @@ class Session:
         self._levels_of: Any = None  # identity of the model that levels and looks at them belong to
         self._folder_axes: dict[Path, str] = {}
         self.live = LevelPreview(self)
+        preferences.follow()
 
     @property
     def viewer(self) -> Any:

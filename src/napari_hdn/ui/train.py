@@ -22,6 +22,7 @@ from napari_hdn.ui.parts.noise import NoiseChoice
 from napari_hdn.ui.parts.notices import Notices
 from napari_hdn.ui.parts.residual_view import ResidualView
 from napari_hdn.ui.parts.source import ImageSource
+from napari_hdn.ui.preferences import preferences
 from napari_hdn.ui.session import session_of
 from napari_hdn.ui.training import TrainingJob
 
@@ -54,7 +55,6 @@ class TrainDock(JobDock):
         self.check = Hint()
         self.name = QLineEdit()
         self.name.setPlaceholderText("name of the model")
-        self.name.setToolTip(f"The model is saved by itself in {api.models_folder()}")
         self.models = ModelChoice(self._session, "Continue")
         self.plot = LossPlot()
         self.residuals = ResidualView()
@@ -70,6 +70,7 @@ class TrainDock(JobDock):
         )
         self._lay_out()
         self._connect()
+        self._say_where()
         self._on_unit()
         self._on_preset()
         self._on_source()
@@ -106,6 +107,7 @@ class TrainDock(JobDock):
         self.stop.clicked.connect(self._session.stop)
         self.resume.clicked.connect(self._on_continue)
         watch(self, self._session.job_changed, self._on_job_changed)
+        watch(self, preferences.changed, self._say_where)
         watch(self, self._session.job_updated, self._on_job_updated)
 
     def config(self) -> TrainingConfig:
@@ -129,6 +131,9 @@ class TrainDock(JobDock):
                 "channel": self.source.channel.value(),
             },
         )
+
+    def _say_where(self) -> None:
+        self.name.setToolTip(f"The model is saved by itself in {api.models_folder()}")
 
     # what the user does
 

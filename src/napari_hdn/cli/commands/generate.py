@@ -76,7 +76,7 @@ def generate(
         seed=seed,
         camera_noise=noise,
         deactivated_levels=choices.levels(deactivate) or (),
-        tile_px=tile,
+        tile_px=choices.tile_px(tile),
         device=device,
     )
     progress = Progress()

@@ -92,7 +92,7 @@ def restore(
         deactivated_levels=choices.levels(deactivate),
         flips=flips,
         channel=channel,
-        tile_px=tile,
+        tile_px=choices.tile_px(tile),
         seed=seed,
         device=device,
     )

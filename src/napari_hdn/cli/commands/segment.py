@@ -94,7 +94,7 @@ def segment(
         least_px=least,
         tolerance_px=tolerance,
         deactivated_levels=choices.levels(deactivate),
-        tile_px=tile,
+        tile_px=choices.tile_px(tile),
         seed=seed,
         device=device,
     )

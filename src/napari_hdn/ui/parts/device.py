@@ -9,7 +9,8 @@ from qtpy.QtWidgets import QWidget
 
 from napari_hdn import api
 from napari_hdn.ui import jobs
-from napari_hdn.ui.parts.forms import Choice
+from napari_hdn.ui.parts.forms import Choice, watch
+from napari_hdn.ui.preferences import preferences
 
 if TYPE_CHECKING:
     from napari_hdn.core.devices import Device
@@ -32,9 +33,15 @@ class DeviceChoice(Choice):
             self._timer.setSingleShot(True)
             self._timer.timeout.connect(self._look)
             self._timer.start(_AFTER_MS)
+        watch(self, preferences.changed, self._on_preferences)
 
     def _look(self) -> None:
         jobs.look_up(api.available_devices, self._on_found, self._on_error, owner=self)
+
+    def _on_preferences(self) -> None:
+        """Another device may be what ``auto`` takes now."""
+        if _known:
+            self._look()
 
     def _on_found(self, devices: list[Device]) -> None:
         _known[:] = devices

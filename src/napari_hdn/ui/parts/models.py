@@ -12,6 +12,7 @@ from napari_hdn import api
 from napari_hdn.api import HDNError
 from napari_hdn.ui.parts.forms import Choice, Form, Hint, row, watch
 from napari_hdn.ui.parts.progress import spoken_time
+from napari_hdn.ui.preferences import preferences
 from napari_hdn.ui.session import Session
 
 if TYPE_CHECKING:
@@ -71,6 +72,7 @@ class ModelChoice(QWidget):
         self.rename.clicked.connect(self._on_rename)
         watch(self, session.models_changed, self.refresh)
         watch(self, session.model_changed, self.refresh)
+        watch(self, preferences.changed, self.refresh)
         self.refresh()
 
     def refresh(self) -> None:
