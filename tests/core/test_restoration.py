@@ -442,3 +442,19 @@ def test_all_orders_of_axes_are_accepted(model):
     for axes in map("".join, itertools.permutations("TYX")):
         shape = tuple({"T": 2, "Y": 12, "X": 16}[a] for a in axes)
         assert model.restore(image.reshape(shape), axes, samples=1, **EXACT).mean.shape == shape
+
+
+def test_planes_that_are_done_are_skipped_and_the_others_come_out_the_same(model):
+    stack = ImageStack(simulate((4, 40, 48), seed=3), "TYX")
+    config = RestorationConfig(samples=3, outputs=("mean", "samples"), **EXACT)
+
+    def planes(done=()):
+        events = list(restore(model, stack, config, done=done))
+        assert (events[-1].planes, events[-1].total) == (4, 4)
+        return {e.index: e.planes for e in events if isinstance(e, PlaneRestored)}
+
+    whole, rest = planes(), planes(frozenset({(0,), (2,)}))
+    assert set(rest) == {(1,), (3,)}
+    for index, made in rest.items():
+        for product, pixels in made.items():
+            np.testing.assert_array_equal(pixels, whole[index][product])

@@ -32,6 +32,7 @@ from napari_hdn.api.levels import (
     structure_of_difference,
 )
 from napari_hdn.api.restoring import (
+    asked_digest,
     compare_with_real,
     draw_samples,
     generate,
@@ -126,7 +127,7 @@ from napari_hdn.io.noise_models import (
     noise_models_folder,
 )
 from napari_hdn.io.ome_tiff import OmeTiffWriter, write_ome_tiff
-from napari_hdn.io.restorations import RestorationFiles, restoration_mark
+from napari_hdn.io.restorations import FORMATS, Format, RestorationFiles, restoration_mark
 from napari_hdn.io.samples import Sample, cells_with_pixel_noise, cells_with_stripes
 from napari_hdn.io.segmentations import label_writer, segmentation_mark, segmentation_paths
 from napari_hdn.io.settings import (
@@ -145,6 +146,7 @@ if TYPE_CHECKING:
     from napari_hdn.core.segmentation.segment import Segmentation, SegmentationProgress
 
 __all__ = [
+    "FORMATS",
     "HDN",
     "NO_METADATA",
     "OUTPUTS",
@@ -162,6 +164,7 @@ __all__ = [
     "Evaluation",
     "EvaluationProgress",
     "FileStack",
+    "Format",
     "GenerationConfig",
     "HDNError",
     "ImageMetadata",
@@ -198,6 +201,7 @@ __all__ = [
     "Validation",
     "VariantRecord",
     "artefact_by_level",
+    "asked_digest",
     "available_devices",
     "bin_model",
     "calibrate",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
@@ -40,11 +40,12 @@ def restore_direct(
     config: RestorationConfig,
     *,
     stop: Stop | None = None,
+    done: Collection[tuple[int, ...]] = (),
 ) -> Iterator[RestorationEvent]:
     """Restore a stack with a direct network; see `core.direct.restoration.restore_direct`."""
     from napari_hdn.core.direct.restoration import restore_direct as _restore
 
-    return _restore(model, student, stack, config, stop=stop)
+    return _restore(model, student, stack, config, stop=stop, done=done)
 
 
 def load_direct(folder: Path | str) -> Direct:

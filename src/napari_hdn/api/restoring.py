@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from typing import TYPE_CHECKING
+from collections.abc import Collection, Iterator, Sequence
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -13,18 +13,33 @@ from napari_hdn.core.events import RestorationEvent, Stop
 
 if TYPE_CHECKING:
     from napari_hdn.core.convergence import Convergence
+    from napari_hdn.core.direct.student import Direct
     from napari_hdn.core.hdn import HDN
     from napari_hdn.core.likeness import Likeness
     from napari_hdn.core.sampling import Sampler
 
 
 def restore(
-    model: HDN, stack: ImageStack, config: RestorationConfig, *, stop: Stop | None = None
+    model: HDN,
+    stack: ImageStack,
+    config: RestorationConfig,
+    *,
+    stop: Stop | None = None,
+    done: Collection[tuple[int, ...]] = (),
 ) -> Iterator[RestorationEvent]:
     """Restore a stack plane by plane; see `napari_hdn.core.restoration.restore`."""
     from napari_hdn.core.restoration import restore as _restore
 
-    return _restore(model, stack, config, stop=stop)
+    return _restore(model, stack, config, stop=stop, done=done)
+
+
+def asked_digest(
+    model: HDN, config: RestorationConfig, student: Direct | None = None, **more: Any
+) -> str:
+    """What tells a restoration from others; see `napari_hdn.core.identity.asked_digest`."""
+    from napari_hdn.core.identity import asked_digest as _digest
+
+    return _digest(model, config, student, **more)
 
 
 def draw_samples(

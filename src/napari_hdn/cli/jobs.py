@@ -43,6 +43,8 @@ class Outputs:
     folder: Path
     integers: bool = False  # images in the input's integer type
     tag: str = ""  # in the names, behind "hdn"
+    format: api.Format = "ome-tiff"
+    pyramid: bool | None = None  # of OME-Zarr; None: for large planes
 
 
 @dataclass(frozen=True)
@@ -143,10 +145,10 @@ def restore(
     label: str = "",
     student: Direct | None = None,
 ) -> Written:
-    """Restore an image plane by plane into OME-TIFFs, by a direct network where one is given.
+    """Restore an image plane by plane into files, by a direct network where one is given.
 
-    When stopped, the complete planes are in files that say ``partial``; after an error too, whose
-    notes name them.
+    When stopped, the complete planes are kept, and after an error too, whose notes say where: of
+    OME-TIFF in files that say ``partial``, of OME-Zarr for the same restoration to go on with.
     """
     files = api.RestorationFiles(
         outputs.folder,
@@ -156,13 +158,18 @@ def restore(
         model=model.name if student is None else f"{model.name}, direct network {student.name}",
         levels_off=model.levels_off(config),
         integers=outputs.integers,
+        format=outputs.format,
+        identity=api.asked_digest(model, config, student),
+        pyramid=outputs.pyramid,
     )
-    if student is None:
-        events = api.restore(model, stack, config, stop=stop)
-    else:
-        events = api.restore_direct(model, student, stack, config, stop=stop)
     failed = 0
     with files:
+        for remark in files.remarks():
+            progress.notice(remark)
+        if student is None:
+            events = api.restore(model, stack, config, stop=stop, done=files.done)
+        else:
+            events = api.restore_direct(model, student, stack, config, stop=stop, done=files.done)
         for event in events:
             match event:
                 case Notice():
@@ -194,4 +201,6 @@ def restore(
         )
     for path in files.written.values():
         progress.say(f"Wrote {path}")
+    if files.kept:
+        progress.say(files.kept)
     return Written(list(files.written.values()), failed)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import time
 import warnings
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -67,7 +67,12 @@ class Restored:
 
 
 def restore(
-    model: HDN, stack: ImageStack, config: RestorationConfig, *, stop: Stop | None = None
+    model: HDN,
+    stack: ImageStack,
+    config: RestorationConfig,
+    *,
+    stop: Stop | None = None,
+    done: Collection[tuple[int, ...]] = (),
 ) -> Iterator[RestorationEvent]:
     """Restore a stack plane by plane, in the order of ``stack.indices()``.
 
@@ -79,6 +84,9 @@ def restore(
     config : RestorationConfig
     stop : Stop, optional
         Looked at after every batch of samples; planes that are done have been yielded.
+    done : collection of tuple of int
+        Indices of planes that are skipped, since they were restored before; the others come out as they
+        would have with them.
 
     Yields
     ------
@@ -99,13 +107,17 @@ def restore(
         restorer = Restorer(
             model.network, model.normalisation, model.noise_model, config, choose(config.device)
         )
-        yield from walk(model, stack.of_channel(config.channel), restorer, stop or Stop())
+        yield from walk(model, stack.of_channel(config.channel), restorer, stop or Stop(), done)
 
 
 def walk(
-    model: HDN, stack: ImageStack, restorer: TiledRestorer, stop: Stop
+    model: HDN,
+    stack: ImageStack,
+    restorer: TiledRestorer,
+    stop: Stop,
+    done: Collection[tuple[int, ...]] = (),
 ) -> Iterator[RestorationEvent]:
-    """The events of a restoration, by whatever restores its planes."""
+    """The events of a restoration, by whatever restores its planes; those ``done`` are skipped."""
     started, may_speak = time.monotonic(), RateLimit()
     total, warned, failed = len(stack), False, 0
     spreads: list[tuple[MeanSpread, int]] = []
@@ -114,6 +126,8 @@ def walk(
     for number, index in enumerate(stack.indices()):
         if stop.requested:
             break
+        if index in done:
+            continue
         complete = False
         try:
             read = checked_reader(stack, index)

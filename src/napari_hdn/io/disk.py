@@ -1,12 +1,22 @@
-"""Whether a disk takes a result, known before the work begins."""
+"""Whether a disk takes a result, known before the work begins; and what it says when it does not."""
 
 from __future__ import annotations
 
+import contextlib
+import errno
 import shutil
 import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 
 from napari_hdn.core.errors import OutputError
+
+# what a network drive that vanished, or a disk that was pulled out, says
+_GONE = {
+    getattr(errno, f"E{name}")
+    for name in ["IO", "STALE", "NOTCONN", "HOSTDOWN", "HOSTUNREACH", "TIMEDOUT", "NODEV", "NXIO"]
+    if hasattr(errno, f"E{name}")
+}
 
 
 def check_room(folder: Path, needed: int, what: str) -> None:
@@ -61,3 +71,29 @@ def _existing(folder: Path) -> Path:
 
 def _size(count: int) -> str:
     return f"{count / 1e9:.2f} GB" if count >= 1e8 else f"{count / 1e6:.2f} MB"
+
+
+@contextlib.contextmanager
+def writing(path: Path) -> Iterator[None]:
+    """Turn what the system says while a file is written into an `OutputError`."""
+    try:
+        yield
+    except OSError as error:
+        raise OutputError(f"{path} could not be written: {_reason(error)}.") from error
+
+
+def _reason(error: OSError) -> str:
+    if error.errno == errno.ENOSPC:
+        return "the disk is full; make room or choose another folder"
+    if error.errno == getattr(errno, "EDQUOT", None):
+        return "your share of the disk (quota) is used up; make room or choose another folder"
+    if error.errno in _GONE:
+        return (
+            f"the disk or network drive does not answer ({error.strerror}); see that it is connected, "
+            "then start again"
+        )
+    if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
+        return f"{error.strerror}; choose a folder that you may write to"
+    if error.errno == errno.EFBIG:
+        return f"{error.strerror}; this disk cannot hold files of this size: choose another folder"
+    return (error.strerror or str(error)).rstrip(".")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import uuid
 from collections.abc import Mapping
@@ -10,7 +11,7 @@ from pathlib import Path
 
 from napari_hdn.core.errors import OutputError
 
-_SUFFIXES = (".ome.tif", ".ome.tiff", ".tif", ".tiff")
+_SUFFIXES = (".ome.tif", ".ome.tiff", ".ome.zarr", ".tif", ".tiff")
 
 
 def free_path(path: Path | str) -> Path:
@@ -76,6 +77,35 @@ def publish(temporary: Path, target: Path, *, numbered: bool) -> Path:
             return free
         if not numbered:
             raise OutputError(f"{target} was made by another program meanwhile.") from None
+
+
+def publish_folder(temporary: Path, target: Path, *, numbered: bool = True) -> Path:
+    """Give a finished folder its name, or the next free one, without ever replacing another.
+
+    Raises
+    ------
+    OutputError
+        If there is something of that name and it may not be numbered.
+    """
+    while True:
+        free = free_path(target) if numbered else target
+        try:
+            free.mkdir()  # ours alone now; a rename would replace anybody's empty folder
+        except FileExistsError:
+            if numbered:
+                continue
+            raise OutputError(f"{target} was made by another program meanwhile.") from None
+        try:
+            if os.name == "nt":  # which renames to names that are free alone
+                free.rmdir()
+            temporary.rename(free)
+        except OSError as error:
+            if error.errno in (errno.EEXIST, errno.ENOTEMPTY) and numbered:
+                continue
+            with contextlib.suppress(OSError):
+                free.rmdir()
+            raise
+        return free
 
 
 def write_new(path: Path, content: bytes) -> Path:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import contextlib
-import errno
+import glob
+import re
+import time
 import uuid
 from collections.abc import Iterable
 from math import prod
@@ -16,14 +18,19 @@ import tifffile
 
 from napari_hdn.core.axes import ImageStack, check_axes
 from napari_hdn.core.errors import ImageError, OutputError
-from napari_hdn.io.disk import check_room
+from napari_hdn.io.disk import check_room, writing
+from napari_hdn.io.lock import NoLocksError, is_free
 from napari_hdn.io.metadata import NO_METADATA, ImageMetadata
 from napari_hdn.io.naming import publish, split_suffix
+from napari_hdn.io.pixels import converted, file_dtype
 
 # OME names T, C, Z, Y, X only. tifffile writes its axis Q as a "Modulo" annotation, which splits
 # another axis in two: programs that do not know it see samples as more time points, and
 # `open_images` reads them as S again.
 _OME_SAMPLE = "Q"
+
+_TEMPORARY = re.compile(r"\.[0-9a-f]{8}(\.partial)?\.tmp$")
+_QUIET_S = 3600.0  # an older version, which holds no lock, may still write
 
 
 def write_ome_tiff(
@@ -146,7 +153,7 @@ class OmeTiffWriter:
         self._lead = "".join(a for a in axes if a not in "YX")  # of the caller's indices
         self._axes = _ome_order(self._lead) + "YX"  # of the file
         self._shape = tuple(sizes[a] for a in self._axes)
-        self._dtype = _file_dtype(dtype)
+        self._dtype = file_dtype(dtype)
         self._metadata = metadata
         self._name = name or split_suffix(self.path.name)[0]
         self._description = description
@@ -162,11 +169,13 @@ class OmeTiffWriter:
             raise OutputError(f"{self.path} exists already; choose another name or folder.")
         self._made_folder = not self.path.parent.exists()
         try:
-            with self._told():
+            with writing(self.path):
                 self.path.parent.mkdir(parents=True, exist_ok=True)
                 check_room(self.path.parent, self.nbytes, self.path.name)
                 self._offset = self._write_header(self._temporary, self._shape)
                 self._file = self._temporary.open("r+b", buffering=0)
+                with contextlib.suppress(NoLocksError):
+                    is_free(self._file)  # ours as long as it is open; see `remove_leftovers`
         except BaseException:
             self._tidy()
             raise
@@ -207,13 +216,15 @@ class OmeTiffWriter:
         at = dict(zip(self._lead, index, strict=True))
         own = tuple(at[a] for a in self._axes[:-2])
         number = int(np.ravel_multi_index(own, self._rows.shape)) if own else 0
-        data = np.ascontiguousarray(self._converted(plane)).tobytes()
-        with self._told():
+        pixels, clipped = converted(plane, self._dtype)
+        data = np.ascontiguousarray(pixels).tobytes()
+        with writing(self.path):
             row = width * self._dtype.itemsize
             self._file.seek(self._offset + (number * height + first_row) * row)
             view = memoryview(data)
             while view:  # one write may be cut short at the end of a disk
                 view = view[self._file.write(view) :]
+        self.clipped += clipped
         return own
 
     def __exit__(
@@ -224,7 +235,7 @@ class OmeTiffWriter:
     ) -> None:
         try:
             if error is None:
-                with self._told():
+                with writing(self.path):
                     self._file.close()
                     self.written = self._keep()
             else:
@@ -260,17 +271,6 @@ class OmeTiffWriter:
             begun = int(self._rows[~self._done].sum())
             rows = f", and {begun} rows of the next," if begun else ""
             error.add_note(f"{planes}{rows} and are in {self.written}.")
-
-    def _converted(self, plane: np.ndarray) -> np.ndarray:
-        if self._dtype.kind == "f":
-            return plane.astype(self._dtype, copy=False)
-        if plane.dtype == self._dtype:
-            return plane
-        limits = np.iinfo(self._dtype)
-        rounded = np.rint(plane.astype(np.float64))
-        inside = np.clip(np.nan_to_num(rounded, nan=0.0), limits.min, limits.max)
-        self.clipped += int(np.count_nonzero(inside != rounded))
-        return inside.astype(self._dtype)
 
     def _write_header(self, path: Path, shape: tuple[int, ...], note: str = "") -> int:
         """Write a file with all metadata and empty pixels; return where the pixels begin."""
@@ -338,16 +338,28 @@ class OmeTiffWriter:
         finally:
             temporary.unlink(missing_ok=True)
 
-    @contextlib.contextmanager
-    def _told(self) -> Any:
-        """Turn what the system says into an `OutputError`."""
-        try:
-            yield
-        except OSError as error:
-            reason = error.strerror or str(error)
-            if error.errno in (errno.ENOSPC, errno.EDQUOT):
-                reason = "the disk is full; make room or choose another folder"
-            raise OutputError(f"{self.path} could not be written: {reason}.") from error
+
+def remove_leftovers(folder: Path, stem: str) -> list[Path]:
+    """Remove the hidden files that killed processes left of files whose names begin with ``stem``.
+
+    Only those that no process holds and that nobody has written to for an hour.
+
+    Returns
+    -------
+    list of Path
+        Those that are gone.
+    """
+    removed = []
+    for path in folder.glob(f".{glob.escape(stem)}-*.tmp") if folder.is_dir() else ():
+        with contextlib.suppress(OSError):
+            if not _TEMPORARY.search(path.name) or time.time() - path.stat().st_mtime < _QUIET_S:
+                continue
+            with path.open("r+b") as file:
+                if not is_free(file):
+                    continue
+            path.unlink()
+            removed.append(path)
+    return removed
 
 
 def _ome_order(lead: str) -> str:
@@ -355,17 +367,6 @@ def _ome_order(lead: str) -> str:
     if lead.startswith("S") and len(lead) == 4:
         return lead[1] + "S" + lead[2:]
     return lead
-
-
-def _file_dtype(dtype: Any) -> np.dtype:
-    dtype = np.dtype(dtype)
-    if dtype.kind == "f":
-        return np.dtype(np.float32)
-    if dtype.kind in "ui" and dtype.itemsize <= 4:
-        return dtype.newbyteorder("=")
-    raise OutputError(
-        f"OME-TIFF cannot hold {dtype.name} pixels; choose float32 or integers of up to 32 bits."
-    )
 
 
 def _read_plane(stack: ImageStack, index: tuple[int, ...]) -> np.ndarray:

@@ -2,22 +2,24 @@
 
 from __future__ import annotations
 
+import contextlib
+import json
 import re
 from collections.abc import Sequence
-from contextlib import ExitStack
 from math import prod
 from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, Any, Literal, Self, get_args
 
 import numpy as np
 
 import napari_hdn
 from napari_hdn.core.config import RestorationConfig
-from napari_hdn.core.events import PlaneRestored
-from napari_hdn.io.disk import check_room
+from napari_hdn.core.events import Notice, PlaneRestored
 from napari_hdn.io.naming import free_paths, split_suffix
-from napari_hdn.io.ome_tiff import OmeTiffWriter
+from napari_hdn.io.products import Product, TiffProducts
+from napari_hdn.io.zarr.image import KEY, need_zarr
+from napari_hdn.io.zarr.products import ZarrProducts
 
 if TYPE_CHECKING:
     from napari_hdn.io.images import FileStack
@@ -27,14 +29,21 @@ _MARK_WITHIN_BYTES = 8192  # of either end: tifffile writes the description behi
 _SPREADS = {"std", "cv", "difference"}
 # STEM_hdn-mean, STEM_hdn-TAG-std-2, STEM_hdn-mean-partial
 _PRODUCT = r"(mean|median|map|std|cv|q[\d.]+|samples|difference)"
-_NAME = re.compile(rf"_hdn(-.+)?-{_PRODUCT}(-\d+)?(-partial(-\d+)?)?\.ome\.tiff?$", re.IGNORECASE)
+Format = Literal["ome-tiff", "ome-zarr"]
+FORMATS: tuple[Format, ...] = get_args(Format)
+ENDINGS: dict[str, str] = {"ome-tiff": ".ome.tif", "ome-zarr": ".ome.zarr"}
+
+_NAME = re.compile(
+    rf"_hdn(-.+)?-{_PRODUCT}(-\d+)?(-partial(-\d+)?)?\.ome\.(tiff?|zarr)$", re.IGNORECASE
+)
 
 
 class RestorationFiles:
     """The files of one restoration: a context manager that is given the events.
 
-    Leaving it early keeps the planes that are done, in files that say ``partial``; see
-    `napari_hdn.io.ome_tiff.OmeTiffWriter`.
+    Leaving it early keeps the planes that are done: of OME-TIFF in files that say ``partial``, see
+    `napari_hdn.io.ome_tiff.OmeTiffWriter`; of OME-Zarr in a hidden folder, from which the very same
+    restoration goes on, see `napari_hdn.io.zarr.products.ZarrProducts`.
 
     Parameters
     ----------
@@ -52,6 +61,12 @@ class RestorationFiles:
         Of all latent levels; named in the files, too.
     integers : bool
         Whether images in counts get the input's integer type; spreads stay float32.
+    format : {"ome-tiff", "ome-zarr"}
+    identity : str
+        A digest of what the pixels depend on besides the image, see `core.identity.asked_digest`:
+        OME-Zarr needs it to know the job that it may go on with.
+    pyramid : bool, optional
+        Whether OME-Zarr has coarser copies; by default for large planes.
 
     Attributes
     ----------
@@ -59,11 +74,18 @@ class RestorationFiles:
         By product, after the context was left.
     dtypes : dict of str to dtype
         By product.
+    done : frozenset of tuple of int
+        Planes that an interrupted restoration left done, after the context was entered: not to be
+        restored again.
+    kept : str
+        For the user, after OME-Zarr was left early: where what is done is, and how to go on.
 
     Raises
     ------
     OutputError
         If the files would not fit on the disk, all together, or cannot be written.
+    HDNError
+        If OME-Zarr was chosen and zarr is not installed.
     """
 
     def __init__(
@@ -76,60 +98,69 @@ class RestorationFiles:
         model: str = "",
         levels_off: Sequence[int] = (),
         integers: bool = False,
+        format: Format = "ome-tiff",
+        identity: str = "",
+        pyramid: bool | None = None,
     ) -> None:
         sizes = dict(zip(stack.axes, stack.array.shape, strict=True))
         axes = "".join(a for a in stack.axes if a in stack.leading_axes or a in "YX")
         shape = tuple(int(sizes[a]) for a in axes)
-        self._samples = config.samples
         own = np.dtype(stack.array.dtype)
         whole = own if integers and own.kind in "ui" else np.dtype(np.float32)
         self.dtypes = {p: np.dtype(np.float32) if p in _SPREADS else whole for p in config.products}
         self.pixels = prod(shape)
         self.written: dict[str, Path] = {}
-        self._folder = folder
-        self._open = ExitStack()
+        self.done: frozenset[tuple[int, ...]] = frozenset()
+        self.kept = ""
         stem = f"{stack.stem}_hdn{tag}"
-        mark = restoration_mark(model, levels_off)
-        endings = {product: (f"-{product}", ".ome.tif") for product in config.products}
-        self._writers: dict[str, OmeTiffWriter] = {}
+        endings = {product: (f"-{product}", ENDINGS[format]) for product in config.products}
+        products = {}
         for product, path in free_paths(folder, stem, endings).items():
             many = product == "samples"
-            self._writers[product] = OmeTiffWriter(
+            products[product] = Product(
                 path,
                 (config.samples, *shape) if many else shape,
                 f"S{axes}" if many else axes,
                 self.dtypes[product],
-                metadata=stack.own_metadata,
-                description=mark,
+                many,
             )
+        mark = restoration_mark(model, levels_off)
+        self._sink: TiffProducts | ZarrProducts
+        if format == "ome-tiff":
+            self._sink = TiffProducts(
+                folder, stem, products, metadata=stack.own_metadata, made_by=mark
+            )
+            return
+        need_zarr()
+        if not identity:
+            raise ValueError("OME-Zarr needs the identity of the restoration.")
+        self._sink = ZarrProducts(
+            folder,
+            stem,
+            products,
+            stack.leading_shape,
+            {"image": _identity_of(stack), "restoration": identity},
+            metadata=stack.own_metadata,
+            made_by=mark,
+            pyramid=pyramid,
+        )
 
     def __enter__(self) -> Self:
-        needed = sum(writer.nbytes for writer in self._writers.values())
-        check_room(self._folder, needed, self._in_words())
-        with ExitStack() as entered:
-            for writer in self._writers.values():
-                entered.enter_context(writer)
-            self._open = entered.pop_all()
+        self._sink.__enter__()
+        self.done = self._sink.done
         return self
+
+    def remarks(self) -> list[Notice]:
+        """What the user should know before the work begins, after the context was entered."""
+        return [Notice(text) for text in self._sink.remarks()]
 
     def write(self, event: PlaneRestored) -> None:
         """Write what was restored of a plane."""
-        for product, writer in self._writers.items():
-            plane = event.planes[product]
-            if product != "samples":
-                writer.write(event.index, plane, event.rows.start)
-                continue
-            for number, sample in enumerate(plane):
-                writer.write((number, *event.index), sample, event.rows.start)
+        self._sink.write(event.index, event.planes, event.rows.start, event.complete)
 
     def give_up(self, index: tuple[int, ...]) -> None:
-        """Leave out a plane that cannot be restored; see `OmeTiffWriter.give_up`."""
-        for product, writer in self._writers.items():
-            if product != "samples":
-                writer.give_up(index)
-                continue
-            for number in range(self._samples):
-                writer.give_up((number, *index))
+        """Leave out a plane that cannot be restored: it is NaN, or 0 in an integer type."""
+        self._sink.give_up(index)
 
     def __exit__(
         self,
@@ -138,27 +169,40 @@ class RestorationFiles:
         traceback: TracebackType | None,
     ) -> None:
         try:
-            self._open.__exit__(kind, error, traceback)
+            self._sink.__exit__(kind, error, traceback)
         finally:
-            self.written = {
-                p: writer.written
-                for p, writer in self._writers.items()
-                if writer.written is not None
-            }
+            self.written, self.kept = self._sink.written, self._sink.kept
 
     @property
     def clipped(self) -> dict[str, int]:
         """Pixels that did not fit an integer type, by product, where there are some."""
-        return {p: writer.clipped for p, writer in self._writers.items() if writer.clipped}
+        return self._sink.clipped
 
     @property
     def partial(self) -> bool:
-        """Whether planes are missing."""
-        return any(path != self._writers[p].path for p, path in self.written.items())
+        """Whether planes are missing in the files."""
+        return self._sink.partial
 
-    def _in_words(self) -> str:
-        names = ", ".join(self._writers)
-        return f"{names} ({self._samples} samples)" if "samples" in self._writers else names
+
+def _identity_of(stack: FileStack) -> dict[str, Any]:
+    """What tells an image from all others, and from itself after it was changed."""
+    about: dict[str, Any] = {
+        "name": stack.path.name,
+        "series": stack.series,
+        "axes": stack.axes,
+        "shape": [int(n) for n in stack.array.shape],
+        "dtype": np.dtype(stack.array.dtype).name,
+        "channel": stack.channel,
+    }
+    files = [stack.path, *(stack.path / name for name in (".zattrs", "zarr.json"))]
+    for file in files:  # of an OME-Zarr the folder and what describes it
+        with contextlib.suppress(OSError):
+            found = file.stat()
+            about[f"time of {file.name}"], about[f"size of {file.name}"] = (
+                found.st_mtime_ns,
+                found.st_size,
+            )
+    return about
 
 
 def restoration_mark(model: str = "", levels_off: Sequence[int] = ()) -> str:
@@ -176,6 +220,8 @@ def is_restoration(path: Path) -> bool:
     """Whether a file was made by restoring, by its name or the mark in it."""
     if _NAME.search(path.name):
         return True
+    if path.is_dir():
+        return _of_zarr(path).startswith(_MARK)
     if split_suffix(path.name)[1].lower() not in (".ome.tif", ".ome.tiff", ".tif", ".tiff"):
         return False
     try:
@@ -185,3 +231,12 @@ def is_restoration(path: Path) -> bool:
             return _MARK.encode() in begin or _MARK.encode() in file.read()
     except OSError:  # opening it as an image will tell
         return False
+
+
+def _of_zarr(folder: Path) -> str:
+    """What an OME-Zarr says of who made it."""
+    try:
+        told = json.loads((folder / "zarr.json").read_bytes())["attributes"][KEY]["made_by"]
+    except (OSError, ValueError, KeyError, TypeError):  # opening it as an image will tell
+        return ""
+    return str(told)

@@ -28,6 +28,8 @@ def restore(
     deactivate: Annotated[str | None, Parameter(name=["--deactivate", "--off"])] = None,
     flips: Annotated[bool, Parameter(negative="")] = False,
     direct: Annotated[bool, Parameter(negative="")] = False,
+    format: api.Format = "ome-tiff",
+    pyramid: bool | None = None,
     dtype: Literal["float32", "input"] = "float32",
     axes: str | None = None,
     channel: int | None = None,
@@ -38,8 +40,9 @@ def restore(
     """Restore images with a trained model.
 
     Writes NAME_hdn-mean.ome.tif, NAME_hdn-std.ome.tif with --std, and so on. Existing files are kept:
-    new ones are numbered. Ctrl-C keeps the planes that are done, in files that say partial. Damaged
-    planes are told and left out; then the exit code is 1.
+    new ones are numbered. Ctrl-C keeps the planes that are done: in TIFF files that say partial; of
+    OME-Zarr the same command goes on where it was interrupted. Damaged planes are told and left out;
+    then the exit code is 1.
 
     Parameters
     ----------
@@ -69,6 +72,11 @@ def restore(
     direct
         Restore in one cheap pass, by the network that distil taught with this model and these levels
         off: the mean, or with --outputs median the median, and no uncertainty.
+    format
+        OME-TIFF, or OME-Zarr 0.5 (folders NAME_hdn-mean.ome.zarr) for images of many gigabytes.
+    pyramid
+        Whether OME-Zarr gets smaller copies for fast viewing; by default for planes of more than 1024
+        pixels.
     dtype
         Type of images in counts: float32, or that of the input (rounded, and clipped with a
         warning). Spreads and differences are float32.
@@ -105,7 +113,7 @@ def restore(
     if direct:
         wanted: Literal["mean", "median"] = "median" if products == ("median",) else "mean"
         student = api.choose_direct(trained, trained.levels_off(config), wanted)
-    target = jobs.Outputs(out, integers=dtype == "input")
+    target = jobs.Outputs(out, integers=dtype == "input", format=format, pyramid=pyramid)
     failed = 0
     with progress, stop_on_interrupt(progress) as stop:
         for number, stack in enumerate(stacks, 1):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 
 import numpy as np
 import torch
@@ -41,6 +41,7 @@ def restore_direct(
     config: RestorationConfig,
     *,
     stop: Stop | None = None,
+    done: Collection[tuple[int, ...]] = (),
 ) -> Iterator[RestorationEvent]:
     """Restore a stack plane by plane with a direct network in place of its model.
 
@@ -56,6 +57,8 @@ def restore_direct(
         the levels that are off, channel, tiles, device and precision; there are no samples.
     stop : Stop, optional
         Looked at after every tile; planes that are done have been yielded.
+    done : collection of tuple of int
+        Indices of planes that are skipped.
 
     Yields
     ------
@@ -88,7 +91,7 @@ def restore_direct(
     yield Notice(told, "warning" if bad else "info")
     with kept_memory():
         restorer = DirectRestorer(model, student, config, choose(config.device))
-        yield from walk(model, stack.of_channel(config.channel), restorer, stop or Stop())
+        yield from walk(model, stack.of_channel(config.channel), restorer, stop or Stop(), done)
 
 
 class DirectRestorer(TiledRestorer):
