@@ -41,6 +41,7 @@ if TYPE_CHECKING:
         variant_config,
         variants_of,
         write_ome_tiff,
+        write_ome_zarr,
     )
 
 __all__ = [
@@ -64,6 +65,7 @@ __all__ = [
     "variant_config",
     "variants_of",
     "write_ome_tiff",
+    "write_ome_zarr",
 ]
 
 

@@ -1,6 +1,8 @@
 import errno
 import os
 import shutil
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -12,7 +14,7 @@ from napari_hdn.core.errors import ImageError, OutputError
 from napari_hdn.io.images import open_images, read_pixel_size
 from napari_hdn.io.metadata import ImageMetadata
 from napari_hdn.io.naming import free_path, split_suffix
-from napari_hdn.io.ome_tiff import OmeTiffWriter, write_ome_tiff
+from napari_hdn.io.ome_tiff import OmeTiffWriter, remove_leftovers, write_ome_tiff
 from napari_hdn.io.tiff_array import MappedPixels
 
 
@@ -312,3 +314,45 @@ def test_stopped_before_the_first_plane_leaves_nothing(tmp_path: Path):
         pass
     assert writer.written is None
     assert os.listdir(tmp_path) == []
+
+
+def test_what_killed_processes_left_is_removed_and_nothing_else(tmp_path: Path):
+    program = (
+        "import os, pathlib\n"
+        "from napari_hdn.io.ome_tiff import OmeTiffWriter\n"
+        f"path = pathlib.Path({str(tmp_path)!r}) / 'a_hdn-mean.ome.tif'\n"
+        "OmeTiffWriter(path, (2, 20, 30), 'TYX', 'float32').__enter__()\n"
+        "os.kill(os.getpid(), 9)\n"
+    )
+    subprocess.run([sys.executable, "-c", program], check=False)
+    (left,) = tmp_path.iterdir()
+    assert left.name.startswith(".a_hdn-mean.ome.tif.")
+    assert remove_leftovers(tmp_path, "a_hdn") == []  # perhaps of a version that holds no lock
+    others = [tmp_path / name for name in ("a_hdn-mean.ome.tif", ".a_hdn-mean.tmp", ".b_hdn-x.tmp")]
+    for other in others:
+        other.write_bytes(b"precious")
+    with OmeTiffWriter(tmp_path / "a_hdn-std.ome.tif", (2, 20, 30), "TYX", "f4") as writer:
+        for path in tmp_path.iterdir():
+            os.utime(path, (1e9, 1e9))
+        assert remove_leftovers(tmp_path, "a_hdn") == [left]
+        for index in range(2):
+            writer.write((index,), _counts((20, 30)))
+    assert sorted(tmp_path.iterdir()) == sorted([*others, tmp_path / "a_hdn-std.ome.tif"])
+    assert remove_leftovers(tmp_path / "missing", "a_hdn") == []
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="others write the empty planes, too")
+def test_beyond_4_gigabytes(tmp_path: Path):
+    """65 planes of 4096 x 4096 float32: a sparse file, so that it costs a few planes of the disk."""
+    path = tmp_path / "a.ome.tif"
+    shape = (65, 4096, 4096)
+    last = _counts((4, 4096))
+    with OmeTiffWriter(path, shape, "ZYX", "float32", metadata=ImageMetadata({"Z": 0.5})) as writer:
+        writer.write((64,), last, 4092)
+        writer._rows[:] = 4096  # the others are empty
+    assert path.stat().st_size > 2**32
+    with tifffile.TiffFile(path) as file:
+        assert file.is_bigtiff and file.series[0].shape == shape
+        np.testing.assert_array_equal(file.series[0].pages[64].asarray(out="memmap")[4092:], last)
+    (stack,) = open_images([path])
+    np.testing.assert_array_equal(stack.crop((64,), slice(4092, 4096), slice(None)), last)

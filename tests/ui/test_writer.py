@@ -1,5 +1,7 @@
 """napari's own save dialogue: our writer takes OME-TIFF names only, and replaces nothing."""
 
+import json
+
 import dask.array as da
 import numpy as np
 import pytest
@@ -8,7 +10,7 @@ from qtpy.QtWidgets import QFileDialog
 
 from napari_hdn import api
 from napari_hdn.core.errors import OutputError
-from napari_hdn.ui.contributions import write_image
+from napari_hdn.ui.contributions import write_image, write_zarr
 
 
 @pytest.fixture
@@ -115,6 +117,37 @@ def test_the_writer_keeps_integers_and_reads_lazily(tmp_path):
     assert back.dtype == np.uint16
     np.testing.assert_array_equal(back, fine.compute())
     assert list(tmp_path.iterdir()) == [path]
+
+
+def test_saving_as_ome_zarr(viewer, save_as, tmp_path, noisy):
+    """By the dialogue and by the name; napari's own reader opens it again."""
+    (tmp_path / "n.ome.zarr").mkdir()
+    there = tmp_path / "n.ome.zarr" / "precious"
+    there.write_bytes(b"precious")
+    attributes = {"scale": (2, 0.2, 0.3), "units": ("second", "um", "um"), "axis_labels": "tyx"}
+    layer = viewer.add_image(noisy, name="n", **attributes)
+    save_as(tmp_path / "n", "OME-Zarr")
+    assert there.read_bytes() == b"precious"
+    assert layer.save(str(tmp_path / "n.ome.zarr")) == [str(tmp_path / "n-3.ome.zarr")]
+    assert sorted(p.name for p in tmp_path.iterdir()) == [
+        "n-2.ome.zarr",
+        "n-3.ome.zarr",
+        "n.ome.zarr",
+    ]
+    ome = json.loads((tmp_path / "n-2.ome.zarr" / "zarr.json").read_bytes())["attributes"]["ome"]
+    (scales,) = ome["multiscales"]
+    assert scales["name"] == "n"
+    assert scales["datasets"][0]["coordinateTransformations"][0]["scale"] == [2, 0.2, 0.3]
+    (opened,) = viewer.open(tmp_path / "n-2.ome.zarr", plugin="napari")
+    np.testing.assert_array_equal(np.asarray(opened.data), noisy)
+
+
+def test_a_picture_is_refused_as_ome_zarr_and_leaves_nothing(tmp_path):
+    with pytest.raises(OutputError, match="RGB"):
+        write_zarr(str(tmp_path / "p"), np.zeros((9, 9, 3), np.uint8), {"rgb": True})
+    with pytest.raises(OutputError, match=r"p was not saved: .*int64"):
+        write_zarr(str(tmp_path / "p"), np.zeros((9, 9), np.int64), {"name": "p"})
+    assert not list(tmp_path.iterdir())
 
 
 def test_a_projection_keeps_metadata_but_not_axes(tmp_path):

@@ -138,6 +138,7 @@ from napari_hdn.io.settings import (
 )
 from napari_hdn.io.tables import csv_text, tsv_text
 from napari_hdn.io.variants import VariantRecord, read_variant, variants_of
+from napari_hdn.io.zarr.write import write_ome_zarr
 
 if TYPE_CHECKING:
     from napari_hdn.core.direct.student import Direct
@@ -292,6 +293,7 @@ __all__ = [
     "write_contributions",
     "write_new",
     "write_ome_tiff",
+    "write_ome_zarr",
     "write_trust",
 ]
 

@@ -1,7 +1,8 @@
-"""What the manifest names besides the docks: sample data, and the writer."""
+"""What the manifest names besides the docks: sample data, and the writers."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -10,7 +11,7 @@ from napari.utils.notifications import show_info
 
 from napari_hdn import api
 from napari_hdn.core.errors import HDNError, OutputError
-from napari_hdn.ui.export import description_of, metadata_of, ome_path
+from napari_hdn.ui.export import description_of, metadata_of, ome_path, zarr_path
 from napari_hdn.ui.layers import METADATA_KEY, layer_axes
 
 if TYPE_CHECKING:
@@ -78,14 +79,40 @@ def write_image(path: str, data: Any, attributes: dict[str, Any]) -> list[str]:
         For pixels that cannot be written so, such as RGB pictures, with the reason. No ValueError,
         since napari takes that for "no writer found" and keeps the text to itself.
     """
-    name = attributes.get("name", Path(path).stem)
+    return _saved(ome_path(Path(path)), data, attributes, api.write_ome_tiff)
+
+
+def write_zarr(path: str, data: Any, attributes: dict[str, Any]) -> list[str]:
+    """Write an image layer as OME-Zarr 0.5 likewise, with a pyramid where its planes are large.
+
+    Parameters
+    ----------
+    path, data, attributes
+        As for `write_image`.
+
+    Returns
+    -------
+    list of str
+        The folder written.
+
+    Raises
+    ------
+    OutputError
+        As for `write_image`, and where zarr is not installed.
+    """
+    return _saved(zarr_path(Path(path)), data, attributes, api.write_ome_zarr)
+
+
+def _saved(
+    wanted: Path, data: Any, attributes: dict[str, Any], write: Callable[..., int]
+) -> list[str]:
+    name = attributes.get("name", wanted.stem)
     if attributes.get("rgb"):
         raise OutputError(f"{name} is an RGB picture; save it as PNG, or as .tif without 'ome'.")
     array = data[0] if attributes.get("multiscale") or isinstance(data, list | tuple) else data
-    wanted = ome_path(Path(path))
     try:
         target = api.free_path(wanted)
-        _write(target, array, name, attributes)
+        _write(write, target, array, name, attributes)
     except HDNError as error:
         raise OutputError(f"{name} was not saved: {error}") from error
     if target != wanted:
@@ -97,7 +124,9 @@ def write_image(path: str, data: Any, attributes: dict[str, Any]) -> list[str]:
     return [str(target)]
 
 
-def _write(path: Path, array: Any, name: str, attributes: dict[str, Any]) -> None:
+def _write(
+    write: Callable[..., int], path: Path, array: Any, name: str, attributes: dict[str, Any]
+) -> None:
     metadata = attributes.get("metadata") or {}
     axes = layer_axes(array.shape, attributes.get("axis_labels") or (), metadata)
     scale, units = attributes.get("scale"), attributes.get("units")
@@ -108,4 +137,4 @@ def _write(path: Path, array: Any, name: str, attributes: dict[str, Any]) -> Non
         metadata,
     )
     told = description_of(metadata)
-    api.write_ome_tiff(path, array, axes, metadata=known, name=name, description=told)
+    write(path, array, axes, metadata=known, name=name, description=told)

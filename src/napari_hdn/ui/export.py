@@ -85,6 +85,16 @@ def ome_path(path: Path) -> Path:
     return path.with_name(f"{stem if is_tiff else path.name}.ome.tif")
 
 
+def zarr_path(path: Path) -> Path:
+    """The same for OME-Zarr."""
+    name = path.name
+    for suffix in (".ome.zarr", ".zarr"):
+        if name.lower().endswith(suffix) and len(name) > len(suffix):
+            name = name[: -len(suffix)]
+            break
+    return path.with_name(f"{name}.ome.zarr")
+
+
 @dataclass(frozen=True)
 class Clipping:
     """How many pixels an integer type could not hold."""

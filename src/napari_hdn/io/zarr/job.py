@@ -20,6 +20,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO, Any
 
+from napari_hdn.core.errors import OutputError
 from napari_hdn.io.disk import writing
 from napari_hdn.io.lock import NoLocksError, lock
 
@@ -47,11 +48,34 @@ class UnfinishedJob:
 
     def note(self, index: tuple[int, ...], **facts: Any) -> None:
         """Note that a plane is on the disk."""
+        self.check()
         line = json.dumps({"plane": [int(i) for i in index], **facts})
         with writing(self.folder), (self.folder / _DONE).open("ab", buffering=0) as file:
             # a line of its own, whatever a process that was killed left of its last one
             file.write(f"\n{line}\n".encode())
         self.done[index] = facts
+
+    def check(self) -> None:
+        """See that the folder is still the one that was taken.
+
+        zarr makes folders that it misses: where a network drive is gone, it would write into the
+        empty place where it was, and what was done before would be missing in the result.
+
+        Raises
+        ------
+        OutputError
+            If it is gone.
+        """
+        try:
+            found = (self.folder / _LOCK).stat()
+            same = os.path.samestat(os.fstat(self._lock.fileno()), found)
+        except OSError:
+            same = False
+        if not same:
+            raise OutputError(
+                f"{self.folder.parent} could not be written: what was done there before is gone; see "
+                "that the disk or network drive is connected, then start again."
+            )
 
     def restart(self) -> None:
         """Forget what was done."""

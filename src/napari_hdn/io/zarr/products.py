@@ -243,6 +243,7 @@ class ZarrProducts:
         return self._bands[name, index]
 
     def _publish(self) -> None:
+        self._job.check()
         targets = {}
         for name, product in self._products.items():
             stem, note = split_suffix(product.path.name)[0], ""
