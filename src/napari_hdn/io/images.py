@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import glob
 import re
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -59,6 +59,14 @@ class FileStack(ImageStack):
         return stem if self.series is None else f"{stem}-{self.series}"
 
 
+@dataclass(frozen=True)
+class Unopened:
+    """A file that holds no image which can be used, and why."""
+
+    path: Path
+    error: HDNError
+
+
 Tell = Callable[[Notice], object]
 
 
@@ -101,15 +109,38 @@ def open_images(
     if isinstance(paths, str | Path):
         paths = [paths]
     stacks: list[FileStack] = []
-    covered: set[Path] = set()
-    for file in find_files(paths, tell=tell):
-        if file.resolve() not in covered:
-            opened, members = _open_file(file, axes, channel)
-            stacks += opened
-            covered |= members
+    for image in open_each(find_files(paths, tell=tell), axes=axes, channel=channel):
+        if isinstance(image, Unopened):
+            raise image.error
+        stacks.append(image)
     if not stacks:
         raise ImageFileError("No image was named; give TIFF files, patterns or folders.")
     return stacks
+
+
+def open_each(
+    files: Iterable[Path], *, axes: str | None = None, channel: int | None = None
+) -> Iterator[FileStack | Unopened]:
+    """Open the images in files one after the other; one that cannot be opened does not end it.
+
+    Parameters
+    ----------
+    files : iterable of Path
+        See `find_files`; one that belongs to another's image is passed over.
+    axes, channel
+        As for `open_images`.
+    """
+    covered: set[Path] = set()
+    for file in files:
+        if file.resolve() in covered:
+            continue
+        try:
+            opened, members = _open_file(file, axes, channel)
+        except HDNError as error:
+            yield Unopened(file, error)
+        else:
+            covered |= members
+            yield from opened
 
 
 def read_pixel_size(path: str | Path) -> dict[str, float]:
