@@ -13,6 +13,7 @@ from qtpy.QtWidgets import (
     QCheckBox,
     QHeaderView,
     QPushButton,
+    QStyledItemDelegate,
     QTableView,
     QVBoxLayout,
     QWidget,
@@ -69,7 +70,8 @@ class BatchModel(QAbstractTableModel):
             return None
         of = self.job.rows[index.row()]
         if role == Qt.ItemDataRole.DisplayRole:
-            return (of.image, self._status(index.row(), of), of.reason)[index.column()]
+            reason = of.reason.removeprefix(f"{of.image} ")  # it stands beside it
+            return (of.image, self._status(index.row(), of), reason)[index.column()]
         if role == Qt.ItemDataRole.ToolTipRole:
             return "\n".join(filter(None, (of.image, of.reason, *of.files)))
         if role == Qt.ItemDataRole.ForegroundRole and of.status in ("failed", "done in part"):
@@ -82,6 +84,14 @@ class BatchModel(QAbstractTableModel):
             return of.status
         done, planes = self.job.planes
         return f"{done} of {planes} planes" if planes > 1 else "running"
+
+
+class _Reason(QStyledItemDelegate):
+    """Cuts off the end of what is too long, where names are shortened in their middle."""
+
+    def initStyleOption(self, option: Any, index: Any) -> None:
+        super().initStyleOption(option, index)
+        option.textElideMode = Qt.TextElideMode.ElideRight
 
 
 class BatchPart(QWidget):
@@ -100,6 +110,7 @@ class BatchPart(QWidget):
             "model and settings. Older results are kept; new files are numbered"
         )
         self.model = BatchModel()
+        self._looked_at: int | None = None  # the row that was scrolled to last
         self.table = QTableView()
         self.table.setModel(self.model)
         self.summary = Hint()
@@ -107,6 +118,7 @@ class BatchPart(QWidget):
         self.copy.setToolTip("All that is known of these images, to paste into a spreadsheet")
         self.open = QPushButton("Open folder")
         self.open.setToolTip("The folder of the restored images and of the table hdn-batch.csv")
+        self._reason = _Reason()
         self._set_up_table()
         form = Form()
         form.add("Pixels", self.dtype)
@@ -128,11 +140,16 @@ class BatchPart(QWidget):
         """Show what came of each image so far; the last folder stays until there is another."""
         if not isinstance(job, FolderJob):
             return
-        begun = job.begun
         self.model.show_job(job)
-        if begun is not None and not self.table.underMouse():
-            self.table.scrollTo(self.model.index(begun, 0))
+        shown = job.begun if job.running else self._first_trouble(job)
+        if shown not in (None, self._looked_at) and not self.table.underMouse():
+            self.table.scrollTo(self.model.index(shown, 0))
+        self._looked_at = shown
         self._show_results(job)
+
+    @staticmethod
+    def _first_trouble(job: FolderJob) -> int | None:
+        return next((i for i, of in enumerate(job.rows) if of.status != "done"), None)
 
     def _show_results(self, job: FolderJob | None) -> None:
         there = job is not None and bool(job.rows)
@@ -150,6 +167,7 @@ class BatchPart(QWidget):
         table.setTextElideMode(Qt.TextElideMode.ElideMiddle)
         table.setStyleSheet("font-size: 8pt;")
         table.setWordWrap(False)
+        table.setItemDelegateForColumn(_HEADS.index("reason"), self._reason)
         heads = table.horizontalHeader()
         heads.setStretchLastSection(True)
         heads.setSectionResizeMode(QHeaderView.ResizeMode.Interactive)

@@ -113,7 +113,9 @@ class FolderJob(Restoring):
             case BatchStarted(rows=rows, table=table):
                 self.rows, self.table = list(rows), table
                 if told := event.in_words():
-                    self.notices.append(Notice(f"{told}. Tick Again to restore all."))
+                    self.notices.append(
+                        Notice(f"{told}. Tick \u201crestore again\u201d to restore all.")
+                    )
             case ImageBegun(number=number, planes=planes):
                 self.begun, self.planes = number, (0, planes)
             case BatchProgress():
@@ -123,9 +125,6 @@ class FolderJob(Restoring):
                 self.rows[number] = row
                 self.begun = None
                 self.written += paths
-                for path in paths:
-                    partial = " (in part)" if row.status != "done" else ""
-                    self.notices.append(Notice(f"{path.name}{partial}"))
                 if spread is not None:
                     self.notices.append(Notice(spread.in_words()))
             case BatchFinished(stopped=stopped):
