@@ -43,6 +43,7 @@ from napari_hdn.api.restoring import (
     real_pieces,
     restore,
     restored_pieces,
+    restorer_for,
     sampler,
 )
 from napari_hdn.api.training import (
@@ -298,6 +299,7 @@ __all__ = [
     "restore_batch",
     "restore_direct",
     "restored_pieces",
+    "restorer_for",
     "sampler",
     "save_calibration",
     "save_settings",

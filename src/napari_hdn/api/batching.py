@@ -14,6 +14,7 @@ from napari_hdn.io.batch.events import BatchEvent, BatchLooking
 if TYPE_CHECKING:
     from napari_hdn.core.direct.student import Direct
     from napari_hdn.core.hdn import HDN
+    from napari_hdn.core.restorer import Restorer
     from napari_hdn.io.restorations import Format
 
 
@@ -112,11 +113,15 @@ def restore_batch(
         model, config, student, axes=axes, integers=integers, tag=tag, format=format
     )
 
+    restorer: Restorer | None = None  # kept: to make it takes as long as a small image
+
     def restored(
         stack: api.FileStack, done: Collection[tuple[int, ...]]
     ) -> Iterator[api.RestorationEvent]:
         if student is None:
-            return api.restore(model, stack, config, stop=stop, done=done)
+            nonlocal restorer
+            restorer = restorer or api.restorer_for(model, config)
+            return api.restore(model, stack, config, stop=stop, done=done, restorer=restorer)
         return api.restore_direct(model, student, stack, config, stop=stop, done=done)
 
     def files(stack: api.FileStack, place: Path) -> api.RestorationFiles:

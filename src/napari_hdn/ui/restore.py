@@ -183,8 +183,8 @@ class RestoreDock(JobDock):
             student = api.choose_direct(model, model.levels_off(config), learns)
         if self.targets.is_folder:
             source, target = self.targets.folder_source(), self.targets.output.path
-            integers, again = self.batch.dtype.value() == "input", self.batch.again.isChecked()
-            return FolderJob(source, target, model, config, student, integers=integers, again=again)
+            choices = self.batch.choices()
+            return FolderJob(source, target, model, config, student, **choices)
         sources = self.targets.layer_sources()
         return LayersJob(self._session.viewer, sources, model, config, student)
 

@@ -70,6 +70,7 @@ def run(
         before = len(rows) - len(todo)
         yield BatchStarted(tuple(rows), before, table.path)
         yield from _remarks_before(rows, todo)
+        told: set[str] = set()  # what is the same for all images is told once
         clock = _Clock([images[number].work for number in todo])
         for turn, number in enumerate(todo):
             if stop.requested:
@@ -80,14 +81,16 @@ def run(
             for event in restore_image(image, rows[number], work):
                 match event:
                     case RestorationProgress():
-                        if told := clock.progress(turn, event, number, image):
-                            yield told
+                        if progress := clock.progress(turn, event, number, image):
+                            yield progress
+                    case Notice(text=text):
+                        if text not in told:
+                            yield event
+                        told.add(text)
                     case ImageOver(row=row):
                         rows[number] = row
                         table.put(row)
                         yield replace(event, number=number)
-                    case _:
-                        yield event
             if rows[number].status == "failed" and not folder.exists():
                 raise ImageFileError(
                     f"The folder {folder} is gone (a network drive?), so the batch ended there. "

@@ -99,6 +99,11 @@ class BatchPart(QWidget):
 
     def __init__(self) -> None:
         super().__init__()
+        self.format = Choice([("OME-TIFF", "ome-tiff"), ("OME-Zarr", "ome-zarr")])
+        self.format.setToolTip(
+            "OME-TIFF: one file an image, read by every program. OME-Zarr 0.5: a folder an image, with "
+            "smaller copies, for images of many gigabytes; one that was stopped is gone on with"
+        )
         self.dtype = Choice([("float32", "float32"), ("as the images", "input")])
         self.dtype.setToolTip(
             "float32 keeps every value. As the images: rounded, and clipped to what their integer type "
@@ -121,6 +126,7 @@ class BatchPart(QWidget):
         self._reason = _Reason()
         self._set_up_table()
         form = Form()
+        form.add("Files", self.format)
         form.add("Pixels", self.dtype)
         form.add("", self.again)
         self.section = Section("Files, and what was done", expanded=True)
@@ -135,6 +141,14 @@ class BatchPart(QWidget):
         self.copy.clicked.connect(self._on_copy)
         self.open.clicked.connect(self._on_open)
         self._show_results(None)
+
+    def choices(self) -> dict[str, Any]:
+        """What was chosen, for a `FolderJob`."""
+        return {
+            "format": self.format.value(),
+            "integers": self.dtype.value() == "input",
+            "again": self.again.isChecked(),
+        }
 
     def show_job(self, job: Job | None) -> None:
         """Show what came of each image so far; the last folder stays until there is another."""

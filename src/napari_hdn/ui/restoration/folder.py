@@ -40,6 +40,8 @@ class FolderJob(Restoring):
         As for `LayersJob`.
     integers : bool
         Whether images in counts get the input's integer type.
+    format : {"ome-tiff", "ome-zarr"}
+        Of the files.
     again : bool
         Whether to restore also what was done before.
 
@@ -63,12 +65,14 @@ class FolderJob(Restoring):
         student: Direct | None = None,
         *,
         integers: bool = False,
+        format: api.Format = "ome-tiff",
         again: bool = False,
     ) -> None:
         super().__init__(f"restoring folder {source.name}", model, config, student)
         self.source = source
         self.target = target
         self.integers = integers
+        self.format: api.Format = format
         self.again = again
         self.written: list[Path] = []
         self.rows: list[BatchRow] = []
@@ -88,6 +92,7 @@ class FolderJob(Restoring):
             axes=self.source.axes,
             student=self.student,
             integers=self.integers,
+            format=self.format,
             again=self.again,
             strict_channel=False,  # an image of a single channel beside others is that channel
             stop=self.stop,
