@@ -64,3 +64,7 @@ class ImageFileError(HDNError, RuntimeError):
 
 class OutputError(HDNError, RuntimeError):
     """A file that cannot be written: it exists, the disk is full, no permission."""
+
+
+class ClusterError(HDNError, RuntimeError):
+    """Processes that were to share the work are not there, differ, or were lost."""

@@ -156,7 +156,7 @@ def walk(
                         spreads.append((part.spread, part.rows.stop - part.rows.start))
                     yield PlaneRestored(index, part.planes, part.rows, complete)
                 elif may_speak.ready():
-                    yield _progress((number + part) / total, started)
+                    yield progress_since((number + part) / total, started)
         except DamagedPlaneError as damage:
             failed += 1
             if failed == total:
@@ -170,7 +170,7 @@ def walk(
             if not complete:
                 break
     else:
-        yield _progress(1.0, started)
+        yield progress_since(1.0, started)
         yield RestorationFinished(total - failed, total, False, pooled(spreads), failed)
         return
     yield RestorationFinished(number - failed, total, True, pooled(spreads), failed)
@@ -205,7 +205,8 @@ def _checked(stack: ImageStack, index: tuple[int, ...], ys: slice, xs: slice) ->
     return counts
 
 
-def _progress(fraction: float, started: float) -> RestorationProgress:
+def progress_since(fraction: float, started: float) -> RestorationProgress:
+    """Where a restoration is that began at ``started`` of the monotonic clock."""
     elapsed = time.monotonic() - started
     return RestorationProgress(fraction, elapsed, elapsed * (1 - fraction) / max(fraction, 1e-9))
 

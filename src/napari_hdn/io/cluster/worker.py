@@ -1,0 +1,136 @@
+"""What runs in a worker process: a region read, restored and written."""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import threading
+import time
+from functools import lru_cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import torch
+from distributed import WorkerPlugin, get_worker
+
+import napari_hdn
+from napari_hdn.core.config import DeviceName, RestorationConfig
+from napari_hdn.core.devices import Precision, choose
+from napari_hdn.core.errors import HDNError
+from napari_hdn.core.events import Stop
+from napari_hdn.core.hdn import HDN
+from napari_hdn.core.regions import Region, RegionFailed, RegionRestored, restore_region
+from napari_hdn.core.restorer import Restorer
+from napari_hdn.core.tiled import Rows
+from napari_hdn.io.cluster.parcels import About, Done, Job, ModelFiles, Refused, Source
+
+if TYPE_CHECKING:
+    from distributed import Worker
+
+    from napari_hdn.io.images import FileStack
+
+_known: dict[str, ModelFiles] = {}
+_stops: dict[str, Stop] = {}
+# a worker with several threads gives them all to one region: memory for more than one is not planned
+_one_at_a_time = threading.Lock()
+
+
+class Bring(WorkerPlugin):
+    """Brings a model to every worker, also to those that come later or anew.
+
+    Parameters
+    ----------
+    files : ModelFiles
+    ours : bool
+        Whether the workers are children of a terminal's command, whose Ctrl-C is not for them.
+    """
+
+    def __init__(self, files: ModelFiles, *, ours: bool) -> None:
+        self.name = f"napari-hdn-{files.digest}"
+        self.files, self.ours = files, ours
+
+    def setup(self, worker: Worker) -> None:
+        """Take the model in; it is loaded when it is needed."""
+        _known[self.files.digest] = self.files
+        if self.ours and threading.current_thread() is threading.main_thread():
+            signal.signal(signal.SIGINT, signal.SIG_IGN)
+
+
+def look(
+    device: DeviceName,
+    precision: Precision,
+    paths: tuple[str, ...],
+    model: ModelFiles,
+    dask_worker: Any = None,  # which dask fills in by this name
+) -> About:
+    """What this process is like, and which of the paths it does not see."""
+    there = choose(device)
+    limit = dask_worker.memory_manager.memory_limit
+    return About(
+        host=socket.gethostname(),
+        version=napari_hdn.__version__,
+        torch=str(torch.__version__),
+        device=there.name,
+        dtype=str(there.dtype(precision)).removeprefix("torch."),
+        free_bytes=float(there.free_bytes()),
+        limit_bytes=float(limit) if limit and there.name == "cpu" else float("inf"),
+        unseen=tuple(p for p in paths if not Path(p).exists()),
+        has_model=model.seen_here,
+    )
+
+
+def stop_job(job: str) -> None:
+    """End what this process does for a job after the next batch of samples."""
+    _stop_of(job).request()
+
+
+def work(job: Job, region: Region) -> Done | Refused | None:
+    """Restore a region and write it; None if the job was stopped."""
+    with _one_at_a_time:
+        try:
+            return _restored(job, region)
+        except HDNError as error:
+            return Refused(error, f"{socket.gethostname()}, process {os.getpid()}")
+
+
+def _restored(job: Job, region: Region) -> Done | None:
+    stop = _stop_of(job.id)
+    if stop.requested:
+        return None
+    started = time.perf_counter()
+    torch.set_num_threads(job.threads or get_worker().state.nthreads)
+    clipped: dict[str, int] = {}
+    stack = _stack(job.source)
+    events = restore_region(
+        _model(job.digest), stack, _restorer(job.digest, job.config), region, stop
+    )
+    for part in events:
+        if isinstance(part, Rows):
+            counts = job.output.write(region.index, part.rows.start, part.planes)
+            clipped = {p: clipped.get(p, 0) + n for p, n in counts.items()}
+        elif isinstance(part, RegionRestored | RegionFailed):
+            return Done(part, clipped, time.perf_counter() - started)
+    return None
+
+
+def _stop_of(job: str) -> Stop:
+    return _stops.setdefault(job, Stop())
+
+
+@lru_cache(maxsize=1)
+def _model(digest: str) -> HDN:
+    return _known[digest].load()
+
+
+@lru_cache(maxsize=1)
+def _restorer(digest: str, config: RestorationConfig) -> Restorer:
+    model = _model(digest)
+    return Restorer(
+        model.network, model.normalisation, model.noise_model, config, choose(config.device)
+    )
+
+
+@lru_cache(maxsize=1)
+def _stack(source: Source) -> FileStack:
+    return source.open()

@@ -1,0 +1,117 @@
+"""For tests with real worker processes, which import this module: a log of what each does, a cluster."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections import defaultdict
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import zarr
+from distributed import LocalCluster, WorkerPlugin
+
+from napari_hdn.core.regions import RegionFailed, RegionRestored
+from napari_hdn.io.cluster import worker as working
+
+
+def local_cluster(workers: int = 2) -> LocalCluster:
+    return LocalCluster(
+        n_workers=workers, threads_per_worker=1, processes=True, host="127.0.0.1",
+        dashboard_address=":0", scheduler_kwargs={"dashboard": False}, silence_logs=50, memory_limit=0,
+    )  # fmt: skip
+
+
+class Logged(WorkerPlugin):
+    """Notes in a file what a worker begins, writes and ends, and makes it take its time."""
+
+    name = "logged"
+
+    def __init__(self, log: Path, seconds: float) -> None:
+        self.log, self.seconds = log, seconds
+
+    def setup(self, worker: Any) -> None:
+        restore_region = working.restore_region
+
+        def logged(model, stack, restorer, region, stop):
+            self.note("begin", region)
+            time.sleep(self.seconds)
+            for part in restore_region(model, stack, restorer, region, stop):
+                if isinstance(part, RegionRestored | RegionFailed):  # its rows are written
+                    self.note("end", region)
+                yield part
+
+        self.plain, working.restore_region = restore_region, logged
+
+    def teardown(self, worker: Any) -> None:
+        working.restore_region = self.plain
+
+    def note(self, what: str, region) -> None:
+        line = f"{what} {os.getpid()} {region.number} {region.start}\n"
+        with self.log.open("a") as file:  # one short line is appended at once
+            file.write(line)
+
+
+@dataclass(frozen=True)
+class Log:
+    """Who began and ended which region (plane, first row), as process ids."""
+
+    begun: dict[tuple[int, int], list[int]]
+    ended: dict[tuple[int, int], list[int]]
+
+    @classmethod
+    def read(cls, path: Path) -> Log:
+        found = {"begin": defaultdict(list), "end": defaultdict(list)}
+        for line in path.read_text().splitlines() if path.exists() else []:
+            what, pid, number, start = line.split()
+            found[what][int(number), int(start)].append(int(pid))
+        return cls(dict(found["begin"]), dict(found["end"]))
+
+
+@dataclass(frozen=True)
+class PlainOutput:
+    """Arrays of a zarr group, by product."""
+
+    path: str
+
+    def write(self, index, first_row, planes):
+        group = zarr.open_group(self.path, mode="r+")
+        for product, rows in planes.items():
+            group[product][(*index, slice(first_row, first_row + rows.shape[-2]))] = rows
+        return {}
+
+
+class PlainTarget:
+    """A zarr group that knows which of its regions are done."""
+
+    def __init__(self, path: Path, shape, products, rows: int) -> None:
+        self.path = path
+        self.marked = []
+        self.before = set()
+        group = zarr.open_group(path, mode="w")
+        chunks = (*(1 for _ in shape[:-2]), rows, shape[-1])
+        for product in products:
+            group.create_array(
+                product, shape=shape, chunks=chunks, dtype="float32", fill_value=np.nan
+            )
+
+    @property
+    def output(self):
+        return PlainOutput(str(self.path))
+
+    @property
+    def done(self):
+        return self.before
+
+    def mark(self, done) -> None:
+        self.marked.append(done.result.region)
+
+    def give_up(self, index) -> None:
+        group = zarr.open_group(self.path, mode="r+")
+        for product in group:
+            group[product][index] = np.nan
+
+    def __getitem__(self, product: str) -> np.ndarray:
+        return zarr.open_group(self.path, mode="r")[product][:]
