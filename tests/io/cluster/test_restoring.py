@@ -17,7 +17,7 @@ pytest.importorskip("distributed")
 from clustered import Log, Logged, PlainTarget, local_cluster
 from napari_hdn.core import regions, restoration
 from napari_hdn.core.config import RestorationConfig, TrainingConfig
-from napari_hdn.core.errors import DamagedPlaneError
+from napari_hdn.core.errors import ClusterError, DamagedPlaneError
 from napari_hdn.core.events import (
     PlaneFailed,
     PlaneRestored,
@@ -56,7 +56,8 @@ def slow(crew: Crew, tmp_path: Path):
     """A log of what workers do, who take 0.2 s more for each region."""
     crew.client.register_plugin(Logged(tmp_path / "log", 0.2))
     yield tmp_path / "log"
-    crew.client.unregister_worker_plugin("logged")
+    if crew.connected:
+        crew.client.unregister_worker_plugin("logged")
 
 
 @pytest.fixture
@@ -184,3 +185,43 @@ def test_a_model_that_workers_do_not_see_travels_to_them(crew, model, tmp_path):
     agreed, target, _ = restored(crew, model, stack, tmp_path)
     assert set(agreed.files.contents) == {"config.json", "weights.safetensors", "noise_model.json"}
     np.testing.assert_array_equal(target["mean"], restore_all(model, stack, CONFIG).mean)
+
+
+def test_a_region_that_ends_every_worker_is_told(cluster, crew, model, slow, tmp_path, monkeypatch):
+    monkeypatch.setattr(cluster.scheduler, "allowed_failures", 0)  # the usual 3 would take long
+    stack = stack_of(tmp_path, simulate((4, 64, 64)))
+    agreed = agree(crew, model, stack, CONFIG, folder=tmp_path)
+    events = restore_by(crew, agreed, target_for(tmp_path, agreed))
+    with pytest.raises(ClusterError, match=r"Rows 0 to 64 of plane \d ended .* memory"):
+        for _ in events:
+            os.kill(next(iter(Log.read(slow).begun.values()))[-1], signal.SIGKILL)
+            os.kill(list(Log.read(slow).begun.values())[-1][-1], signal.SIGKILL)
+
+
+def test_workers_that_do_not_see_the_files_are_told(crew, model, tmp_path):
+    stack = stack_of(tmp_path, simulate((2, 64, 64)))
+    (tmp_path / "cells.tif").rename(tmp_path / "moved.tif")
+    with pytest.raises(ClusterError, match=r"does not see .*cells\.tif.* disk that all machines"):
+        agree(crew, model, stack, CONFIG, folder=tmp_path)
+
+
+def test_an_image_that_became_another_is_not_restored(crew, model, tmp_path):
+    stack = stack_of(tmp_path, simulate((2, 64, 64)))
+    agreed = agree(crew, model, stack, CONFIG, folder=tmp_path)
+    stack_of(tmp_path, simulate((2, 64, 80)))
+    with pytest.raises(ClusterError, match=r"2 x 64 x 64 is no longer in .* 2 x 64 x 80"):
+        list(restore_by(crew, agreed, target_for(tmp_path, agreed)))
+
+
+def test_a_lost_scheduler_is_told_and_what_is_done_is_kept(crew, model, slow, tmp_path, cluster):
+    stack = stack_of(tmp_path, simulate((20, 64, 64)))
+    with crew_at(cluster.scheduler_address) as crew:
+        agreed = agree(crew, model, stack, CONFIG, folder=tmp_path)
+        target = target_for(tmp_path, agreed)
+        with pytest.raises(
+            ClusterError, match=r"scheduler at .* was lost .* of 20 regions are done"
+        ):
+            for event in restore_by(crew, agreed, target):
+                if isinstance(event, PlaneRestored):
+                    cluster.close()  # last of all tests that use it
+    assert 1 <= len(target.marked) < 20

@@ -39,6 +39,11 @@ class Crew:
     ours: bool = False
 
     @property
+    def connected(self) -> bool:
+        """Whether the scheduler is there; asking one that is not takes long."""
+        return bool(self.client.status == "running")
+
+    @property
     def size(self) -> int:
         """How many workers are connected now."""
         return len(self.client.nthreads())
@@ -109,8 +114,13 @@ def crew_at(scheduler: str) -> Iterator[Crew]:
                 f"address that it tells, such as tcp://10.0.0.5:8786, and see that this machine reaches "
                 f"it. ({str(error).splitlines()[0] if str(error) else type(error).__name__})"
             ) from error
-        with client:
-            yield Crew(client, client.scheduler.address if client.scheduler else scheduler)
+        address = client.scheduler.address if client.scheduler else scheduler
+        crew = Crew(client, str(address))
+        try:
+            yield crew
+        finally:
+            if crew.connected:  # else it tries for a while to connect again, and closes by itself
+                client.close()
 
 
 @contextmanager

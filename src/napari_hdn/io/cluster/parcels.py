@@ -12,7 +12,7 @@ from typing import Protocol
 import numpy as np
 
 from napari_hdn.core.config import RestorationConfig
-from napari_hdn.core.errors import ClusterError, HDNError
+from napari_hdn.core.errors import AxesError, ClusterError, HDNError
 from napari_hdn.core.hdn import HDN
 from napari_hdn.core.regions import RegionFailed, RegionRestored
 from napari_hdn.io.images import FileStack, open_images
@@ -127,19 +127,27 @@ class Source:
         ClusterError
             If it holds another image.
         """
-        found = open_images([self.path], axes=self.axes if self.series is None else None)
-        fitting = [s for s in found if s.series == self.series and s.name == self.name]
-        for stack in fitting:
-            if (
-                Source.of(stack).shape == self.shape
-                and np.dtype(stack.array.dtype).str == self.dtype
-            ):
-                return replace(stack, axes=self.axes, channel=self.channel)
+        try:
+            found = open_images([self.path])
+        except AxesError:  # which the file does not say
+            found = open_images([self.path], axes=self.axes)
+        for stack in found:
+            here = (
+                replace(stack, axes=self.axes, channel=self.channel)
+                if _alike(stack, self)
+                else None
+            )
+            if here is not None and Source.of(here) == self:
+                return here
         has = ", ".join(f"{s.name} of {' x '.join(map(str, s.array.shape))}" for s in found)
         raise ClusterError(
             f"{self.name} of {' x '.join(map(str, self.shape))} is no longer in {self.path}, which has "
             f"{has}. Was the file changed?"
         )
+
+
+def _alike(stack: FileStack, source: Source) -> bool:
+    return stack.name == source.name and tuple(stack.array.shape) == source.shape
 
 
 class Output(Protocol):

@@ -97,8 +97,9 @@ def restore_by(
         yield from walk.events()
     finally:
         walk.give_back()
-        with suppress(Exception):  # a scheduler that is gone has forgotten it, too
-            crew.client.unregister_worker_plugin(bring.name)
+        if crew.connected:
+            with suppress(Exception):  # the error that came first counts
+                crew.client.unregister_worker_plugin(bring.name)
 
 
 class _Walk:
@@ -150,7 +151,7 @@ class _Walk:
 
     def give_back(self) -> None:
         """Let the workers forget what is still with them."""
-        if self._away and self._crew.client.status == "running":
+        if self._away and self._crew.connected:
             with suppress(Exception):  # the error that came first counts
                 self._crew.client.run(worker.stop_job, self._job.id, on_error="ignore")
                 self._crew.client.cancel([future for _, future in self._away.values()])
@@ -170,6 +171,8 @@ class _Walk:
             future.add_done_callback(lambda future: self._back.put(future.key))
 
     def _size(self) -> int:
+        if not self._crew.connected:
+            raise self._lost("the connection was closed")
         try:
             return self._crew.size
         except Exception as error:  # comm errors of many types
