@@ -9,8 +9,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-import zarr
 from distributed import LocalCluster, WorkerPlugin
 
 from napari_hdn.core.regions import RegionFailed, RegionRestored
@@ -68,50 +66,3 @@ class Log:
             what, pid, number, start = line.split()
             found[what][int(number), int(start)].append(int(pid))
         return cls(dict(found["begin"]), dict(found["end"]))
-
-
-@dataclass(frozen=True)
-class PlainOutput:
-    """Arrays of a zarr group, by product."""
-
-    path: str
-
-    def write(self, index, first_row, planes):
-        group = zarr.open_group(self.path, mode="r+")
-        for product, rows in planes.items():
-            group[product][(*index, slice(first_row, first_row + rows.shape[-2]))] = rows
-        return {}
-
-
-class PlainTarget:
-    """A zarr group that knows which of its regions are done."""
-
-    def __init__(self, path: Path, shape, products, rows: int) -> None:
-        self.path = path
-        self.marked = []
-        self.before = set()
-        group = zarr.open_group(path, mode="w")
-        chunks = (*(1 for _ in shape[:-2]), rows, shape[-1])
-        for product in products:
-            group.create_array(
-                product, shape=shape, chunks=chunks, dtype="float32", fill_value=np.nan
-            )
-
-    @property
-    def output(self):
-        return PlainOutput(str(self.path))
-
-    @property
-    def done(self):
-        return self.before
-
-    def mark(self, done) -> None:
-        self.marked.append(done.result.region)
-
-    def give_up(self, index) -> None:
-        group = zarr.open_group(self.path, mode="r+")
-        for product in group:
-            group[product][index] = np.nan
-
-    def __getitem__(self, product: str) -> np.ndarray:
-        return zarr.open_group(self.path, mode="r")[product][:]

@@ -5,6 +5,7 @@ from itertools import pairwise
 import numpy as np
 import pytest
 
+from napari_hdn.core import regions
 from napari_hdn.core.axes import ImageStack
 from napari_hdn.core.config import RestorationConfig
 from napari_hdn.core.convergence import pooled
@@ -15,7 +16,7 @@ from napari_hdn.core.regions import (
     Region,
     RegionFailed,
     RegionRestored,
-    chunk_rows,
+    file_rows,
     plan_regions,
     plane_tiles,
     restore_region,
@@ -34,10 +35,10 @@ def restorer_of(model, config):
     return Restorer(*parts, config, choose("cpu"))
 
 
-def in_regions(model, stack, config, **sizes):
+def in_regions(model, stack, config):
     """All products, with the regions from last to first, and what was told of each."""
     tiles = plane_tiles(config, model.config.network, stack.plane_shape)
-    found = plan_regions(stack, tiles, chunk_rows(tiles, stack.plane_shape[0]), **sizes)
+    found = plan_regions(stack, tiles, file_rows(tiles, stack.plane_shape))
     out = {p: np.full(stack.array.shape, np.nan, np.float32) for p in config.products}
     told = {}
     for region in reversed(found):
@@ -51,12 +52,21 @@ def in_regions(model, stack, config, **sizes):
     return out, [told[region] for region in found]
 
 
-@pytest.mark.parametrize("sizes", [{}, {"huge_px": 0, "least_px": 0}])
-def test_regions_are_what_one_process_restores_bit_for_bit(tiny_model, sizes):
+@pytest.fixture
+def cut(monkeypatch):
+    """Planes of any size are cut wherever they can be."""
+    monkeypatch.setattr(regions, "HUGE_PX", 0)
+    monkeypatch.setattr(regions, "LEAST_PX", 0)
+
+
+@pytest.mark.parametrize("huge", [False, True])
+def test_regions_are_what_one_process_restores_bit_for_bit(tiny_model, huge, request):
+    if huge:
+        request.getfixturevalue("cut")
     stack = ImageStack(simulate((2, 200, 90)), "TYX", "cells")
     whole = restore_all(tiny_model, stack, SPREAD)
-    parts, told = in_regions(tiny_model, stack, SPREAD, **sizes)
-    assert len(told) == (8 if sizes else 2)
+    parts, told = in_regions(tiny_model, stack, SPREAD)
+    assert len(told) == (8 if huge else 2)
     np.testing.assert_array_equal(parts["mean"], whole.mean)
     np.testing.assert_array_equal(parts["std"], whole.std)
     last = list(restore(tiny_model, stack, SPREAD))[-1]
@@ -86,14 +96,16 @@ def test_a_chosen_side_of_tiles_stays(tiny_model):
     assert settled(SPREAD, tiny_model.config.network, (5000, 5000), 1e6) == SPREAD
 
 
-def test_no_two_regions_share_a_chunk(tiny_model):
+def test_no_two_regions_share_a_file(tiny_model, cut, monkeypatch):
+    monkeypatch.setattr(regions, "LEAST_PX", 300 * 40)
+    monkeypatch.setattr(regions, "FILE_ROWS", 1024)
     stack = ImageStack(np.zeros((3, 2000, 40), np.uint8), "ZYX")
     for side in (64, 184, 504, 1496):
         config = RestorationConfig(tile_px=side)
         tiles = plane_tiles(config, tiny_model.config.network, (2000, 40))
-        rows = chunk_rows(tiles, 2000)
+        rows = file_rows(tiles, (2000, 40))
         assert side % rows == 0 and rows <= 1024
-        found = plan_regions(stack, tiles, rows, huge_px=0, least_px=300 * 40)
+        found = plan_regions(stack, tiles, rows)
         assert next(r for r in found if r.number == 2).index == (2,)
         for plane in range(3):
             of_plane = [r for r in found if r.number == plane]
@@ -103,14 +115,14 @@ def test_no_two_regions_share_a_chunk(tiny_model):
             assert all(r.stop - r.start >= 300 for r in of_plane[:-1])
 
 
-def test_regions_keep_to_chunks_that_were_chosen_by_others(tiny_model):
+def test_regions_keep_to_files_that_were_chosen_by_others(tiny_model, cut):
     stack = ImageStack(np.zeros((2000, 40), np.uint8), "YX")
     tiles = plane_tiles(RestorationConfig(tile_px=64), tiny_model.config.network, (2000, 40))
-    found = plan_regions(stack, tiles, 96, huge_px=0, least_px=0)
+    found = plan_regions(stack, tiles, 96)
     assert [r.start for r in found] == list(range(0, 2000, 192))
 
 
-def test_short_memory_changes_no_region_and_is_told(tiny_model, monkeypatch):
+def test_short_memory_changes_no_region_and_is_told(tiny_model, monkeypatch, cut):
     stack = ImageStack(simulate((1, 200, 90)), "TYX", "cells")
     config = SPREAD.model_copy(update={"batch_size": 1})
     whole = restore_all(tiny_model, stack, config)
@@ -124,7 +136,7 @@ def test_short_memory_changes_no_region_and_is_told(tiny_model, monkeypatch):
         return signal
 
     monkeypatch.setattr(restorer, "_decode", short)
-    for region in plan_regions(stack, restorer.plan((200, 90)), 64, huge_px=0, least_px=0):
+    for region in plan_regions(stack, restorer.plan((200, 90)), 64):
         parts = list(restore_region(tiny_model, stack, restorer, region, Stop()))
         rows = [p for p in parts if isinstance(p, Rows)]
         assert rows[0].rows.start == region.start and rows[-1].rows.stop == region.stop

@@ -8,6 +8,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from napari_hdn.api.batching import restore_batch
+from napari_hdn.api.cluster import agree, hire, restore_by
 from napari_hdn.api.direct import choose_direct, distil, load_direct, restore_direct
 from napari_hdn.api.judging import (
     check_recipe,
@@ -231,6 +232,7 @@ __all__ = [
     "Unopened",
     "Validation",
     "VariantRecord",
+    "agree",
     "artefact_by_level",
     "asked_digest",
     "available_devices",
@@ -267,6 +269,7 @@ __all__ = [
     "generation_writer",
     "grid_png",
     "guess_axes",
+    "hire",
     "inspect_levels",
     "judge_restoration",
     "label_writer",
@@ -297,6 +300,7 @@ __all__ = [
     "restoration_mark",
     "restore",
     "restore_batch",
+    "restore_by",
     "restore_direct",
     "restored_pieces",
     "restorer_for",

@@ -9,12 +9,14 @@ from typing import TYPE_CHECKING
 
 from napari_hdn.core.config import RestorationConfig
 from napari_hdn.core.errors import ConfigurationError
+from napari_hdn.core.events import RestorationEvent, Stop
 
 if TYPE_CHECKING:
     from napari_hdn.core.hdn import HDN
     from napari_hdn.io.cluster.agreement import Agreement
     from napari_hdn.io.cluster.crew import Crew
     from napari_hdn.io.images import FileStack
+    from napari_hdn.io.restorations import RestorationFiles
 
 
 @contextmanager
@@ -58,3 +60,23 @@ def agree(
     from napari_hdn.io.cluster.agreement import agree as _agree
 
     return _agree(crew, model, stack, config, folder=folder)
+
+
+def restore_by(
+    crew: Crew, agreed: Agreement, files: RestorationFiles, *, stop: Stop | None = None
+) -> Iterator[RestorationEvent]:
+    """Restore a stack by many processes, which write it; see `io.cluster.restoring.restore_by`.
+
+    Parameters
+    ----------
+    crew : Crew
+    agreed : Agreement
+    files : RestorationFiles
+        OME-Zarr, entered, with the config, the identity and the file rows of the agreement.
+    stop : Stop, optional
+    """
+    from napari_hdn.io.cluster.restoring import restore_by as _restore
+    from napari_hdn.io.cluster.zarr_target import ZarrTarget
+
+    target = ZarrTarget(files.zarr, agreed.regions, agreed.stack.plane_shape[0])
+    yield from _restore(crew, agreed, target, stop=stop)

@@ -23,7 +23,7 @@ from napari_hdn.core.tiled import Rows, TiledRestorer
 from napari_hdn.core.tiling import Tile, by_rows, fitted, halo_px, padded_size, plan_within
 
 LEAST_PX = 2**22  # of a part of a huge plane: seconds of work, next to which the rest is nothing
-CHUNK_ROWS = 1024  # at most
+FILE_ROWS = 2048  # at most
 
 
 @dataclass(frozen=True)
@@ -105,30 +105,23 @@ def plane_tiles(
     return plan_within(shape, config.tile_px, most, halo_px(network), network.multiple)
 
 
-def chunk_rows(tiles: Sequence[Tile], height: int) -> int:
-    """Rows of the chunks of an array that parts of planes are written to, so that none shares one.
+def file_rows(tiles: Sequence[Tile], size: tuple[int, int]) -> int | None:
+    """Rows of the files that parts of planes are written to, so that no two parts share one.
 
-    Where planes are not cut, at most `CHUNK_ROWS`; else what bands of tiles are a multiple of.
+    Bands of tiles are a multiple of it. None where planes of ``size`` (Y, X) are not cut.
     """
     bands = by_rows(tiles)
+    if size[0] * size[1] <= HUGE_PX or len(bands) == 1:
+        return None
     band = bands[0][0].inner_y.stop
-    if len(bands) == 1:
-        return min(height, CHUNK_ROWS)
-    return next(band // parts for parts in range(1, band + 1) if _divides(parts, band))
+    return next(
+        band // parts
+        for parts in range(1, band + 1)
+        if band % parts == 0 and band // parts <= FILE_ROWS
+    )
 
 
-def _divides(parts: int, band: int) -> bool:
-    return band % parts == 0 and band // parts <= CHUNK_ROWS
-
-
-def plan_regions(
-    stack: ImageStack,
-    tiles: Sequence[Tile],
-    rows: int,
-    *,
-    huge_px: int | None = None,
-    least_px: int | None = None,
-) -> list[Region]:
+def plan_regions(stack: ImageStack, tiles: Sequence[Tile], rows: int | None) -> list[Region]:
     """Cut a stack into regions.
 
     Parameters
@@ -136,18 +129,14 @@ def plan_regions(
     stack : ImageStack
     tiles : sequence of Tile
         Of each of its planes.
-    rows : int
-        Of the chunks that the result is written to: no two regions share one.
-    huge_px, least_px : int, optional
-        Planes of more pixels are cut, into parts of at least so many.
+    rows : int or None
+        Of the files that the result is written to, where planes are cut: no two regions share one.
     """
     height, width = stack.plane_shape
-    huge = height * width > (HUGE_PX if huge_px is None else huge_px)
-    least = LEAST_PX if least_px is None else least_px
     starts = [0]
-    for band in by_rows(tiles) if huge else []:
+    for band in [] if rows is None else by_rows(tiles):
         stop = band[0].inner_y.stop
-        if stop < height and stop % rows == 0 and (stop - starts[-1]) * width >= least:
+        if stop < height and stop % rows == 0 and (stop - starts[-1]) * width >= LEAST_PX:
             starts.append(stop)
     stops = [*starts[1:], height]
     return [

@@ -67,6 +67,8 @@ class RestorationFiles:
         OME-Zarr needs it to know the job that it may go on with.
     pyramid : bool, optional
         Whether OME-Zarr has coarser copies; by default for large planes.
+    rows : int, optional
+        Of a file of OME-Zarr, where several processes write parts of the same plane.
 
     Attributes
     ----------
@@ -103,6 +105,7 @@ class RestorationFiles:
         format: Format = "ome-tiff",
         identity: str = "",
         pyramid: bool | None = None,
+        rows: int | None = None,
     ) -> None:
         sizes = dict(zip(stack.axes, stack.array.shape, strict=True))
         axes = "".join(a for a in stack.axes if a in stack.leading_axes or a in "YX")
@@ -146,12 +149,19 @@ class RestorationFiles:
             metadata=stack.own_metadata,
             made_by=mark,
             pyramid=pyramid,
+            rows=rows,
         )
 
     def __enter__(self) -> Self:
         self._sink.__enter__()
         self.done = self._sink.done
         return self
+
+    @property
+    def zarr(self) -> ZarrProducts:
+        """What is written as OME-Zarr, for other processes that write to it, too."""
+        assert isinstance(self._sink, ZarrProducts)
+        return self._sink
 
     def remarks(self) -> list[Notice]:
         """What the user should know before the work begins, after the context was entered."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -13,11 +14,15 @@ import napari_hdn
 from napari_hdn.core.config import NetworkConfig, RestorationConfig
 from napari_hdn.core.errors import ClusterError, ConfigurationError, HDNError
 from napari_hdn.core.hdn import HDN
-from napari_hdn.core.regions import Region, chunk_rows, plan_regions, plane_tiles, settled
+from napari_hdn.core.identity import asked_digest
+from napari_hdn.core.regions import Region, file_rows, plan_regions, plane_tiles, settled
+from napari_hdn.core.tiling import MEMORY_SHARE, MOST_BYTES
 from napari_hdn.io.cluster import worker
 from napari_hdn.io.cluster.crew import Crew
 from napari_hdn.io.cluster.parcels import About, ModelFiles
 from napari_hdn.io.images import FileStack
+
+PLENTY_BYTES = MOST_BYTES / MEMORY_SHARE  # more makes no difference to the tiles
 
 
 @dataclass(frozen=True)
@@ -29,19 +34,27 @@ class Agreement:
     config : RestorationConfig
         Settled: tiles, samples at a time, device and precision are fixed.
     regions : tuple of Region
-    chunk_rows : int
-        Rows of the chunks to be written to: no two regions share a chunk.
+    file_rows : int or None
+        Of the files to be written to, where planes are cut: no two regions share one.
     remarks : tuple of str
         What the user should know of the workers.
     """
 
     config: RestorationConfig
     regions: tuple[Region, ...]
-    chunk_rows: int
+    file_rows: int | None
     remarks: tuple[str, ...]
     model: HDN = field(repr=False)
     files: ModelFiles = field(repr=False)
     stack: FileStack = field(repr=False)
+
+    @property
+    def identity(self) -> str:
+        """A digest of all that the pixels depend on, to the last digit."""
+        fixed = self.config
+        return asked_digest(
+            self.model, fixed, tile=fixed.tile_px, batch=fixed.batch_size, device=fixed.device
+        )
 
 
 def agree(
@@ -80,12 +93,12 @@ def agree(
     _check(abouts, paths)
     fixed = _fixed(abouts, config, model.config.network, stack.plane_shape)
     tiles = plane_tiles(fixed, model.config.network, stack.plane_shape)
-    rows = chunk_rows(tiles, stack.plane_shape[0])
+    rows = file_rows(tiles, stack.plane_shape)
     light = all(about.has_model for about in abouts.values())
     return Agreement(
         config=fixed,
         regions=tuple(plan_regions(stack, tiles, rows)),
-        chunk_rows=rows,
+        file_rows=rows,
         remarks=_remarks(abouts, config),
         model=model,
         files=files.light() if light else files,
@@ -154,7 +167,12 @@ def _fixed(
         min(about.free_bytes / neighbours[about.host], about.limit_bytes)
         for about in abouts.values()
     )
-    return settled(chosen, network, size, room)
+    return settled(chosen, network, size, _rounded(room))
+
+
+def _rounded(room: float) -> float:
+    """Memory, so that what is free at the moment does not change the tiles from run to run."""
+    return math.inf if room >= PLENTY_BYTES else 2.0 ** math.floor(math.log2(max(room, 1.0)))
 
 
 def _remarks(abouts: Mapping[str, About], config: RestorationConfig) -> tuple[str, ...]:

@@ -14,7 +14,7 @@ import numpy as np
 from napari_hdn.core.config import RestorationConfig
 from napari_hdn.core.errors import AxesError, ClusterError, HDNError
 from napari_hdn.core.hdn import HDN
-from napari_hdn.core.regions import RegionFailed, RegionRestored
+from napari_hdn.core.regions import Region, RegionFailed, RegionRestored
 from napari_hdn.io.images import FileStack, open_images
 
 _MODEL_FILES = ("config.json", "weights.safetensors", "noise_model.json")
@@ -150,13 +150,21 @@ def _alike(stack: FileStack, source: Source) -> bool:
     return stack.name == source.name and tuple(stack.array.shape) == source.shape
 
 
+class Files(Protocol):
+    """Where one region is written to."""
+
+    def write(self, first_row: int, planes: Mapping[str, np.ndarray]) -> None:
+        """Take the next rows of the plane, by product."""
+
+    def end(self) -> dict[str, int]:
+        """See that all is on the disk; how many pixels were clipped, by product."""
+
+
 class Output(Protocol):
     """Where workers write to: an object that can be sent to them."""
 
-    def write(
-        self, index: tuple[int, ...], first_row: int, planes: Mapping[str, np.ndarray]
-    ) -> dict[str, int]:
-        """Write rows of a plane, by product; returns how many pixels were clipped."""
+    def begin(self, region: Region) -> Files:
+        """What takes in the rows of a region."""
 
 
 @dataclass(frozen=True)

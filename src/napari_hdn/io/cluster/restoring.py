@@ -11,7 +11,7 @@ from collections.abc import Collection, Iterable, Iterator, Sequence
 from contextlib import suppress
 from typing import Protocol
 
-from distributed import Future, KilledWorker
+from distributed import Future, KilledWorker, wait
 
 from napari_hdn.core.convergence import MeanSpread, pooled
 from napari_hdn.core.errors import ClusterError, DamagedPlaneError
@@ -50,8 +50,8 @@ class Target(Protocol):
     def mark(self, done: Done) -> None:
         """Note that a region was written."""
 
-    def give_up(self, index: tuple[int, ...]) -> None:
-        """Leave out a plane that cannot be restored."""
+    def forget(self, index: tuple[int, ...]) -> None:
+        """Forget what was written of a plane that cannot be restored."""
 
 
 def restore_by(
@@ -75,7 +75,7 @@ def restore_by(
     ------
     RestorationEvent
         As of `napari_hdn.core.restoration.restore`, but `PlaneRestored` holds no pixels: these are
-        written already.
+        written already. The files of a plane that failed may hold a part of it.
 
     Raises
     ------
@@ -153,8 +153,10 @@ class _Walk:
         """Let the workers forget what is still with them."""
         if self._away and self._crew.connected:
             with suppress(Exception):  # the error that came first counts
-                self._crew.client.run(worker.stop_job, self._job.id, on_error="ignore")
-                self._crew.client.cancel([future for _, future in self._away.values()])
+                futures = [future for _, future in self._away.values()]
+                self._wind_up()
+                wait(futures, timeout=STOPPING_S)  # nobody shall write behind our back
+                self._crew.client.cancel(futures)
         self._away.clear()
 
     def _hand_out(self, most: int) -> None:
@@ -210,7 +212,7 @@ class _Walk:
         if self._left[region.index]:
             return
         if region.index in self._failed:
-            self._target.give_up(region.index)
+            self._target.forget(region.index)
             yield PlaneFailed(region.index, self._failed[region.index])
         else:
             height = self._agreed.stack.plane_shape[0]

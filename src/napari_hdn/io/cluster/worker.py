@@ -100,17 +100,18 @@ def _restored(job: Job, region: Region) -> Done | None:
         return None
     started = time.perf_counter()
     torch.set_num_threads(job.threads or get_worker().state.nthreads)
-    clipped: dict[str, int] = {}
     stack = _stack(job.source)
     events = restore_region(
         _model(job.digest), stack, _restorer(job.digest, job.config), region, stop
     )
+    files = job.output.begin(region)
     for part in events:
         if isinstance(part, Rows):
-            counts = job.output.write(region.index, part.rows.start, part.planes)
-            clipped = {p: clipped.get(p, 0) + n for p, n in counts.items()}
-        elif isinstance(part, RegionRestored | RegionFailed):
-            return Done(part, clipped, time.perf_counter() - started)
+            files.write(part.rows.start, part.planes)
+        elif isinstance(part, RegionRestored):
+            return Done(part, files.end(), time.perf_counter() - started)
+        elif isinstance(part, RegionFailed):
+            return Done(part, {}, time.perf_counter() - started)
     return None
 
 

@@ -202,19 +202,22 @@ class ZarrImage:
                     small = halved(np.asarray(finer[(*place, *wide)]))
                     coarser[(*place, ys, xs)] = small
 
-    def files(self, index: tuple[int, ...]) -> Iterator[Path]:
-        """The files of a plane, all levels."""
+    def files(self, index: tuple[int, ...], rows: slice | None = None) -> Iterator[Path]:
+        """The files of a plane, all levels; or of some of its rows, the finest level."""
         place = self.layout.place(index)
-        for level, cut in enumerate(self.layout.levels):
+        for level, cut in enumerate(self.layout.levels[: None if rows is None else 1]):
             encoding = self._arrays[level].metadata.chunk_key_encoding
-            counts = (-(-n // step) for n, step in zip(cut.shape, cut.file, strict=True))
-            for y, x in product(*map(range, counts)):
+            counts = [-(-n // step) for n, step in zip(cut.shape, cut.file, strict=True)]
+            downwards = range(counts[0])
+            if rows is not None:
+                downwards = range(rows.start // cut.file[0], -(-rows.stop // cut.file[0]))
+            for y, x in product(downwards, range(counts[1])):
                 yield self.path / str(level) / encoding.encode_chunk_key((*place, y, x))
 
-    def flush(self, index: tuple[int, ...]) -> None:
-        """See that a plane is on the disk, so that it outlives a power cut."""
+    def flush(self, index: tuple[int, ...], rows: slice | None = None) -> None:
+        """See that a plane, or some of its rows, is on the disk, so that it outlives a power cut."""
         with writing(self.path):
-            for file in self.files(index):
+            for file in self.files(index, rows):
                 with file.open("r+b") as opened:
                     os.fsync(opened.fileno())
 

@@ -78,7 +78,7 @@ class ZarrProducts:
         self._metadata, self._made_by = metadata, made_by
         self._pyramid, self._rows = pyramid, rows
         self._lost: set[tuple[int, ...]] = set()
-        self._bands: dict[tuple[str, tuple[int, ...]], _Bands] = {}
+        self._bands: dict[tuple[str, tuple[int, ...]], Bands] = {}
         self._clipping: dict[str, int] = defaultdict(int)  # of the plane that is written
         self.written: dict[str, Path] = {}
         self.kept = ""
@@ -152,16 +152,25 @@ class ZarrProducts:
 
     def finish(self, index: tuple[int, ...], *, clipped: Mapping[str, int]) -> None:
         """Take a plane as done, all of whose pixels have been written by whomever."""
-        for image, own in self._planes_of(index):
+        for image, own in self.planes_of(index):
             image.shrink(own)
             image.flush(own)
+        self.note(index, clipped=clipped)
+
+    def note(self, index: tuple[int, ...], *, clipped: Mapping[str, int]) -> None:
+        """Note that a plane is on the disk, coarser copies and all, made by whomever."""
         self._job.note(index, clipped=dict(clipped))
+
+    @property
+    def job_folder(self) -> Path:
+        """Where the unfinished images are, and what else is to be known of them."""
+        return self._job.folder
 
     def give_up(self, index: tuple[int, ...]) -> None:
         """Leave a damaged plane out for good: it is NaN, or 0 in an integer type."""
         self._clipping.clear()
         self._bands.clear()
-        for image, own in self._planes_of(index):
+        for image, own in self.planes_of(index):
             nothing = np.nan if image.dtype.kind == "f" else 0
             height, width = image.layout.levels[0].shape
             rows = image.region[0]
@@ -221,12 +230,13 @@ class ZarrProducts:
             return self._created()
         self.images = images
         for index in list(self._job.done):
-            files = (file for image, own in self._planes_of(index) for file in image.files(own))
+            files = (file for image, own in self.planes_of(index) for file in image.files(own))
             if not all(file.is_file() and file.stat().st_size for file in files):
                 del self._job.done[index]
         return images
 
-    def _planes_of(self, index: tuple[int, ...]) -> Iterator[tuple[ZarrImage, tuple[int, ...]]]:
+    def planes_of(self, index: tuple[int, ...]) -> Iterator[tuple[ZarrImage, tuple[int, ...]]]:
+        """The images that a plane of the job goes to, and where it is in each."""
         for name, product in self._products.items():
             if not product.many:
                 yield self.images[name], index
@@ -234,11 +244,12 @@ class ZarrProducts:
             for sample in range(product.shape[product.axes.index("S")]):
                 yield self.images[name], (sample, *index)
 
-    def _band(self, name: str, index: tuple[int, ...]) -> _Bands:
+    def _band(self, name: str, index: tuple[int, ...]) -> Bands:
         if (name, index) not in self._bands:
             image = self.images[name]
-            self._bands[name, index] = _Bands(
-                partial(image.write, index), image.region[0], image.layout.levels[0].shape[0]
+            height = image.layout.levels[0].shape[0]
+            self._bands[name, index] = Bands(
+                partial(image.write, index), image.region[0], 0, height
             )
         return self._bands[name, index]
 
@@ -280,20 +291,22 @@ class ZarrProducts:
                 self._folder.rmdir()
 
 
-class _Bands:
-    """Collects rows until they fill a file: none is written twice."""
+class Bands:
+    """Collects the rows from ``first`` to ``stop`` until they fill a file: none is written twice."""
 
-    def __init__(self, write: Callable[[np.ndarray, int], int], step: int, height: int) -> None:
-        self._write, self._step, self._height = write, step, height
+    def __init__(
+        self, write: Callable[[np.ndarray, int], int], step: int, first: int, stop: int
+    ) -> None:
+        self._write, self._step, self._stop = write, step, stop
         self._rows: list[np.ndarray] = []
-        self._first = self._next = 0
+        self._first = self._next = first
 
     def add(self, rows: np.ndarray, first_row: int) -> int:
         """Take the next rows; how many pixels were clipped of those that were written."""
         if first_row != self._next:
             raise OutputError(f"Row {self._next} was to come next, not row {first_row}.")
         self._next += len(rows)
-        full = self._next if self._next == self._height else self._next // self._step * self._step
+        full = self._next if self._next == self._stop else self._next // self._step * self._step
         clipped = 0
         if full > self._first:
             fitting = len(rows) - (self._next - full)
