@@ -7,6 +7,7 @@ import signal
 import socket
 import threading
 import time
+from contextlib import ExitStack
 from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -20,6 +21,7 @@ from napari_hdn.core.devices import Precision, choose
 from napari_hdn.core.errors import HDNError
 from napari_hdn.core.events import Stop
 from napari_hdn.core.hdn import HDN
+from napari_hdn.core.memory import kept_memory
 from napari_hdn.core.regions import Region, RegionFailed, RegionRestored, restore_region
 from napari_hdn.core.restorer import Restorer
 from napari_hdn.core.tiled import Rows
@@ -32,6 +34,7 @@ if TYPE_CHECKING:
 
 _known: dict[str, ModelFiles] = {}
 _stops: dict[str, Stop] = {}
+_kept: dict[str, ExitStack] = {}
 # a worker with several threads gives them all to one region: memory for more than one is not planned
 _one_at_a_time = threading.Lock()
 
@@ -53,8 +56,16 @@ class Bring(WorkerPlugin):
     def setup(self, worker: Worker) -> None:
         """Take the model in; it is loaded when it is needed."""
         _known[self.files.digest] = self.files
+        # from the first region to the last, not for each
+        _kept[self.name] = kept = ExitStack()
+        kept.enter_context(kept_memory())
         if self.ours and threading.current_thread() is threading.main_thread():
             signal.signal(signal.SIGINT, signal.SIG_IGN)
+
+    def teardown(self, worker: Worker) -> None:
+        """Give memory back to the system."""
+        if kept := _kept.pop(self.name, None):
+            kept.close()
 
 
 def look(
