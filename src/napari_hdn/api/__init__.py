@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from napari_hdn.api.batching import restore_batch
-from napari_hdn.api.cluster import agree, hire, restore_by
+from napari_hdn.api.cluster import agree, check_shared, hire, restore_by
 from napari_hdn.api.direct import choose_direct, distil, load_direct, restore_direct
 from napari_hdn.api.judging import (
     check_recipe,
@@ -166,6 +166,7 @@ if TYPE_CHECKING:
     from napari_hdn.core.evaluation import Evaluation, EvaluationProgress
     from napari_hdn.core.hdn import HDN
     from napari_hdn.core.segmentation.segment import Segmentation, SegmentationProgress
+    from napari_hdn.io.cluster.crew import Crew
 
 __all__ = [
     "FORMATS",
@@ -182,6 +183,7 @@ __all__ = [
     "CalibrationConfig",
     "CalibrationFinished",
     "CalibrationProgress",
+    "Crew",
     "Direct",
     "DirectConfig",
     "DirectNetworkConfig",
@@ -242,6 +244,7 @@ __all__ = [
     "cells_with_stripes",
     "check_fits",
     "check_recipe",
+    "check_shared",
     "check_trust_folder",
     "check_truth",
     "check_writable",
@@ -341,6 +344,10 @@ def __getattr__(name: str) -> Any:
         from napari_hdn.core.hdn import HDN
 
         return HDN
+    if name == "Crew":
+        from napari_hdn.io.cluster.crew import Crew
+
+        return Crew
     if name == "Direct":
         from napari_hdn.core.direct.student import Direct
 

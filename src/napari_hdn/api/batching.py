@@ -6,6 +6,7 @@ from collections.abc import Collection, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from napari_hdn.api.cluster import SharedWork
 from napari_hdn.core.config import RestorationConfig
 from napari_hdn.core.errors import StoppedEarly
 from napari_hdn.core.events import Notice, RateLimit, Stop
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
     from napari_hdn.core.direct.student import Direct
     from napari_hdn.core.hdn import HDN
     from napari_hdn.core.restorer import Restorer
+    from napari_hdn.io.cluster.crew import Crew
     from napari_hdn.io.restorations import Format
 
 
@@ -32,6 +34,7 @@ def restore_batch(
     tag: str = "",
     again: bool = False,
     strict_channel: bool = True,
+    crew: Crew | None = None,
     stop: Stop | None = None,
 ) -> Iterator[BatchEvent]:
     """Restore images into a folder, with a table of what came of each; what was done stays done.
@@ -65,6 +68,8 @@ def restore_batch(
         Whether to restore also what was done before.
     strict_channel : bool
         Whether an image without the channel of the config is an error, rather than used as it is.
+    crew : Crew, optional
+        Processes that share the work; see `napari_hdn.api.hire`. They write OME-Zarr.
     stop : Stop, optional
         Looked at all the time; planes that are done are kept.
 
@@ -82,6 +87,8 @@ def restore_batch(
         If the disk is full, or the folder cannot be written to; the table is kept.
     ConfigurationError, DeviceError
         If the settings do not fit the model.
+    ClusterError
+        If the crew cannot do the work, or is lost; what is done is kept.
     """
     from napari_hdn import api
     from napari_hdn.core.identity import asked_digest
@@ -113,11 +120,14 @@ def restore_batch(
         model, config, student, axes=axes, integers=integers, tag=tag, format=format
     )
 
+    shared = None if crew is None else SharedWork(crew, model, config, format, student, stop)
     restorer: Restorer | None = None  # kept: to make it takes as long as a small image
 
     def restored(
         stack: api.FileStack, done: Collection[tuple[int, ...]]
     ) -> Iterator[api.RestorationEvent]:
+        if shared is not None:
+            return shared.restore(stack)
         if student is None:
             nonlocal restorer
             restorer = restorer or api.restorer_for(model, config)
@@ -125,17 +135,11 @@ def restore_batch(
         return api.restore_direct(model, student, stack, config, stop=stop, done=done)
 
     def files(stack: api.FileStack, place: Path) -> api.RestorationFiles:
+        about = {"tag": tag, "model": name, "levels_off": off, "integers": integers}
+        if shared is not None:
+            return shared.files(stack, place, pyramid=pyramid, **about)
         return api.RestorationFiles(
-            place,
-            stack,
-            config,
-            tag=tag,
-            model=name,
-            levels_off=off,
-            integers=integers,
-            format=format,
-            identity=asked,
-            pyramid=pyramid,
+            place, stack, config, format=format, identity=asked, pyramid=pyramid, **about
         )
 
     work = Work(

@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from napari_hdn.core.config import RestorationConfig
 from napari_hdn.core.errors import ConfigurationError
 from napari_hdn.core.events import RestorationEvent, Stop
 
 if TYPE_CHECKING:
+    from napari_hdn.core.direct.student import Direct
     from napari_hdn.core.hdn import HDN
     from napari_hdn.io.cluster.agreement import Agreement
     from napari_hdn.io.cluster.crew import Crew
@@ -80,3 +81,67 @@ def restore_by(
 
     target = ZarrTarget(files.zarr, agreed.regions, agreed.stack.plane_shape[0])
     yield from _restore(crew, agreed, target, stop=stop)
+
+
+def check_shared(format: str | None, *, direct: bool) -> None:
+    """Find out whether several processes can do what is asked for.
+
+    Raises
+    ------
+    ConfigurationError
+        If they cannot write such files, or a direct network is to restore.
+    """
+    if format not in (None, "ome-zarr"):
+        raise ConfigurationError(
+            "Several processes cannot write to one OME-TIFF; with --workers or --scheduler, leave "
+            "--format away or choose ome-zarr."
+        )
+    if direct:
+        raise ConfigurationError(
+            "Direct networks restore in one process. Leave --direct away, or --workers and --scheduler."
+        )
+
+
+class SharedWork:
+    """Restores image after image with a crew; what `napari_hdn.api.restore_batch` needs of it.
+
+    Raises
+    ------
+    ConfigurationError
+        If something is asked for that a crew does not do.
+    """
+
+    def __init__(
+        self,
+        crew: Crew,
+        model: HDN,
+        config: RestorationConfig,
+        format: str,
+        student: Direct | None,
+        stop: Stop,
+    ) -> None:
+        check_shared(format, direct=student is not None)
+        self._crew, self._model, self._config, self._stop = crew, model, config, stop
+        self._at: tuple[FileStack, Agreement, RestorationFiles] | None = None
+
+    def files(self, stack: FileStack, folder: Path, **about: Any) -> RestorationFiles:
+        """The files of an image, not yet entered."""
+        from napari_hdn.io.restorations import RestorationFiles
+
+        agreed = agree(self._crew, self._model, stack, self._config, folder=folder)
+        files = RestorationFiles(
+            folder,
+            stack,
+            agreed.config,
+            format="ome-zarr",
+            identity=agreed.identity,
+            rows=agreed.file_rows,
+            **about,
+        )
+        self._at = (stack, agreed, files)
+        return files
+
+    def restore(self, stack: FileStack) -> Iterator[RestorationEvent]:
+        """The events of the image that the last files are of, which have been entered."""
+        assert self._at is not None and self._at[0] is stack, "its files come first"
+        return restore_by(self._crew, self._at[1], self._at[2], stop=self._stop)

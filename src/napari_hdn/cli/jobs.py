@@ -31,7 +31,7 @@ from napari_hdn.cli.terminal import Progress, duration
 from napari_hdn.core.errors import OutputError
 
 if TYPE_CHECKING:
-    from napari_hdn.api import HDN, Direct
+    from napari_hdn.api import HDN, Crew, Direct
 
 
 @dataclass(frozen=True)
@@ -143,6 +143,7 @@ def restore(
     axes: str | None = None,
     student: Direct | None = None,
     again: bool = False,
+    crew: Crew | None = None,
 ) -> Written:
     """Restore images into a folder, by a direct network where one is given; see `api.restore_batch`.
 
@@ -161,6 +162,7 @@ def restore(
         pyramid=outputs.pyramid,
         tag=outputs.tag,
         again=again,
+        crew=crew,
         stop=stop,
     )
     written: list[Path] = []

@@ -27,7 +27,7 @@ def check_room(folder: Path, needed: int, what: str) -> None:
     OutputError
         If it has not, with what is needed and what is free, in bytes.
     """
-    free = shutil.disk_usage(_existing(folder)).free
+    free = shutil.disk_usage(existing(folder)).free
     if needed > free:
         raise OutputError(
             f"{what} needs {_size(needed)}, but only {_size(free)} are free in {folder}; make room or "
@@ -52,19 +52,19 @@ def check_writable(folder: Path, refusal: str, *, readable: bool = False) -> Non
     OutputError
         If the folder, or the first one above it that exists, cannot be written to.
     """
-    existing = _existing(folder)
+    there = existing(folder)
     try:
         if readable:
-            next(existing.iterdir(), None)
-        with tempfile.TemporaryFile(dir=existing):
+            next(there.iterdir(), None)
+        with tempfile.TemporaryFile(dir=there):
             pass
     except OSError as error:
         raise OutputError(
-            f"{refusal}: {error.strerror} ({existing}); choose another folder."
+            f"{refusal}: {error.strerror} ({there}); choose another folder."
         ) from error
 
 
-def _existing(folder: Path) -> Path:
+def existing(folder: Path) -> Path:
     """The folder, or the first one above it that exists."""
     return next(p for p in (folder.absolute(), *folder.absolute().parents) if p.exists())
 

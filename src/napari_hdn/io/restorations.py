@@ -168,7 +168,9 @@ class RestorationFiles:
         return [Notice(text) for text in self._sink.remarks()]
 
     def write(self, event: PlaneRestored) -> None:
-        """Write what was restored of a plane."""
+        """Write what was restored of a plane, unless other processes wrote it already."""
+        if not event.planes:
+            return
         self._sink.write(event.index, event.planes, event.rows.start, event.complete)
 
     def give_up(self, index: tuple[int, ...]) -> None:

@@ -20,7 +20,7 @@ from clustered import Log, Logged, local_cluster
 from napari_hdn.api import agree, restore_by
 from napari_hdn.core import regions, restoration
 from napari_hdn.core.config import RestorationConfig, TrainingConfig
-from napari_hdn.core.errors import ClusterError, DamagedPlaneError
+from napari_hdn.core.errors import ClusterError, DamagedPlaneError, ImageFileError
 from napari_hdn.core.events import (
     PlaneFailed,
     PlaneRestored,
@@ -236,7 +236,7 @@ def test_workers_that_do_not_see_the_files_are_told(crew, model, tmp_path):
 def test_an_image_that_became_another_is_not_restored(crew, model, tmp_path):
     stack = stack_of(tmp_path, simulate((2, 64, 64)))
     stack_of(tmp_path, simulate((2, 64, 80)))
-    with pytest.raises(ClusterError, match=r"2 x 64 x 64 is no longer in .* 2 x 64 x 80"):
+    with pytest.raises(ImageFileError, match=r"2 x 64 x 64 is no longer in .* 2 x 64 x 80"):
         restored(crew, model, stack, tmp_path)
     assert not (tmp_path / "out").exists()
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -28,7 +29,7 @@ def restore(
     deactivate: Annotated[str | None, Parameter(name=["--deactivate", "--off"])] = None,
     flips: Annotated[bool, Parameter(negative="")] = False,
     direct: Annotated[bool, Parameter(negative="")] = False,
-    format: api.Format = "ome-tiff",
+    format: api.Format | None = None,
     pyramid: bool | None = None,
     dtype: Literal["float32", "input"] = "float32",
     axes: str | None = None,
@@ -37,6 +38,8 @@ def restore(
     seed: int = 0,
     device: Device = "auto",
     again: Annotated[bool, Parameter(negative="")] = False,
+    workers: int | None = None,
+    scheduler: str | None = None,
 ) -> int:
     """Restore images with a trained model.
 
@@ -78,7 +81,8 @@ def restore(
         Restore in one cheap pass, by the network that distil taught with this model and these levels
         off: the mean, or with --outputs median the median, and no uncertainty.
     format
-        OME-TIFF, or OME-Zarr 0.5 (folders NAME_hdn-mean.ome.zarr) for images of many gigabytes.
+        OME-TIFF, or OME-Zarr 0.5 (folders NAME_hdn-mean.ome.zarr) for images of many gigabytes. By
+        default OME-TIFF; OME-Zarr with several workers.
     pyramid
         Whether OME-Zarr gets smaller copies for fast viewing; by default for planes of more than 1024
         pixels.
@@ -97,6 +101,11 @@ def restore(
         Where to compute.
     again
         Restore also the images of a batch that were restored before with the same settings.
+    workers
+        So many processes on this machine share the work.
+    scheduler
+        The workers of this dask scheduler share the work: its address, such as tcp://10.0.0.5:8786,
+        or its file. See docs/clusters.md.
     """
     products = (*choices.outputs(outputs), "std") if std else choices.outputs(outputs)
     config = RestorationConfig(
@@ -111,6 +120,8 @@ def restore(
         seed=seed,
         device=device,
     )
+    if shared := workers is not None or scheduler is not None:
+        api.check_shared(format, direct=direct)
     if out.is_file():
         raise ConfigurationError(f"--out takes a folder; {out} is a file.")
     trained = api.load_model(choices.model_folder(model))
@@ -118,9 +129,15 @@ def restore(
     if direct:
         wanted: Literal["mean", "median"] = "median" if products == ("median",) else "mean"
         student = api.choose_direct(trained, trained.levels_off(config), wanted)
-    target = jobs.Outputs(out, integers=dtype == "input", format=format, pyramid=pyramid)
+    target = jobs.Outputs(
+        out,
+        integers=dtype == "input",
+        format=format or ("ome-zarr" if shared else "ome-tiff"),
+        pyramid=pyramid,
+    )
     progress = Progress()
-    with progress, stop_on_interrupt(progress) as stop:
+    with progress, stop_on_interrupt(progress) as stop, ExitStack() as hired:
+        crew = hired.enter_context(api.hire(workers, scheduler)) if shared else None
         written = jobs.restore(
             trained,
             images,
@@ -131,6 +148,7 @@ def restore(
             axes=axes,
             student=student,
             again=again,
+            crew=crew,
         )
         if stop.requested:
             return INTERRUPTED

@@ -16,6 +16,7 @@ import numpy as np
 from napari_hdn.core.convergence import MeanSpread
 from napari_hdn.core.errors import (
     AxesError,
+    ClusterError,
     ConfigurationError,
     DeviceError,
     HDNError,
@@ -244,7 +245,7 @@ def _only_this(error: Exception) -> bool:
     """Whether other images may well be restored."""
     if isinstance(error, OutputError):
         return getattr(error.__cause__, "errno", None) in _NAMES
-    if isinstance(error, ConfigurationError | DeviceError):
+    if isinstance(error, ConfigurationError | DeviceError | ClusterError):
         return False
     return isinstance(error, HDNError) or is_memory_short(error)
 

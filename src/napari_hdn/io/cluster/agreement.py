@@ -20,6 +20,7 @@ from napari_hdn.core.tiling import MEMORY_SHARE, MOST_BYTES
 from napari_hdn.io.cluster import worker
 from napari_hdn.io.cluster.crew import Crew
 from napari_hdn.io.cluster.parcels import About, ModelFiles
+from napari_hdn.io.disk import existing
 from napari_hdn.io.images import FileStack
 
 PLENTY_BYTES = MOST_BYTES / MEMORY_SHARE  # more makes no difference to the tiles
@@ -77,7 +78,7 @@ def agree(
         Where its ``tile_px`` is None, tiles are what a process with the memory of the worker with
         the least of it would take.
     folder : Path
-        That exists and is written to.
+        That is written to; it need not exist, but the one above it.
 
     Raises
     ------
@@ -88,7 +89,7 @@ def agree(
     """
     stack = stack.of_channel(config.channel)
     files = ModelFiles.of(model)
-    paths = (str(Path(stack.path).absolute()), str(folder.absolute()))
+    paths = (str(Path(stack.path).absolute()), str(existing(folder)))
     abouts = _look(crew, config, paths, files.light())
     _check(abouts, paths)
     fixed = _fixed(abouts, config, model.config.network, stack.plane_shape)

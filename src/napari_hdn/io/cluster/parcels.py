@@ -12,7 +12,7 @@ from typing import Protocol
 import numpy as np
 
 from napari_hdn.core.config import RestorationConfig
-from napari_hdn.core.errors import AxesError, ClusterError, HDNError
+from napari_hdn.core.errors import AxesError, ClusterError, HDNError, ImageFileError
 from napari_hdn.core.hdn import HDN
 from napari_hdn.core.regions import Region, RegionFailed, RegionRestored
 from napari_hdn.io.images import FileStack, open_images
@@ -123,9 +123,7 @@ class Source:
         Raises
         ------
         ImageFileError
-            If the file is not there or cannot be read.
-        ClusterError
-            If it holds another image.
+            If the file is not there, cannot be read, or holds another image by now.
         """
         try:
             found = open_images([self.path])
@@ -140,7 +138,7 @@ class Source:
             if here is not None and Source.of(here) == self:
                 return here
         has = ", ".join(f"{s.name} of {' x '.join(map(str, s.array.shape))}" for s in found)
-        raise ClusterError(
+        raise ImageFileError(
             f"{self.name} of {' x '.join(map(str, self.shape))} is no longer in {self.path}, which has "
             f"{has}. Was the file changed?"
         )

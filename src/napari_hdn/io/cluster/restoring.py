@@ -11,7 +11,7 @@ from collections.abc import Collection, Iterable, Iterator, Sequence
 from contextlib import suppress
 from typing import Protocol
 
-from distributed import Future, KilledWorker, wait
+from distributed import CancelledError, Future, KilledWorker, wait
 
 from napari_hdn.core.convergence import MeanSpread, pooled
 from napari_hdn.core.errors import ClusterError, DamagedPlaneError
@@ -222,26 +222,28 @@ class _Walk:
         where = f"Rows {region.start} to {region.stop}"
         if region.index:
             where += f" of plane {', '.join(map(str, region.index))}"
-        if future.status == "finished":
-            result = future.result()
-            if isinstance(result, Refused):
-                result.error.add_note(f"Told by a worker on {result.worker}.")
-                raise result.error
-            return result
-        if future.status == "error":
-            error = future.exception()
-            if isinstance(error, KilledWorker):
-                raise ClusterError(
-                    f"{where} ended one worker after another, most often since memory ran out. Take "
-                    "fewer workers or more memory for each, or a smaller --tile. What is done is kept."
-                ) from error
+        if future.status in ("cancelled", "lost"):
+            if self._stop.requested:
+                return None
+            raise self._lost("the connection was closed")
+        try:
+            result = future.result()  # of a worker that died meanwhile, made again
+        except KilledWorker as error:
+            raise ClusterError(
+                f"{where} ended one worker after another, most often since memory ran out. Take "
+                "fewer workers or more memory for each, or a smaller --tile. What is done is kept."
+            ) from error
+        except CancelledError as error:
+            raise self._lost("the connection was closed") from error
+        except Exception as error:
             raise ClusterError(
                 f"{where} could not be restored by a worker: {type(error).__name__}: {error}. What is "
                 "done is kept."
             ) from error
-        if self._stop.requested:
-            return None
-        raise self._lost("the connection was closed")
+        if isinstance(result, Refused):
+            result.error.add_note(f"Told by a worker on {result.worker}.")
+            raise result.error
+        return result
 
     def _lost(self, reason: str) -> ClusterError:
         done = len(self._agreed.regions) - len(self._waiting) - len(self._away)
