@@ -23,12 +23,12 @@ def local_cluster(workers: int = 2) -> LocalCluster:
 
 
 class Logged(WorkerPlugin):
-    """Notes in a file what a worker begins, writes and ends, and makes it take its time."""
+    """Notes what a worker begins and ends, and makes it take its time, or end at a plane."""
 
     name = "logged"
 
-    def __init__(self, log: Path, seconds: float) -> None:
-        self.log, self.seconds = log, seconds
+    def __init__(self, log: Path, seconds: float, fatal: int | None = None) -> None:
+        self.log, self.seconds, self.fatal = log, seconds, fatal
 
     def setup(self, worker: Any) -> None:
         restore_region = working.restore_region
@@ -36,6 +36,8 @@ class Logged(WorkerPlugin):
         def logged(model, stack, restorer, region, stop):
             self.note("begin", region)
             time.sleep(self.seconds)
+            if region.number == self.fatal:
+                os._exit(1)
             for part in restore_region(model, stack, restorer, region, stop):
                 if isinstance(part, RegionRestored | RegionFailed):  # its rows are written
                     self.note("end", region)

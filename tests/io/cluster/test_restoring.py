@@ -241,16 +241,14 @@ def test_an_image_that_became_another_is_not_restored(crew, model, tmp_path):
     assert not (tmp_path / "out").exists()
 
 
-def test_a_region_that_ends_every_worker_is_told(cluster, crew, model, slow, tmp_path, monkeypatch):
+def test_a_region_that_ends_every_worker_is_told(cluster, crew, model, tmp_path, monkeypatch):
     monkeypatch.setattr(cluster.scheduler, "allowed_failures", 0)  # the usual 3 would take long
-    stack = stack_of(tmp_path, simulate((4, 64, 64)))
-
-    def kill(event):
-        os.kill(list(Log.read(slow).begun.values())[-1][-1], signal.SIGKILL)
-
-    with pytest.raises(ClusterError, match=r"Rows 0 to 64 of plane \d ended .* memory") as caught:
-        restored(crew, model, stack, tmp_path, after=kill)
-    assert "done and kept" in "".join(caught.value.__notes__)
+    stack = stack_of(tmp_path, simulate((8, 64, 64)))
+    crew.client.register_plugin(Logged(tmp_path / "log", 0.1, fatal=7))
+    with pytest.raises(ClusterError, match=r"Rows 0 to 64 of plane 7 ended .* memory") as caught:
+        restored(crew, model, stack, tmp_path)
+    crew.client.unregister_worker_plugin("logged")
+    assert "of 8 planes are done and kept" in "".join(caught.value.__notes__)
 
 
 def test_a_lost_scheduler_is_told_and_what_is_done_is_kept(cluster, crew, model, slow, tmp_path):

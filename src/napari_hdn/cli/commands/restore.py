@@ -105,7 +105,7 @@ def restore(
         So many processes on this machine share the work.
     scheduler
         The workers of this dask scheduler share the work: its address, such as tcp://10.0.0.5:8786,
-        or its file. See docs/clusters.md.
+        or its file. See docs/restoring_on_clusters.md.
     """
     products = (*choices.outputs(outputs), "std") if std else choices.outputs(outputs)
     config = RestorationConfig(

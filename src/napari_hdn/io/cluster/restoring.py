@@ -7,7 +7,7 @@ import queue
 import time
 import uuid
 from collections import Counter
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import suppress
 from typing import Protocol
 
@@ -118,6 +118,7 @@ class _Walk:
         before = set(target.done)
         self._waiting = [r for r in agreed.regions if r not in before]
         self._left = Counter(region.index for region in self._waiting)  # regions, by plane
+        self._rows = sum(r.stop - r.start for r in self._waiting)  # not over yet
         self._away: dict[str, tuple[Region, Future]] = {}
         self._back: queue.SimpleQueue[str] = queue.SimpleQueue()
         self._failed: dict[tuple[int, ...], str] = {}
@@ -128,7 +129,7 @@ class _Walk:
     def events(self) -> Iterator[RestorationEvent]:
         """Hand out all regions and tell what comes back."""
         started, may_speak, looked, size = time.monotonic(), RateLimit(), -math.inf, 0
-        pixels = self._pixels_left() or 1
+        rows = self._rows or 1
         self._waiting.reverse()  # popped from the end
         while (self._waiting and self._stopping is None) or self._away:
             if time.monotonic() - looked > LOOK_S:
@@ -146,7 +147,7 @@ class _Walk:
             with suppress(queue.Empty):
                 yield from self._take_in(*self._away.pop(self._back.get(timeout=0.2)))
                 if may_speak.ready():
-                    yield progress_since(1 - self._pixels_left() / pixels, started)
+                    yield progress_since(1 - self._rows / rows, started)
         yield from self._end(started)
 
     def give_back(self) -> None:
@@ -192,11 +193,13 @@ class _Walk:
         done = self._result(region, future)
         if done is None:  # stopped
             return
+        self._rows -= region.stop - region.start
         if isinstance(done.result, RegionFailed):
             self._failed.setdefault(region.index, done.result.reason)
             beside = [r for r in self._waiting if r.index == region.index]
             self._waiting = [r for r in self._waiting if r.index != region.index]
             self._left[region.index] -= len(beside)
+            self._rows -= sum(r.stop - r.start for r in beside)
         else:
             self._target.mark(done)
             self._spreads[region] = done.result.spreads
@@ -267,7 +270,3 @@ class _Walk:
         if text not in self._told:
             self._told.add(text)
             yield Notice(text, "warning")
-
-    def _pixels_left(self) -> int:
-        left: Iterable[Region] = [*self._waiting, *(region for region, _ in self._away.values())]
-        return sum(region.stop - region.start for region in left)
