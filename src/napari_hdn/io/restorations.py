@@ -18,16 +18,19 @@ from napari_hdn.core.events import PlaneRestored
 from napari_hdn.io.disk import check_room
 from napari_hdn.io.naming import free_paths, split_suffix
 from napari_hdn.io.ome_tiff import OmeTiffWriter
+from napari_hdn.io.reading.zarr_metadata import made_by
 
 if TYPE_CHECKING:
-    from napari_hdn.io.images import FileStack
+    from napari_hdn.io.reading.stack import FileStack
 
 _MARK = "Restored by napari-hdn"
 _MARK_WITHIN_BYTES = 8192  # of either end: tifffile writes the description behind the pixels
 _SPREADS = {"std", "cv", "difference"}
 # STEM_hdn-mean, STEM_hdn-TAG-std-2, STEM_hdn-mean-partial
 _PRODUCT = r"(mean|median|map|std|cv|q[\d.]+|samples|difference)"
-_NAME = re.compile(rf"_hdn(-.+)?-{_PRODUCT}(-\d+)?(-partial(-\d+)?)?\.ome\.tiff?$", re.IGNORECASE)
+_NAME = re.compile(
+    rf"_hdn(-.+)?-{_PRODUCT}(-\d+)?(-partial(-\d+)?)?\.ome\.(tiff?|zarr)$", re.IGNORECASE
+)
 
 
 class RestorationFiles:
@@ -173,9 +176,11 @@ def restoration_mark(model: str = "", levels_off: Sequence[int] = ()) -> str:
 
 
 def is_restoration(path: Path) -> bool:
-    """Whether a file was made by restoring, by its name or the mark in it."""
+    """Whether a file or Zarr folder was made by restoring, by its name or the mark in it."""
     if _NAME.search(path.name):
         return True
+    if path.is_dir():
+        return _MARK in made_by(path)
     if split_suffix(path.name)[1].lower() not in (".ome.tif", ".ome.tiff", ".tif", ".tiff"):
         return False
     try:
