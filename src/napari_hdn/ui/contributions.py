@@ -106,6 +106,7 @@ def _write(path: Path, array: Any, name: str, attributes: dict[str, Any]) -> Non
         [1.0] * len(axes) if scale is None else scale,
         ["pixel"] * len(axes) if units is None else units,
         metadata,
+        array,
     )
     told = description_of(metadata)
     api.write_ome_tiff(path, array, axes, metadata=known, name=name, description=told)
