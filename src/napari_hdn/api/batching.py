@@ -86,7 +86,7 @@ def restore_batch(
     from napari_hdn import api
     from napari_hdn.core.identity import asked_digest
     from napari_hdn.io.batch.image import Work
-    from napari_hdn.io.batch.images import BatchImage, find_images
+    from napari_hdn.io.batch.images import BatchImage, find_images, is_one
     from napari_hdn.io.batch.run import run, run_alone
 
     stop = stop or Stop()
@@ -95,7 +95,6 @@ def restore_batch(
     base, looking = find_images(
         images, axes=axes, channel=opened_channel, out=folder, tell=told.append
     )
-    yield from told
     found: list[BatchImage] = []
     limit = RateLimit()
     limit.rest()  # of a few images there is nothing to tell
@@ -106,6 +105,7 @@ def restore_batch(
             raise StoppedEarly("Stopped while the images were looked into; nothing was done yet.")
         elif limit.ready():
             yield BatchLooking(looked)
+    yield from told
     off = model.levels_off(config)
     name = model.name if student is None else f"{model.name}, direct network {student.name}"
 
@@ -147,8 +147,7 @@ def restore_batch(
         ", ".join(map(str, off)),
         config.samples,
     )
-    alone = len(found) == 1 and len(images) == 1 and Path(images[0]).expanduser() == found[0].path
-    if alone:
+    if len(found) == len(images) == 1 and is_one(images[0]):
         yield from run_alone(found[0], work, stop=stop)
     else:
         yield from run(found, base, work, again=again, stop=stop)
