@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Sequence
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -88,6 +89,7 @@ def restore_batch(
     from napari_hdn.io.batch.image import Work
     from napari_hdn.io.batch.images import BatchImage, find_images, is_one
     from napari_hdn.io.batch.run import run, run_alone
+    from napari_hdn.io.restorations import leftovers
 
     stop = stop or Stop()
     told: list[Notice] = []
@@ -96,7 +98,7 @@ def restore_batch(
         images, axes=axes, channel=opened_channel, out=folder, tell=told.append
     )
     found: list[BatchImage] = []
-    limit = RateLimit()
+    limit = RateLimit(per_second=0.5)
     limit.rest()  # of a few images there is nothing to tell
     for looked in looking:
         if isinstance(looked, list):
@@ -124,6 +126,8 @@ def restore_batch(
             return api.restore(model, stack, config, stop=stop, done=done, restorer=restorer)
         return api.restore_direct(model, student, stack, config, stop=stop, done=done)
 
+    hidden = cache(leftovers)  # listed once: folders may come to hold ten thousands of results
+
     def files(stack: api.FileStack, place: Path) -> api.RestorationFiles:
         return api.RestorationFiles(
             place,
@@ -136,6 +140,7 @@ def restore_batch(
             format=format,
             identity=asked,
             pyramid=pyramid,
+            tidy=any(name.startswith(f".{stack.stem}_hdn") for name in hidden(place)),
         )
 
     work = Work(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import re
 from collections.abc import Sequence
 from math import prod
@@ -67,6 +68,8 @@ class RestorationFiles:
         OME-Zarr needs it to know the job that it may go on with.
     pyramid : bool, optional
         Whether OME-Zarr has coarser copies; by default for large planes.
+    tidy : bool
+        Whether to look for OME-TIFFs that a killed restoration of this image left; see `leftovers`.
 
     Attributes
     ----------
@@ -103,6 +106,7 @@ class RestorationFiles:
         format: Format = "ome-tiff",
         identity: str = "",
         pyramid: bool | None = None,
+        tidy: bool = True,
     ) -> None:
         sizes = dict(zip(stack.axes, stack.array.shape, strict=True))
         axes = "".join(a for a in stack.axes if a in stack.leading_axes or a in "YX")
@@ -131,7 +135,7 @@ class RestorationFiles:
         self._sink: TiffProducts | ZarrProducts
         if format == "ome-tiff":
             self._sink = TiffProducts(
-                folder, stem, products, metadata=stack.own_metadata, made_by=mark
+                folder, stem, products, metadata=stack.own_metadata, made_by=mark, tidy=tidy
             )
             return
         need_zarr()
@@ -234,3 +238,14 @@ def is_restoration(path: Path) -> bool:
             return _MARK.encode() in begin or _MARK.encode() in file.read()
     except OSError:  # opening it as an image will tell
         return False
+
+
+def leftovers(folder: Path) -> list[str]:
+    """Names of hidden, unfinished files in a folder: of killed restorations, and of running ones.
+
+    For whoever restores many images into one folder, and does not want to list it for each.
+    """
+    try:
+        return [n for n in os.listdir(folder) if n.startswith(".") and n.endswith(".tmp")]
+    except OSError:  # it is not there yet
+        return []
