@@ -14,7 +14,7 @@ from typing import Any, Literal
 
 from napari_hdn.core.errors import AxesError, ImageFileError
 from napari_hdn.io.metadata import ImageMetadata
-from napari_hdn.io.reading.trouble import truncated, unreadable
+from napari_hdn.io.reading.trouble import unreadable
 from napari_hdn.io.units import micrometres, positive, seconds
 
 _TYPES = {"time": "T", "channel": "C"}
@@ -69,7 +69,7 @@ def read_node(folder: Path, called: str) -> Node:
     if new is not None:
         kind = new.get("node_type")
         if kind not in ("group", "array"):
-            raise truncated(folder / "zarr.json", f"of {called}: its node_type is {kind!r}")
+            raise _damaged(folder / "zarr.json", f"its node_type is {kind!r}")
         attributes = new.get("attributes")
         return Node(kind, attributes if isinstance(attributes, dict) else {}, new)
     attributes = _read_json(folder / ".zattrs")
@@ -92,9 +92,9 @@ def _read_json(file: Path) -> dict[str, Any] | None:
     except OSError as error:
         raise unreadable(file, error) from error
     except (ValueError, RecursionError) as error:
-        raise truncated(file, f"of {file.parent.name}: {error}") from error
+        raise _damaged(file, str(error)) from error
     if not isinstance(content, dict):
-        raise truncated(file, f"of {file.parent.name}: it holds no JSON object")
+        raise _damaged(file, "it holds no JSON object")
     return content
 
 
@@ -105,6 +105,13 @@ def made_by(folder: Path) -> str:
     except ImageFileError:  # opening it as an image will tell
         return ""
     return str(own.get("made_by", "")) if isinstance(own, dict) else ""
+
+
+def _damaged(file: Path, detail: str) -> ImageFileError:
+    return ImageFileError(
+        f"{file.parent.name}/{file.name} is truncated or damaged ({detail}); copy it again from where "
+        "it was recorded, or leave this image out."
+    )
 
 
 @dataclass(frozen=True)
