@@ -40,7 +40,7 @@ def _changed(document: dict, rng: np.random.Generator) -> dict:
         if rng.random() < 0.2:
             del node[spot[-1]]
         else:
-            node[spot[-1]] = ODD[rng.integers(len(ODD))]
+            node[spot[-1]] = copy.deepcopy(ODD[rng.integers(len(ODD))])
     return document
 
 
