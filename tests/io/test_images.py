@@ -429,3 +429,23 @@ def test_pixel_size_from_plain_tiff(tmp_path: Path, unit: str, size: dict[str, f
     path = tmp_path / "a.tif"
     tifffile.imwrite(path, COUNTS[0, 0], resolution=(20000, 10000), resolutionunit=unit)
     assert read_pixel_size(path) == pytest.approx(size)
+
+
+def test_thousands_of_small_files(tmp_path: Path):
+    """Links to one file, which are made quickly; 10,000 take as long each, see docs/files.md."""
+    first = tmp_path / "frame 0.tif"
+    tifffile.imwrite(first, COUNTS[0, 0], compression="zlib")
+    for number in range(1, 1000):
+        os.link(first, tmp_path / f"frame {number}.tif")
+    process, before = psutil.Process(), _open_files()
+    memory = process.memory_info().rss
+    counted: list[int] = []
+    stacks = open_images([tmp_path], on_image=counted.append)
+    assert [s.name for s in stacks[8:12]] == [f"frame {n}.tif" for n in (8, 9, 10, 11)]
+    assert counted == list(range(1, 1001))
+    for stack in stacks:
+        np.testing.assert_array_equal(
+            stack.crop((), slice(0, 4), slice(0, 4)), COUNTS[0, 0, :4, :4]
+        )
+    assert _open_files() <= before
+    assert process.memory_info().rss - memory < 100 * 2**20

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 
 from napari_hdn.core.errors import HDNError, ImageFileError
@@ -30,6 +30,7 @@ def open_images(
     axes: str | None = None,
     channel: int | str | None = None,
     tell: Tell | None = None,
+    on_image: Callable[[int], object] | None = None,
 ) -> list[FileStack]:
     """Open images without reading their pixels.
 
@@ -45,6 +46,8 @@ def open_images(
         Use this channel only: its index on axis C, counted from 0, or its name in the file.
     tell : callable, optional
         Given a `Notice` if images in a folder were left out, or a Zarr seems to be unfinished.
+    on_image : callable, optional
+        Given how many images are open, after each: of thousands on a slow drive it takes a while.
 
     Returns
     -------
@@ -66,6 +69,8 @@ def open_images(
         if isinstance(image, Unopened):
             raise image.error
         stacks.append(image)
+        if on_image is not None:
+            on_image(len(stacks))
     if not stacks:
         raise ImageFileError(
             "No image was named; give TIFF files, OME-Zarr folders, NumPy files, patterns or folders."

@@ -48,6 +48,12 @@ class LayerSource:
         return [self.stack]
 
 
+def folder_name(folder: Path) -> str:
+    """What to call a folder of images: an OME-Zarr without its suffix."""
+    stem, suffix = api.split_suffix(folder.name)
+    return stem if suffix.lower().endswith(".zarr") else folder.name
+
+
 @dataclass(frozen=True)
 class FolderSource:
     """All images of a folder, or in an OME-Zarr folder."""
@@ -59,7 +65,7 @@ class FolderSource:
     @property
     def name(self) -> str:
         """What to call it."""
-        return self.folder.name
+        return folder_name(self.folder)
 
     def open(self, tell: Tell | None = None) -> list[ImageStack]:
         """The images, their pixels unread; for a worker. ``tell`` is given notices.

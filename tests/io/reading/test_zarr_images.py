@@ -122,7 +122,7 @@ def test_a_field_that_is_damaged_does_not_hide_the_others(tmp_path: Path):
     images = list(open_each([plate]))
     assert [getattr(s, "stem", None) for s in images] == ["plate_B03_f1", None, None]
     told = [str(s.error) for s in images if isinstance(s, Unopened)]
-    assert "zarr.json is truncated or damaged (of 1: " in told[0]
+    assert "1/zarr.json is truncated or damaged (" in told[0]
     assert "plate.zarr [C12] has no zarr.json" in told[1]
     with pytest.raises(ImageFileError, match="truncated or damaged"):
         open_images([plate])

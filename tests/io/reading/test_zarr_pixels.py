@@ -106,6 +106,16 @@ def test_a_compression_that_is_not_known(tmp_path: Path):
         open_images([path])
 
 
+@pytest.mark.parametrize(("key", "number"), [("chunks", 0), ("shape", 10**30)])
+def test_sizes_that_cannot_be(tmp_path: Path, key: str, number: int):
+    path = write_image(tmp_path / "a.zarr", COUNTS, version="0.4")
+    content = json.loads((path / "0" / ".zarray").read_text())
+    content[key][2] = number
+    (path / "0" / ".zarray").write_text(json.dumps(content))
+    with pytest.raises(ImageFileError, match=r"a\.zarr (is damaged|cannot be opened): "):
+        open_images([path])
+
+
 def test_a_drive_that_vanishes_is_not_read_as_zeros(tmp_path: Path):
     path = write_image(tmp_path / "a.zarr", COUNTS)
     (stack,) = open_images([path])

@@ -78,7 +78,7 @@ class FlatPixels(Pixels):
             raise gone(self._path, error) from error
         except MemoryError as error:
             raise damaged(self._path, error) from error
-        return np.array(block[inside], self.dtype)
+        return np.asarray(block[inside], self.dtype)
 
     def _read(self, file: BinaryIO, shape: Sequence[int], box: Sequence[range]) -> np.ndarray:
         """Read a box of an image whose last axis is stored side by side."""

@@ -36,7 +36,8 @@ def open_array(series: tifffile.TiffPageSeries, path: Path) -> Any:
         return LazyPages(series, path)
     dtype = np.dtype(file.byteorder + series.dtype.char)
     expected = series.dataoffset + prod(series.shape) * dtype.itemsize
-    if expected > file.filehandle.size:
+    # without frames there are no pixels that could be missing; that is told as it is
+    if expected > file.filehandle.size and prod(series.shape):
         raise truncated(path, f"it has {file.filehandle.size:,} of {expected:,} bytes")
     return FlatPixels(path, dtype, series.dataoffset, series.shape)
 

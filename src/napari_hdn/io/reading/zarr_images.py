@@ -19,6 +19,7 @@ from napari_hdn.io.reading.zarr_metadata import (
     is_zarr,
     multiscales,
     read_node,
+    usable_paths,
     wells,
 )
 from napari_hdn.io.reading.zarr_pixels import ZarrPixels
@@ -133,7 +134,7 @@ def _series_in(root: Path, node: Node, wanted: Callable[[Path], bool]) -> Iterat
     if not isinstance(listed, list):
         numbers = (int(f.name) for f in root.iterdir() if f.name.isdecimal() and is_zarr(f))
         listed = [str(n) for n in sorted(numbers)]
-    paths = [p for p in listed if isinstance(p, str) and ".." not in Path(p).parts]
+    paths = [p for p in usable_paths(listed) if p is not None]
     for number, path in enumerate(paths):
         if wanted(root / path):
             yield _Place(root / path, series=number if len(paths) > 1 else None)

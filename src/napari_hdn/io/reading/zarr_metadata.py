@@ -14,7 +14,7 @@ from typing import Any, Literal
 
 from napari_hdn.core.errors import AxesError, ImageFileError
 from napari_hdn.io.metadata import ImageMetadata
-from napari_hdn.io.reading.trouble import truncated, unreadable
+from napari_hdn.io.reading.trouble import unreadable
 from napari_hdn.io.units import micrometres, positive, seconds
 
 _TYPES = {"time": "T", "channel": "C"}
@@ -69,7 +69,7 @@ def read_node(folder: Path, called: str) -> Node:
     if new is not None:
         kind = new.get("node_type")
         if kind not in ("group", "array"):
-            raise truncated(folder / "zarr.json", f"of {called}: its node_type is {kind!r}")
+            raise _damaged(folder / "zarr.json", f"its node_type is {kind!r}")
         attributes = new.get("attributes")
         return Node(kind, attributes if isinstance(attributes, dict) else {}, new)
     attributes = _read_json(folder / ".zattrs")
@@ -92,9 +92,9 @@ def _read_json(file: Path) -> dict[str, Any] | None:
     except OSError as error:
         raise unreadable(file, error) from error
     except (ValueError, RecursionError) as error:
-        raise truncated(file, f"of {file.parent.name}: {error}") from error
+        raise _damaged(file, str(error)) from error
     if not isinstance(content, dict):
-        raise truncated(file, f"of {file.parent.name}: it holds no JSON object")
+        raise _damaged(file, "it holds no JSON object")
     return content
 
 
@@ -105,6 +105,13 @@ def made_by(folder: Path) -> str:
     except ImageFileError:  # opening it as an image will tell
         return ""
     return str(own.get("made_by", "")) if isinstance(own, dict) else ""
+
+
+def _damaged(file: Path, detail: str) -> ImageFileError:
+    return ImageFileError(
+        f"{file.parent.name}/{file.name} is truncated or damaged ({detail}); copy it again from where "
+        "it was recorded, or leave this image out."
+    )
 
 
 @dataclass(frozen=True)
@@ -145,11 +152,13 @@ class Multiscale:
         letters = [_TYPES.get(str(a.get("type", "")).lower()) or _letter(n) for a, n in
                    zip(self.axes, names, strict=True)]  # fmt: skip
         # whatever else there is, such as angles or phases, is images beside each other
-        free = [a for a in "STZC" if a not in letters]
-        if letters.count(None) > len(free) or not {"Y", "X"} <= set(letters):
+        known = [a for a in letters if a is not None]
+        free = [a for a in "STZC" if a not in known]
+        clear = {"Y", "X"} <= set(known) and len(set(known)) == len(known)
+        if not clear or len(letters) - len(known) > len(free):
             raise AxesError(
-                f"{called} has the axes {', '.join(names)}, of which not all are known; say what they "
-                "are, one letter of STCZYX each."
+                f"{called} has the axes {', '.join(names):.200}, of which not all are known, or some "
+                "are there twice; say what they are, one letter of STCZYX each."
             )
         return "".join(a or free.pop(0) for a in letters)
 
@@ -202,9 +211,10 @@ def _multiscale(
         path = finest["path"]
     except (LookupError, TypeError):
         path = finest = None
-    if not isinstance(path, str) or path.startswith("/") or ".." in Path(path).parts:
+    usable = _usable(path)
+    if usable is None:
         raise ImageFileError(
-            f"{called} does not say where its pixels are (multiscales, datasets, path: {path!r}); "
+            f"{called} does not say where its pixels are (multiscales, datasets, path: {path!r:.80}); "
             "name the folder of the array itself, or write it again as OME-Zarr 0.4 or 0.5."
         )
     named = one.get("axes")
@@ -213,7 +223,7 @@ def _multiscale(
     of_all = _scale(one.get("coordinateTransformations"), len(axes))
     scale = tuple(_product(a, b) for a, b in zip(of_level, of_all, strict=True))
     has_sizes = isinstance(finest.get("coordinateTransformations"), list)
-    return Multiscale(path, axes, scale if has_sizes else (None,) * len(axes), _channels(ome))
+    return Multiscale(usable, axes, scale if has_sizes else (None,) * len(axes), _channels(ome))
 
 
 def _axes(named: list[Any]) -> tuple[Mapping[str, Any], ...]:
@@ -270,11 +280,26 @@ class Field:
 def wells(node: Node) -> list[tuple[str, str]]:
     """Path and name (``B03``) of the wells of a plate that hold something."""
     plate = node.ome.get("plate")
-    listed = plate.get("wells") if isinstance(plate, dict) else None
-    paths = [
-        w["path"] for w in listed or [] if isinstance(w, dict) and isinstance(w.get("path"), str)
-    ]
-    return [(path.strip("/"), well_name(path)) for path in paths if ".." not in Path(path).parts]
+    paths = usable_paths(plate.get("wells") if isinstance(plate, dict) else None)
+    return [(path, well_name(path)) for path in paths if path is not None]
+
+
+def usable_paths(listed: Any) -> list[str | None]:
+    """The paths of what is listed, as text or as ``path`` of an object; None for what is none.
+
+    A path leads into the folder, whatever a stranger wrote there.
+    """
+    if not isinstance(listed, list):
+        return []
+    return [_usable(one.get("path") if isinstance(one, dict) else one) for one in listed]
+
+
+def _usable(path: Any) -> str | None:
+    if not isinstance(path, str) or not path.isprintable() or not 0 < len(path) < 1000:
+        return None
+    if path.startswith("/") or ".." in Path(path).parts or Path(path).is_absolute():
+        return None
+    return path.rstrip("/") or None
 
 
 def well_name(path: str) -> str:
@@ -286,10 +311,9 @@ def well_name(path: str) -> str:
 def fields(well: Node, path: str) -> list[Field]:
     """The fields of a well whose folder is ``path`` below the plate's."""
     inside = well.ome.get("well")
-    listed = inside.get("images") if isinstance(inside, dict) else None
-    paths = [f.get("path") if isinstance(f, dict) else None for f in listed or []]
+    paths = usable_paths(inside.get("images") if isinstance(inside, dict) else None)
     return [
-        Field(f"{path}/{p.strip('/')}", f"{well_name(path)}_f{number}")
+        Field(f"{path}/{p}", f"{well_name(path)}_f{number}")
         for number, p in enumerate(paths, 1)
-        if isinstance(p, str) and ".." not in Path(p).parts
+        if p is not None
     ]

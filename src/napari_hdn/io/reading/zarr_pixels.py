@@ -7,6 +7,7 @@ chunks that are empty. So it is read as that; what is there and cannot be decode
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Iterator, Sequence
 from itertools import islice, product
 from math import prod
@@ -73,6 +74,12 @@ class ZarrPixels(Pixels):
         self.dtype = np.dtype(self._array.dtype)
         self.chunks: tuple[int, ...] = tuple(int(n) for n in self._array.chunks)
         self.shards: tuple[int, ...] | None = self._array.shards
+        stored = (*self.chunks, *(self.shards or ()))
+        if min(stored, default=1) < 1 or max(self.shape, default=0) > sys.maxsize:
+            raise ImageFileError(
+                f"{name} is damaged: it says of a shape of {self.shape!s:.80} in chunks of "
+                f"{self.chunks!s:.80}; copy its metadata again from where it was recorded."
+            )
         self._state = self._read_state()
         self._seen: tuple[Path, FileState] | None = None  # a chunk that was read
 

@@ -105,6 +105,7 @@ class ImageSource(QWidget):
         self.images.currentIndexChanged.connect(self._on_image_chosen)
         self.folder.path_changed.connect(self._on_folder_changed)
         self.folder.looked.connect(self._on_folder_looked)
+        self.folder.looking.connect(self._on_folder_looking)
         self.axes.textEdited.connect(self._on_axes_edited)
         self.channel.currentIndexChanged.connect(self._check)
         self._on_image_chosen()
@@ -142,6 +143,10 @@ class ImageSource(QWidget):
         if self.layer is None:
             self.axes.setText(self._known_axes())
             self._check()
+
+    def _on_folder_looking(self) -> None:
+        if self.layer is None:
+            self.hint.say(self.folder.in_words())
 
     def _on_folder_looked(self) -> None:
         if self.layer is None:
@@ -185,7 +190,7 @@ class ImageSource(QWidget):
             stack = self._stack()
             self.channel.offer([] if stack is None else [stack], self._channel_names(stack))
             if stack is None:
-                self.hint.say("" if self.folder.path is None else "Looking into the folder ...")
+                self.hint.say(self.folder.in_words())
             else:
                 chosen = stack.of_channel(self.channel.value())
                 self.hint.say(f"{describe(chosen)} {self._purpose}{self._others()}")

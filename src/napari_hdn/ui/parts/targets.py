@@ -108,6 +108,7 @@ class Targets(QWidget):
         self.layers.changed.connect(self._check)
         self.folder.path_changed.connect(self._check)
         self.folder.looked.connect(self._check)
+        self.folder.looking.connect(self._check)
         self.axes.textEdited.connect(self._check)
         self.channel.currentIndexChanged.connect(self._check)
         watch(self, session.model_changed, self._on_model)
@@ -191,7 +192,7 @@ class Targets(QWidget):
         named = [s.metadata.channel_names for s in self.folder.stacks() or []]
         self._offer_channels(stacks or [], named)
         if stacks is None:
-            return "" if self.folder.path is None else "Looking into the folder ..."
+            return self.folder.in_words()
         files = f"{len(stacks)} image{'s' if len(stacks) != 1 else ''}"
         planes = _planes([s.of_channel(self.channel.value()) for s in stacks])
         text = f"{files}, {planes}" if planes else files
