@@ -67,9 +67,14 @@ def test_a_killed_batch_goes_on(model, raw, command, tmp_path, capsys):
         killed.wait()
     done = [name for row in rows for name in row.files]
     before = {name: (out / name).stat().st_mtime_ns for name in done}
+    unfinished = out / "day 2" / ".c_hdn-mean.ome.tif.0123abcd.tmp"  # of an earlier one
+    unfinished.parent.mkdir(exist_ok=True)
+    unfinished.touch()
+    os.utime(unfinished, (0, 0))
     assert main(command) == 0
     said = capsys.readouterr().out
     assert "restored before with the same settings and are not done again; --again" in said
+    assert "Removed 1 unfinished files" in said and not unfinished.exists()
     assert "4 of 4 images restored (" in said and f"Table: {out / 'hdn-batch.csv'}" in said
     assert set(statuses(out).values()) == {"done"}
     assert {name: (out / name).stat().st_mtime_ns for name in done} == before

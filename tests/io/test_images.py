@@ -9,11 +9,12 @@ import tifffile
 
 from napari_hdn.core.errors import AxesError, HDNError, ImageError, ImageFileError
 from napari_hdn.core.events import Notice
-from napari_hdn.io import tiff_array
 from napari_hdn.io.images import find_files, open_images, read_pixel_size
 from napari_hdn.io.ome_tiff import write_ome_tiff
+from napari_hdn.io.reading import tiff_pixels as tiff_array
+from napari_hdn.io.reading.flat import FlatPixels
+from napari_hdn.io.reading.tiff_pixels import LazyPages
 from napari_hdn.io.restorations import restoration_mark
-from napari_hdn.io.tiff_array import LazyPages, MappedPixels
 
 COUNTS = np.arange(2 * 5 * 32 * 40, dtype=np.uint16).reshape(2, 5, 32, 40)
 
@@ -21,7 +22,7 @@ COUNTS = np.arange(2 * 5 * 32 * 40, dtype=np.uint16).reshape(2, 5, 32, 40)
 def test_plain_stack_is_memory_mapped(tmp_path: Path):
     tifffile.imwrite(tmp_path / "a.tif", COUNTS[0])
     (stack,) = open_images([tmp_path / "a.tif"])
-    assert isinstance(stack.array, MappedPixels)
+    assert isinstance(stack.array, FlatPixels)
     assert (stack.array.shape, stack.array.dtype, stack.array.ndim) == ((5, 32, 40), np.uint16, 3)
     assert (stack.axes, stack.name) == ("TYX", "a.tif")
     np.testing.assert_array_equal(stack.plane((2,)), COUNTS[0, 2])
@@ -74,7 +75,7 @@ def test_a_file_that_is_gone_or_shorter_later_is_told(tmp_path: Path):
     tifffile.imwrite(path, COUNTS[0])
     (stack,) = open_images([path])
     path.write_bytes(path.read_bytes()[:5000])
-    with pytest.raises(ImageFileError, match=r"a\.tif is truncated"):
+    with pytest.raises(ImageFileError, match=r"a\.tif was changed .*13,720 bytes, now 5,000"):
         stack.plane((4,))
     path.unlink()
     with pytest.raises(ImageFileError, match="cannot be read any more"):
@@ -97,7 +98,7 @@ def test_a_file_that_is_gone_or_shorter_later_is_told(tmp_path: Path):
 def test_files_are_indexed_like_numpy(tmp_path: Path, key, compression: str | None):
     tifffile.imwrite(tmp_path / "a.tif", COUNTS, compression=compression)
     (stack,) = open_images([tmp_path / "a.tif"])
-    assert isinstance(stack.array, LazyPages if compression else MappedPixels)
+    assert isinstance(stack.array, LazyPages if compression else FlatPixels)
     assert (stack.array.shape, stack.array.dtype) == (COUNTS.shape, COUNTS.dtype)
     np.testing.assert_array_equal(stack.array[key], COUNTS[key])
 
@@ -428,3 +429,23 @@ def test_pixel_size_from_plain_tiff(tmp_path: Path, unit: str, size: dict[str, f
     path = tmp_path / "a.tif"
     tifffile.imwrite(path, COUNTS[0, 0], resolution=(20000, 10000), resolutionunit=unit)
     assert read_pixel_size(path) == pytest.approx(size)
+
+
+def test_thousands_of_small_files(tmp_path: Path):
+    """Links to one file, which are made quickly; 10,000 take as long each, see docs/files.md."""
+    first = tmp_path / "frame 0.tif"
+    tifffile.imwrite(first, COUNTS[0, 0], compression="zlib")
+    for number in range(1, 1000):
+        os.link(first, tmp_path / f"frame {number}.tif")
+    process, before = psutil.Process(), _open_files()
+    memory = process.memory_info().rss
+    counted: list[int] = []
+    stacks = open_images([tmp_path], on_image=counted.append)
+    assert [s.name for s in stacks[8:12]] == [f"frame {n}.tif" for n in (8, 9, 10, 11)]
+    assert counted == list(range(1, 1001))
+    for stack in stacks:
+        np.testing.assert_array_equal(
+            stack.crop((), slice(0, 4), slice(0, 4)), COUNTS[0, 0, :4, :4]
+        )
+    assert _open_files() <= before
+    assert process.memory_info().rss - memory < 100 * 2**20

@@ -1,11 +1,14 @@
 """Folders of TIFF images in both docks, and channels and axes of what is chosen."""
 
+import threading
+
 import numpy as np
 import pytest
 import tifffile
 
 from napari_hdn import api
 from napari_hdn.io.metadata import ImageMetadata
+from ngff import write_image
 
 
 @pytest.fixture
@@ -134,7 +137,7 @@ def test_corrected_axes_of_a_folder_stay(viewer, train_dock, open_dock, qtbot, t
     write(tmp_path, "a.ome.tif", noisy, "TYX")
     source = train_dock.source
     source.folder.edit.setText(str(tmp_path))
-    qtbot.waitUntil(lambda: "one file" in source.hint.text())
+    qtbot.waitUntil(lambda: "one image" in source.hint.text())
     source.axes.clear()
     qtbot.keyClicks(source.axes, "zyx")
     layer = viewer.add_image(noisy, name="n")
@@ -157,7 +160,7 @@ def test_a_folder_is_looked_into_once_it_is_typed(train_dock, qtbot, tmp_path, n
     asked, open_images = [], api.open_images
     monkeypatch.setattr(api, "open_images", lambda p, **k: asked.append(p) or open_images(p, **k))
     qtbot.keyClicks(train_dock.source.folder.edit, str(tmp_path))
-    qtbot.waitUntil(lambda: "one file" in train_dock.source.hint.text())
+    qtbot.waitUntil(lambda: "one image" in train_dock.source.hint.text())
     assert asked == [[tmp_path]]
 
 
@@ -175,3 +178,39 @@ def test_a_folder_without_permission(open_dock, qtbot, tmp_path, monkeypatch, na
     assert "Looking into" in part.hint.text()
     qtbot.waitUntil(lambda: part.hint.warns)
     assert f"{tmp_path}: permission denied" in part.hint.text()
+
+
+def test_an_ome_zarr_is_chosen_as_a_folder(train_dock, qtbot, tmp_path, noisy):
+    counts = noisy[:, None].repeat(2, 1)
+    write_image(tmp_path / "cells.ome.zarr", counts, scale=[1, 1, 0.1, 0.1], names=("GFP", "DAPI"))
+    source = train_dock.source
+    source.images.choose("folder")
+    source.folder.edit.setText(str(tmp_path / "cells.ome.zarr"))
+    qtbot.waitUntil(lambda: "one image" in source.hint.text())
+    assert source.axes.text() == "TCYX"
+    assert source.channel.itemText(2) == "channel 1: DAPI"
+    assert train_dock.name.text() == "cells fast"
+    source.channel.choose(1)
+    (stack,) = source.snapshot().open()
+    np.testing.assert_array_equal(stack.plane((3,)), counts[3, 1])
+
+
+def test_how_far_a_look_into_a_folder_has_come(train_dock, qtbot, tmp_path, noisy, monkeypatch):
+    for number in range(3):
+        write(tmp_path, f"{number}.ome.tif", noisy, "TYX")
+    go_on, open_images = threading.Event(), api.open_images
+
+    def slow(paths, *, on_image, **options):
+        def on_one(count: int) -> None:
+            on_image(count)
+            go_on.wait(10)
+
+        return open_images(paths, on_image=on_one, **options)
+
+    monkeypatch.setattr(api, "open_images", slow)
+    source = train_dock.source
+    source.images.choose("folder")
+    source.folder.edit.setText(str(tmp_path))
+    qtbot.waitUntil(lambda: source.hint.text() == "Looking into the folder ... 1 images")
+    go_on.set()
+    qtbot.waitUntil(lambda: "first of 3 images" in source.hint.text())

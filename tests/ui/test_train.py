@@ -213,7 +213,7 @@ def test_a_folder_of_tiffs(viewer, session, train_dock, tiny, until_free, qtbot,
     dock = train_dock
     dock.source.images.choose("folder")
     dock.source.folder.edit.setText(str(folder))
-    qtbot.waitUntil(lambda: "first of 2 files" in dock.source.hint.text())
+    qtbot.waitUntil(lambda: "first of 2 images" in dock.source.hint.text())
     assert dock.source.axes.text() == "TYX"
     assert dock.name.text() == "raw fast"
     tiny(dock, steps=3)

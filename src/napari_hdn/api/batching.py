@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Sequence
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -93,8 +94,9 @@ def restore_batch(
     from napari_hdn import api
     from napari_hdn.core.identity import asked_digest
     from napari_hdn.io.batch.image import Work
-    from napari_hdn.io.batch.images import BatchImage, find_images
+    from napari_hdn.io.batch.images import BatchImage, find_images, is_one
     from napari_hdn.io.batch.run import run, run_alone
+    from napari_hdn.io.restorations import leftovers
 
     stop = stop or Stop()
     told: list[Notice] = []
@@ -102,9 +104,8 @@ def restore_batch(
     base, looking = find_images(
         images, axes=axes, channel=opened_channel, out=folder, tell=told.append
     )
-    yield from told
     found: list[BatchImage] = []
-    limit = RateLimit()
+    limit = RateLimit(per_second=0.5)
     limit.rest()  # of a few images there is nothing to tell
     for looked in looking:
         if isinstance(looked, list):
@@ -113,6 +114,7 @@ def restore_batch(
             raise StoppedEarly("Stopped while the images were looked into; nothing was done yet.")
         elif limit.ready():
             yield BatchLooking(looked)
+    yield from told
     off = model.levels_off(config)
     name = model.name if student is None else f"{model.name}, direct network {student.name}"
 
@@ -134,12 +136,21 @@ def restore_batch(
             return api.restore(model, stack, config, stop=stop, done=done, restorer=restorer)
         return api.restore_direct(model, student, stack, config, stop=stop, done=done)
 
+    hidden = cache(leftovers)  # listed once: folders may come to hold ten thousands of results
+
     def files(stack: api.FileStack, place: Path) -> api.RestorationFiles:
         about = {"tag": tag, "model": name, "levels_off": off, "integers": integers}
         if shared is not None:
             return shared.files(stack, place, pyramid=pyramid, **about)
         return api.RestorationFiles(
-            place, stack, config, format=format, identity=asked, pyramid=pyramid, **about
+            place,
+            stack,
+            config,
+            format=format,
+            identity=asked,
+            pyramid=pyramid,
+            tidy=any(name.startswith(f".{stack.stem}_hdn") for name in hidden(place)),
+            **about,
         )
 
     work = Work(
@@ -151,8 +162,7 @@ def restore_batch(
         ", ".join(map(str, off)),
         config.samples,
     )
-    alone = len(found) == 1 and len(images) == 1 and Path(images[0]).expanduser() == found[0].path
-    if alone:
+    if len(found) == len(images) == 1 and is_one(images[0]):
         yield from run_alone(found[0], work, stop=stop)
     else:
         yield from run(found, base, work, again=again, stop=stop)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -13,7 +13,7 @@ from napari_hdn.api import NoiseConfig, TrainingConfig
 from napari_hdn.core.errors import ConfigurationError, ModelFolderError
 
 if TYPE_CHECKING:
-    from napari_hdn.api import HDN
+    from napari_hdn.api import HDN, FileStack
     from napari_hdn.core.config import Output
 
 Rule = Literal["prior", "posterior"]
@@ -204,6 +204,26 @@ def _changed(config: TrainingConfig, changes: dict[str, Any]) -> TrainingConfig:
     if changes.get("minutes") is not None or changes.get("steps") is not None:
         base |= {"minutes": None, "steps": None}
     return TrainingConfig.model_validate(base | changes)
+
+
+def channel_number(channel: int | str, stacks: Sequence[FileStack]) -> int:
+    """The index of a channel that was given by its index or name, for images opened with it.
+
+    Raises
+    ------
+    ConfigurationError
+        If it is not the same in all images.
+    """
+    if isinstance(channel, int):
+        return channel
+    numbers = {s.channel: s.name for s in stacks if s.channel is not None}
+    if len(numbers) != 1:
+        where = ", ".join(f"{number} in {name}" for number, name in numbers.items())
+        raise ConfigurationError(
+            f"The channel {channel} has not the same number in all images ({where}); name images that "
+            "agree, or give the number."
+        )
+    return next(iter(numbers))
 
 
 def earlier_config(path: Path) -> TrainingConfig:

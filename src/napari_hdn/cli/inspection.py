@@ -103,7 +103,9 @@ class Piece:
         }
 
 
-def one_image(path: str, axes: str | None, channel: int | None, progress: Progress) -> FileStack:
+def one_image(
+    path: str, axes: str | None, channel: int | str | None, progress: Progress
+) -> FileStack:
     """The image in a file, with one channel chosen where it has several.
 
     Raises
@@ -120,9 +122,15 @@ def one_image(path: str, axes: str | None, channel: int | None, progress: Progre
     count = stack.array.shape[stack.axes.index("C")]
     if count > 1:
         raise ConfigurationError(
-            f"{stack.name} has {count} channels; say which to look at, such as --channel 0."
+            f"{stack.name} has {count} channels{_names(stack)}; say which to look at, such as "
+            "--channel 0."
         )
     return stack.of_channel(0)
+
+
+def _names(stack: FileStack) -> str:
+    names = stack.metadata.channel_names
+    return f" ({', '.join(names)})" if names else ""
 
 
 def choose_piece(

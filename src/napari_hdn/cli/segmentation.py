@@ -144,7 +144,7 @@ class Truth:
 
 
 def open_work(
-    path: str, axes: str | None, channel: int | None, index: str | None, progress: Progress
+    path: str, axes: str | None, channel: int | str | None, index: str | None, progress: Progress
 ) -> Work:
     """The planes of a file.
 

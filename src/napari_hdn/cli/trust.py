@@ -40,7 +40,9 @@ def middle(piece: Piece, progress: Progress) -> Piece:
     return smaller
 
 
-def second_frame_of(piece: Piece, path: str, channel: int | None, progress: Progress) -> np.ndarray:
+def second_frame_of(
+    piece: Piece, path: str, channel: int | str | None, progress: Progress
+) -> np.ndarray:
     """The same piece of a second frame.
 
     Raises

@@ -53,6 +53,8 @@ class TiffProducts:
     metadata : ImageMetadata
     made_by : str
         What the images say of themselves.
+    tidy : bool
+        Whether to look for what killed processes left, which means to list the folder.
 
     Attributes
     ----------
@@ -70,8 +72,10 @@ class TiffProducts:
         *,
         metadata: ImageMetadata,
         made_by: str,
+        tidy: bool = True,
     ) -> None:
         self._folder, self._stem, self._products = folder, stem, dict(products)
+        self._tidy = tidy
         self._open = ExitStack()
         self._removed: list[Path] = []
         self.written: dict[str, Path] = {}
@@ -88,7 +92,8 @@ class TiffProducts:
         }
 
     def __enter__(self) -> Self:
-        self._removed = remove_leftovers(self._folder, self._stem)
+        if self._tidy:
+            self._removed = remove_leftovers(self._folder, self._stem)
         needed = sum(writer.nbytes for writer in self._writers.values())
         check_room(self._folder, needed, self._in_words())
         with ExitStack() as entered:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-import json
+import os
 import re
 from collections.abc import Sequence
 from math import prod
@@ -18,11 +18,12 @@ from napari_hdn.core.config import RestorationConfig
 from napari_hdn.core.events import Notice, PlaneRestored
 from napari_hdn.io.naming import free_paths, split_suffix
 from napari_hdn.io.products import Product, TiffProducts
-from napari_hdn.io.zarr.image import KEY, need_zarr
+from napari_hdn.io.reading.zarr_metadata import made_by
+from napari_hdn.io.zarr.image import need_zarr
 from napari_hdn.io.zarr.products import ZarrProducts
 
 if TYPE_CHECKING:
-    from napari_hdn.io.images import FileStack
+    from napari_hdn.io.reading.stack import FileStack
 
 _MARK = "Restored by napari-hdn"
 _MARK_WITHIN_BYTES = 8192  # of either end: tifffile writes the description behind the pixels
@@ -69,6 +70,8 @@ class RestorationFiles:
         Whether OME-Zarr has coarser copies; by default for large planes.
     rows : int, optional
         Of a file of OME-Zarr, where several processes write parts of the same plane.
+    tidy : bool
+        Whether to look for OME-TIFFs that a killed restoration of this image left; see `leftovers`.
 
     Attributes
     ----------
@@ -106,6 +109,7 @@ class RestorationFiles:
         identity: str = "",
         pyramid: bool | None = None,
         rows: int | None = None,
+        tidy: bool = True,
     ) -> None:
         sizes = dict(zip(stack.axes, stack.array.shape, strict=True))
         axes = "".join(a for a in stack.axes if a in stack.leading_axes or a in "YX")
@@ -134,7 +138,7 @@ class RestorationFiles:
         self._sink: TiffProducts | ZarrProducts
         if format == "ome-tiff":
             self._sink = TiffProducts(
-                folder, stem, products, metadata=stack.own_metadata, made_by=mark
+                folder, stem, products, metadata=stack.own_metadata, made_by=mark, tidy=tidy
             )
             return
         need_zarr()
@@ -232,11 +236,11 @@ def restoration_mark(model: str = "", levels_off: Sequence[int] = ()) -> str:
 
 
 def is_restoration(path: Path) -> bool:
-    """Whether a file was made by restoring, by its name or the mark in it."""
+    """Whether a file or Zarr folder was made by restoring, by its name or the mark in it."""
     if _NAME.search(path.name):
         return True
     if path.is_dir():
-        return _of_zarr(path).startswith(_MARK)
+        return made_by(path).startswith(_MARK)
     if split_suffix(path.name)[1].lower() not in (".ome.tif", ".ome.tiff", ".tif", ".tiff"):
         return False
     try:
@@ -248,10 +252,12 @@ def is_restoration(path: Path) -> bool:
         return False
 
 
-def _of_zarr(folder: Path) -> str:
-    """What an OME-Zarr says of who made it."""
+def leftovers(folder: Path) -> list[str]:
+    """Names of hidden, unfinished files in a folder: of killed restorations, and of running ones.
+
+    For whoever restores many images into one folder, and does not want to list it for each.
+    """
     try:
-        told = json.loads((folder / "zarr.json").read_bytes())["attributes"][KEY]["made_by"]
-    except (OSError, ValueError, KeyError, TypeError):  # opening it as an image will tell
-        return ""
-    return str(told)
+        return [n for n in os.listdir(folder) if n.startswith(".") and n.endswith(".tmp")]
+    except OSError:  # it is not there yet
+        return []

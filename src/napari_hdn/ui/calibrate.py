@@ -21,6 +21,7 @@ from napari_hdn.ui.parts.notices import Notices
 from napari_hdn.ui.parts.source import ImageSource
 from napari_hdn.ui.preferences import preferences
 from napari_hdn.ui.session import session_of
+from napari_hdn.ui.sources import folder_name
 
 if TYPE_CHECKING:
     import napari
@@ -116,7 +117,7 @@ class CalibrateDock(JobDock):
         if self.name.isModified():
             return
         layer, folder = self.source.layer, self.source.folder.path
-        of = layer.name if layer is not None else folder.name if folder is not None else ""
+        of = layer.name if layer is not None else folder_name(folder) if folder is not None else ""
         self.name.setText(f"{of} noise".strip())
 
     def _on_calibrate(self) -> None:

@@ -24,6 +24,7 @@ from napari_hdn.ui.parts.residual_view import ResidualView
 from napari_hdn.ui.parts.source import ImageSource
 from napari_hdn.ui.preferences import preferences
 from napari_hdn.ui.session import session_of
+from napari_hdn.ui.sources import folder_name
 from napari_hdn.ui.training import TrainingJob
 
 if TYPE_CHECKING:
@@ -162,7 +163,7 @@ class TrainDock(JobDock):
         if self.name.isModified():
             return
         layer, folder = self.source.layer, self.source.folder.path
-        of = layer.name if layer is not None else folder.name if folder is not None else ""
+        of = layer.name if layer is not None else folder_name(folder) if folder is not None else ""
         self.name.setText(f"{of} {self.preset.value()}".strip())
 
     def _check_settings(self) -> None:

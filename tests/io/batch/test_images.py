@@ -1,12 +1,21 @@
 import os
+import shutil
 from pathlib import Path
 
 import numpy as np
 import pytest
 import tifffile
+import zarr
 
 from napari_hdn.core.errors import AxesError, ImageError, ImageFileError
-from napari_hdn.io.batch.images import common_folder, find_images, fingerprint, relative, root_of
+from napari_hdn.io.batch.images import (
+    common_folder,
+    find_images,
+    fingerprint,
+    is_one,
+    relative,
+    root_of,
+)
 
 
 def write(path, shape=(20, 30), **options):
@@ -82,6 +91,8 @@ def test_roots(tmp_path):
     (tmp_path / "x.ome.zarr").mkdir()
     (tmp_path / "x.ome.zarr" / "zarr.json").write_text("{}")
     assert root_of(tmp_path) == root_of(tmp_path / "x.ome.zarr") == tmp_path
+    np.savez(tmp_path / "x.npz", cells=np.zeros((2, 3)))
+    assert root_of(tmp_path / "x.npz") == root_of(tmp_path / "x.npz" / "cells") == tmp_path
     assert root_of("raw/day?/*.tif") == Path("raw") and root_of("*.tif") == Path()
     assert common_folder([tmp_path / "a" / "b", tmp_path / "c"]) == tmp_path
     assert relative(tmp_path / "a" / "b.tif", tmp_path) == Path("a/b.tif")
@@ -109,3 +120,61 @@ def test_an_ome_zarr_is_known_by_its_metadata(tmp_path):
     assert fingerprint(store) == before
     (store / "zarr.json").write_text('{"a": 1}')
     assert fingerprint(store)[0] == 8
+
+
+def _array(folder, shape=(6, 8)):
+    zarr.create_array(folder, shape=shape, chunks=shape, dtype="uint16")[...] = 7
+
+
+def _plate(folder):
+    """Two wells, the first with two fields, in OME-Zarr 0.5."""
+    wells = {"B/3": 2, "C/12": 1}
+    listed = [{"path": path, "rowIndex": 0, "columnIndex": 0} for path in wells]
+    zarr.open_group(folder, mode="w").attrs["ome"] = {
+        "version": "0.5",
+        "plate": {"wells": listed, "columns": [], "rows": []},
+    }
+    for well, count in wells.items():
+        zarr.open_group(folder / well, mode="w").attrs["ome"] = {
+            "version": "0.5",
+            "well": {"images": [{"path": str(i)} for i in range(count)]},
+        }
+        for i in range(count):
+            axes = [{"name": "y", "type": "space"}, {"name": "x", "type": "space"}]
+            scale = [{"type": "scale", "scale": [1.0, 1.0]}]
+            level = {"path": "0", "coordinateTransformations": scale}
+            zarr.open_group(folder / well / str(i), mode="w").attrs["ome"] = {
+                "version": "0.5",
+                "multiscales": [{"axes": axes, "datasets": [level]}],
+            }
+            _array(folder / well / str(i) / "0")
+
+
+def test_fields_of_a_plate_are_images(tmp_path):
+    plate = tmp_path / "raw" / "plate 7.ome.zarr"
+    _plate(plate)
+    folder, images = found([tmp_path / "raw"])
+    assert folder == tmp_path / "raw"
+    assert [i.name for i in images] == [
+        f"plate 7.ome.zarr [{f}]" for f in ("B03 f1", "B03 f2", "C12 f1")
+    ]
+    assert {(i.plate, i.below.as_posix()) for i in images} == {("plate 7", ".")}
+    assert [(i.well, i.field) for i in images] == [("B03", "1"), ("B03", "2"), ("C12", "1")]
+    for named in (plate, plate / "C", str(plate / "*" / "12")):
+        assert found([named])[0] == tmp_path / "raw"
+    assert [i.name for i in found([plate / "C"])[1]] == ["plate 7.ome.zarr [C12 f1]"]
+
+    zarr.open_array(plate / "B/3/1/0").attrs["note"] = "recorded again"
+    assert [i.unchanged for i in images] == [True, False, True]
+    shutil.rmtree(plate / "C" / "12" / "0")
+    _, (*_, gone) = found([plate])
+    assert gone.stack is None and (gone.plate, gone.well, gone.field) == ("plate 7", "C12", "0")
+
+
+def test_what_is_named_by_itself(tmp_path):
+    store = tmp_path / "x.ome.zarr"
+    store.mkdir()
+    (store / "zarr.json").write_text("{}")
+    (tmp_path / "a.tif").touch()
+    assert all(is_one(p) for p in (store, store / "0", tmp_path / "a.tif"))
+    assert not any(is_one(p) for p in (tmp_path, tmp_path / "*.tif"))

@@ -79,9 +79,9 @@ class Restoring:
                 failed += 1
                 yield PlaneFailed(index, f"{stack.name}, plane 1 is torn.")
                 continue
+            value = 300 if mishap == "bright" else stack.plane(index) + 1
             if mishap == "change" and number == 1:
                 os.utime(stack.path, ns=(0, 0))
-            value = 300 if mishap == "bright" else stack.plane(index) + 1
             plane = np.broadcast_to(np.float32(value), stack.plane_shape)
             yield RestorationProgress((number + 1) / 2, 1, 1)
             yield PlaneRestored(index, {"mean": plane}, slice(0, 8))

@@ -42,7 +42,8 @@ def calibrate(
     Parameters
     ----------
     images
-        Where the noise is measured: TIFF files, patterns such as 'day1/*.tif', or folders.
+        Where the noise is measured: TIFF, OME-Zarr or NumPy files, patterns such as 'day1/*.tif',
+        or folders.
     source
         auto (the best that the images allow), repeats of a static field, flat_field, pair (with
         --clean), series (slowly changing scenes), images (the noisy images alone), file (--file).

@@ -54,8 +54,8 @@ def distil(
     model
         Folder of a model, or its name among the saved models.
     images
-        TIFF files, patterns such as 'day1/*.tif', or folders: images like those to restore, such as
-        those that the model was trained on.
+        TIFF, OME-Zarr or NumPy files, patterns such as 'day1/*.tif', or folders: images
+        like those to restore, such as those that the model was trained on.
     minutes
         How long to teach; by default 3.
     steps

@@ -26,7 +26,7 @@ def generate(
     noise: Annotated[bool, Parameter(negative="")] = False,
     deactivate: Annotated[str | None, Parameter(name=["--deactivate", "--off"])] = None,
     axes: str | None = None,
-    channel: int | None = None,
+    channel: int | str | None = None,
     tile: int | None = None,
     device: Device = "auto",
 ) -> int:
@@ -60,7 +60,7 @@ def generate(
     axes
         One letter per axis of --like out of S T C Z Y X, such as TYX; by default from the file.
     channel
-        The channel of --like, counted from 0.
+        The channel of --like: its number, counted from 0, or its name.
     tile
         Side of tiles in pixels, for images that do not fit in memory; by default chosen.
     device

@@ -24,7 +24,7 @@ def levels(
     background: Annotated[tuple[str, ...], Parameter(negative="")] = (),
     samples: int = 6,
     axes: str | None = None,
-    channel: int | None = None,
+    channel: int | str | None = None,
     seed: int = 0,
     device: Device = "auto",
 ) -> int:
@@ -41,7 +41,7 @@ def levels(
     model
         Folder of a model, or its name among the saved models.
     image
-        A TIFF file.
+        A TIFF, OME-Zarr or NumPy file.
     out
         Folder to write to.
     index
@@ -56,7 +56,7 @@ def levels(
     axes
         One letter per image axis out of S T C Z Y X, such as TYX; by default from the file.
     channel
-        Look at this channel, counted from 0.
+        Look at this channel: its number, counted from 0, or its name in the file.
     seed
         The same seed draws the same samples.
     device

@@ -29,7 +29,7 @@ def segment(
     tolerance: int = 2,
     deactivate: Annotated[str | None, Parameter(name=["--deactivate", "--off"])] = None,
     axes: str | None = None,
-    channel: int | None = None,
+    channel: int | str | None = None,
     tile: int | None = None,
     seed: int = 0,
     device: Device = "auto",
@@ -46,7 +46,7 @@ def segment(
     model
         Folder of a model, or its name among the saved models.
     image
-        A TIFF file.
+        A TIFF, OME-Zarr or NumPy file.
     out
         Folder to write to.
     recipe
@@ -70,7 +70,7 @@ def segment(
     axes
         One letter per image axis out of S T C Z Y X, such as TYX; by default from the file.
     channel
-        Use this channel, counted from 0.
+        Use this channel: its number, counted from 0, or its name in the file.
     tile
         Side of tiles in pixels; by default chosen.
     seed

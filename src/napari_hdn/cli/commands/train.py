@@ -37,7 +37,7 @@ def train(
     scratch: Annotated[bool, Parameter(negative="")] = False,
     whole: Annotated[bool, Parameter(negative="")] = False,
     axes: str | None = None,
-    channel: int | None = None,
+    channel: int | str | None = None,
     patch: int | None = None,
     rotations: Annotated[bool, Parameter(negative="")] = False,
     bootstrap: Annotated[bool, Parameter(negative="")] = False,
@@ -53,8 +53,8 @@ def train(
     Parameters
     ----------
     images
-        TIFF files, patterns such as 'day1/*.tif', or folders (of which restored images are left
-        out).
+        TIFF, OME-Zarr or NumPy files, patterns such as 'day1/*.tif', or folders (of which
+        restored images are left out).
     noise
         auto (estimated from the images; the default), sigma=NUMBER in camera counts, or a noise
         model: a .json that calibrate wrote, a model's noise_model.json, or an .npz of earlier tools.
@@ -87,7 +87,7 @@ def train(
     axes
         One letter per image axis out of S T C Z Y X, such as TYX; by default from the files.
     channel
-        Train on this channel only, counted from 0.
+        Train on this channel only: its number, counted from 0, or its name.
     patch
         Side of the training patches in pixels; smaller ones for small images or little memory.
     rotations
@@ -122,7 +122,6 @@ def train(
     given = {
         "minutes": minutes,
         "steps": steps,
-        "channel": channel,
         "device": device,
     }
     fixed = {"--noise": noise, "--preset": preset, "--config": config, "--patch": patch}
@@ -136,6 +135,8 @@ def train(
     parent: HDN | None = None
     progress = Progress()
     stacks = api.open_images(images, axes=axes, channel=channel, tell=progress.notice)
+    if channel is not None:
+        changes["channel"] = choices.channel_number(channel, stacks)
     if resume:
         if out is None and name is None:
             raise ConfigurationError("Say with --out or --name which model's training goes on.")

@@ -27,7 +27,7 @@ def trust(
     region: str | None = None,
     deactivate: Annotated[str | None, Parameter(name=["--deactivate", "--off"])] = None,
     axes: str | None = None,
-    channel: int | None = None,
+    channel: int | str | None = None,
     seed: int = 0,
     device: Device = "auto",
 ) -> int:
@@ -43,7 +43,7 @@ def trust(
     model
         Folder of a model, or its name among the saved models.
     image
-        A TIFF file.
+        A TIFF, OME-Zarr or NumPy file.
     out
         Folder to write to.
     repeats
@@ -64,7 +64,7 @@ def trust(
     axes
         One letter per image axis out of S T C Z Y X, such as TYX; by default from the file.
     channel
-        Judge this channel, counted from 0.
+        Judge this channel: its number, counted from 0, or its name in the file.
     seed
         The same seed draws the same samples.
     device

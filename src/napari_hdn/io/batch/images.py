@@ -4,18 +4,24 @@ from __future__ import annotations
 
 import glob
 import os
+import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
+from itertools import takewhile
 from pathlib import Path
 from typing import Self
 
 from napari_hdn.core.errors import HDNError
 from napari_hdn.core.events import Notice
 from napari_hdn.io.images import FileStack, Tell, Unopened, find_files, open_each
+from napari_hdn.io.naming import split_suffix
+from napari_hdn.io.reading.zarr_metadata import is_zarr, well_name
+from napari_hdn.io.reading.zarr_pixels import ZarrPixels
 from napari_hdn.io.restorations import is_restoration
 
-_ZARR = ("zarr.json", ".zattrs", ".zgroup", ".zarray")
+_ZARR = ("zarr.json", ".zarray", ".zattrs", ".zgroup")
+_FIELD = re.compile(r"(?P<well>.+)_f(?P<field>\d+)")
 
 
 @dataclass(frozen=True)
@@ -34,8 +40,12 @@ class BatchImage:
         None where it could not be opened.
     error : HDNError or None
         Why not.
+    marked : Path
+        By which it is known whether the image changed: the file; the folder of an OME-Zarr's array.
     size, modified : int or None, str
-        Of the file when it was opened; of an OME-Zarr, of its metadata.
+        Of that file when it was opened; of an OME-Zarr, of the array's metadata.
+    plate, well, field : str
+        Where it is on a plate, such as ``B03`` and ``1``; empty for other images.
     """
 
     name: str
@@ -43,8 +53,12 @@ class BatchImage:
     below: Path
     stack: FileStack | None
     error: HDNError | None
+    marked: Path
     size: int | None
     modified: str
+    plate: str = ""
+    well: str = ""
+    field: str = ""
 
     @property
     def work(self) -> int:
@@ -61,7 +75,7 @@ class BatchImage:
     @property
     def unchanged(self) -> bool:
         """Whether the file is the one that was opened."""
-        return fingerprint(self.path) == (self.size, self.modified)
+        return fingerprint(self.marked) == (self.size, self.modified)
 
 
 def find_images(
@@ -101,7 +115,7 @@ def find_images(
         tell(Notice(f"Left out {len(ours)} of the images, which napari-hdn restored: {ours[0]}"))
     kept = [f for f in files if f not in set(ours)]
     folder = common_folder([root_of(p) for p in paths])
-    return folder, _opened(kept, folder, axes, channel)
+    return folder, _opened(kept, folder, axes, channel, tell)
 
 
 def _is_result(file: Path, out: Path | None) -> bool:
@@ -111,12 +125,12 @@ def _is_result(file: Path, out: Path | None) -> bool:
 
 
 def _opened(
-    files: list[Path], folder: Path, axes: str | None, channel: int | None
+    files: list[Path], folder: Path, axes: str | None, channel: int | None, tell: Tell | None
 ) -> Iterator[int | list[BatchImage]]:
     images: list[BatchImage] = []
     names: set[str] = set()
     seen = {file: number for number, file in enumerate(files, 1)}
-    for image in open_each(files, axes=axes, channel=channel):
+    for image in open_each(files, axes=axes, channel=channel, tell=tell):
         path = image.path
         below = relative(path, folder)
         name = below.as_posix()
@@ -127,25 +141,63 @@ def _opened(
         while unique in names:
             unique, number = f"{name} ({number})", number + 1
         names.add(unique)
-        size, modified = fingerprint(path)
-        images.append(BatchImage(unique, path, below.parent, stack, error, size, modified))
+        marked = path if stack is None else _marked(stack)
+        known = fingerprint(marked)
+        at = _on_plate(path, stack)
+        images.append(BatchImage(unique, path, below.parent, stack, error, marked, *known, *at))
         yield seen.get(path, len(images))
     yield images
 
 
+def _marked(stack: FileStack) -> Path:
+    return stack.array.folder if isinstance(stack.array, ZarrPixels) else stack.path
+
+
+def _on_plate(path: Path, stack: FileStack | None) -> tuple[str, str, str]:
+    """Plate, well and field of an image; of a field that cannot be opened, by where it lies."""
+    zarr = around(path)
+    if zarr is None:
+        return "", "", ""
+    plate = split_suffix(zarr.name)[0]
+    if stack is not None:
+        found = _FIELD.fullmatch(stack.part)
+        return (plate, found["well"], found["field"]) if found else ("", "", "")
+    row, column, *field = (*path.relative_to(zarr).parts, "", "")
+    return (plate, well_name(f"{row}/{column}"), field[0]) if column else ("", "", "")
+
+
+def around(path: Path) -> Path | None:
+    """The outermost OME-Zarr that a path is, or is in."""
+    path = Path(os.path.abspath(path))
+    zarrs = [p for p in (path, *path.parents) if is_zarr(p)]
+    return zarrs[-1] if zarrs else None
+
+
 def root_of(given: str | Path) -> Path:
-    """The folder that images are named from: itself, a file's, or that before the first wildcard."""
+    """The folder that images are named from: itself, a file's, or that before the first wildcard.
+
+    Of an OME-Zarr, or a place in it, the folder that the OME-Zarr lies in.
+    """
     path = Path(given).expanduser()
-    if path.is_dir() and not any((path / name).exists() for name in _ZARR):
-        return path
-    if path.exists():
-        return path.parent
-    fixed = []
-    for part in path.parts[:-1]:
-        if glob.has_magic(part):
-            break
-        fixed.append(part)
-    return Path(*fixed)
+    if path.is_dir():
+        folder = path
+    elif path.exists():
+        folder = path.parent
+    else:
+        fixed = takewhile(lambda part: not glob.has_magic(part), path.parts[:-1])
+        folder = Path(*fixed)
+        if folder.is_file():  # an array in an .npz
+            folder = folder.parent
+    zarr = around(folder)
+    return folder if zarr is None else zarr.parent
+
+
+def is_one(given: str | Path) -> bool:
+    """Whether an image is named by itself, rather than by a folder or a pattern."""
+    path = Path(given).expanduser()
+    if around(path) is not None or path.parent.is_file():
+        return not glob.has_magic(str(path))
+    return path.is_file()
 
 
 def common_folder(folders: Sequence[Path]) -> Path:

@@ -137,6 +137,9 @@ def expected(image: BatchImage, source: str, work: Work) -> Row:
         levels_off=work.levels_off,
         size=image.size,
         modified=image.modified,
+        plate=image.plate,
+        well=image.well,
+        field=image.field,
         source=source,
         asked=work.asked,
     )

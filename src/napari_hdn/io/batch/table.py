@@ -225,6 +225,8 @@ class BatchTable:
             reason = error.strerror or str(error)
             if error.errno in (errno.ENOSPC, errno.EDQUOT):
                 reason = "the disk is full; make room, and begin the batch again to go on"
+            elif isinstance(error, PermissionError):
+                reason = "permission denied; choose another folder, or ask who owns it"
             raise OutputError(
                 f"The table of the batch in {self.folder} could not be written: {reason}."
             ) from error

@@ -12,6 +12,8 @@ from napari_hdn.api import FileStack, HDNError, Unopened
 from napari_hdn.ui import jobs
 from napari_hdn.ui.parts.forms import row
 
+FOLDER_TITLE = "Folder with images, or an OME-Zarr folder"
+_TELL_EVERY_MS = 500
 _AFTER_MS = 300  # since the last keystroke: half a path may be a folder with thousands of files
 
 
@@ -50,15 +52,17 @@ class FolderPath(QWidget):
 
 
 class ImageFolder(FolderPath):
-    """A folder of TIFF images that is looked into, in the background, once its path is typed."""
+    """A folder of images, or an OME-Zarr, looked into in the background once its path is typed."""
 
     path_changed = Signal()  # to another folder, of whose images nothing is known yet
+    looking = Signal()  # more images were opened, see `opened`
     looked = Signal()  # the images are known now, or why there are none
 
     def __init__(self, title: str, *, all_needed: bool = True) -> None:
         super().__init__(title)
         self._all_needed = all_needed  # whether one that cannot be opened spoils the folder
         self.unopened: list[Unopened] = []
+        self.opened = 0  # images so far
         self._folder: Path | None = None
         self._stacks: list[FileStack] | None = None
         self._error: str | None = None
@@ -66,7 +70,17 @@ class ImageFolder(FolderPath):
         self._timer.setSingleShot(True)
         self._timer.setInterval(_AFTER_MS)
         self._timer.timeout.connect(self._look)
+        self._progress = QTimer(self)
+        self._progress.setInterval(_TELL_EVERY_MS)
+        self._progress.timeout.connect(self.looking)
+        self.looked.connect(self._progress.stop)
         self.changed.connect(self._on_changed)
+
+    def in_words(self) -> str:
+        """What happens until the images are known."""
+        if self._folder is None:
+            return ""
+        return f"Looking into the folder ...{f' {self.opened:,} images' if self.opened else ''}"
 
     def stacks(self) -> list[FileStack] | None:
         """The images in the folder, None as long as they are not known.
@@ -85,7 +99,9 @@ class ImageFolder(FolderPath):
             return
         self._folder, self._stacks, self._error = self.path, None, None
         self.unopened = []
+        self.opened = 0
         self._timer.stop()
+        self._progress.stop()
         if self._folder is not None:
             self._timer.start()
         self.path_changed.emit()
@@ -94,6 +110,12 @@ class ImageFolder(FolderPath):
         folder = self._folder
         if folder is None:
             return
+        self._progress.start()
+
+        def on_image(count: int) -> None:
+            if self._folder != folder:
+                raise HDNError("Another folder was chosen meanwhile.")
+            self.opened = count
 
         def on_result(found: tuple[list[FileStack], list[Unopened]]) -> None:
             if self._folder == folder:
@@ -107,11 +129,14 @@ class ImageFolder(FolderPath):
 
         def look() -> tuple[list[FileStack], list[Unopened]]:
             try:
-                return api.open_images([folder]), []
+                return api.open_images([folder], on_image=on_image), []
             except HDNError:
-                if self._all_needed:
+                if self._all_needed or self._folder != folder:
                     raise
-            images = list(api.open_each(api.find_files([folder])))
+            images = []
+            for number, image in enumerate(api.open_each(api.find_files([folder])), 1):
+                images.append(image)
+                on_image(number)
             stacks = [image for image in images if isinstance(image, FileStack)]
             return stacks, [image for image in images if isinstance(image, Unopened)]
 

@@ -138,6 +138,6 @@ class FolderJob(Restoring):
                 self.fraction = self.fraction if stopped else 1.0
                 verb = "Stopped" if stopped else "Done"
                 n = len(self.written)
-                files = f"{n} file{'s' if n != 1 else ''}"
-                self.end(f"{verb}: {event.in_words()}; {files} written to {self.target}.")
+                files = f"; {n} file{'s' if n != 1 else ''} written to {self.target}" if n else ""
+                self.end(f"{verb}: {event.in_words()}{files}.")
         del self.notices[:-_MOST_NOTICES]
