@@ -11,7 +11,7 @@ from pathlib import Path
 
 from napari_hdn.core.errors import OutputError
 
-_SUFFIXES = (".ome.tif", ".ome.tiff", ".ome.zarr", ".tif", ".tiff")
+_SUFFIXES = (".ome.tif", ".ome.tiff", ".tif", ".tiff", ".ome.zarr", ".zarr")
 
 
 def free_path(path: Path | str) -> Path:
