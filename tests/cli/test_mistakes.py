@@ -21,7 +21,7 @@ from napari_hdn.core.errors import OutputError
 MISTAKES = [
     ("train", "No image was named"),
     ("train missing.tif", "no file or folder missing.tif"),
-    ("train empty", "no TIFF images"),
+    ("train empty", "has no images"),
     ("train rgb.tif", "RGB"),
     ("train truncated.tif", "truncated"),
     ("train labels.tif", "grey values"),
@@ -93,7 +93,7 @@ MISTAKES = [
     ("calibrate moving.tif --source repeats --out n.json", "of 4 frames of moving.tif only 0"),
     ("calibrate good.tif --source pair --out n.json", "Choose the clean image"),
     ("calibrate one.tif --clean small.tif --out n.json", "20 x 20 pixels, one.tif 96 x 80"),
-    ("calibrate good.tif --clean empty --out n.json", "no TIFF images"),
+    ("calibrate good.tif --clean empty --out n.json", "has no images"),
     ("calibrate one.tif --source images --model gmm --out n.json", "counts whose signal is known"),
     ("calibrate good.tif --source file --out n.json", "Choose the noise model file"),
     ("calibrate good.tif --file missing.json --out n.json", "missing.json cannot be read"),

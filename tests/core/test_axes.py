@@ -36,6 +36,10 @@ def test_axes_are_read_generously():
         ((9, 64, 64), ("time", "y", "x"), "TYX"),
         ((9, 64, 64), ("axis -3", "axis -2", "axis -1"), "TYX"),
         ((64, 64, 3), ("y", "x", "channel"), "YXC"),
+        ((9, 3, 64, 64), ("P", "Channels", "Y", "X"), "SCYX"),  # positions, as ND2 has them
+        ((9, 3, 64, 64), ("angle", "phase", "y", "x"), "STYX"),
+        ((9, 64, 64), ("frames", "y", "x"), "TYX"),
+        ((9, 64, 64), ("y", "y", "x"), "TYX"),
     ],
 )
 def test_guess(shape, labels, axes):

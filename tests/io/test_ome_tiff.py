@@ -15,7 +15,7 @@ from napari_hdn.io.images import open_images, read_pixel_size
 from napari_hdn.io.metadata import ImageMetadata
 from napari_hdn.io.naming import free_path, split_suffix
 from napari_hdn.io.ome_tiff import OmeTiffWriter, remove_leftovers, write_ome_tiff
-from napari_hdn.io.tiff_array import MappedPixels
+from napari_hdn.io.reading.flat import FlatPixels
 
 
 def _counts(shape: tuple[int, ...]) -> np.ndarray:
@@ -44,7 +44,7 @@ def test_read_back_by_ourselves(tmp_path: Path, axes: str, shape: tuple[int, ...
     write_ome_tiff(tmp_path / "a.ome.tif", image, axes)
     (stack,) = open_images([tmp_path / "a.ome.tif"])
     assert sorted(stack.axes) == sorted(axes)
-    assert isinstance(stack.array, MappedPixels)
+    assert isinstance(stack.array, FlatPixels)
     order = [axes.index(a) for a in stack.axes]
     np.testing.assert_array_equal(stack.array, image.transpose(order))
 

@@ -76,10 +76,10 @@ def test_folders_without_images(viewer, session, train_dock, errors, qtbot, tmp_
     dock.train.click()
     assert "Choose an image layer, or a folder" in errors.pop()
     dock.source.folder.edit.setText(str(tmp_path))
-    qtbot.waitUntil(lambda: "no TIFF images" in hint_of(dock))
+    qtbot.waitUntil(lambda: "has no images" in hint_of(dock))
     dock.train.click()
     qtbot.waitUntil(lambda: len(errors) == 1)
-    assert "no TIFF images" in errors[0]
+    assert "has no images" in errors[0]
 
 
 def test_a_truncated_tiff(viewer, session, train_dock, errors, qtbot, tmp_path, noisy):

@@ -130,7 +130,7 @@ def test_corrected_axes_of_a_folder_stay(viewer, train_dock, open_dock, qtbot, t
     write(tmp_path, "a.ome.tif", noisy, "TYX")
     source = train_dock.source
     source.folder.edit.setText(str(tmp_path))
-    qtbot.waitUntil(lambda: "one file" in source.hint.text())
+    qtbot.waitUntil(lambda: "one image" in source.hint.text())
     source.axes.clear()
     qtbot.keyClicks(source.axes, "zyx")
     layer = viewer.add_image(noisy, name="n")
@@ -153,7 +153,7 @@ def test_a_folder_is_looked_into_once_it_is_typed(train_dock, qtbot, tmp_path, n
     asked, open_images = [], api.open_images
     monkeypatch.setattr(api, "open_images", lambda p, **k: asked.append(p) or open_images(p, **k))
     qtbot.keyClicks(train_dock.source.folder.edit, str(tmp_path))
-    qtbot.waitUntil(lambda: "one file" in train_dock.source.hint.text())
+    qtbot.waitUntil(lambda: "one image" in train_dock.source.hint.text())
     assert asked == [[tmp_path]]
 
 

@@ -45,14 +45,13 @@ def check_axes(axes: str, shape: tuple[int, ...]) -> str:
 def guess_axes(shape: tuple[int, ...], labels: tuple[str, ...] | None = None) -> str:
     """Guess one letter per axis from the shape and, where they are usable, axis labels.
 
-    The last two axes are Y and X; of leading axes, small ones next to Y, X are channels
-    (at most 4), else time, depth, sample.
+    Labels count if Y and X are among them; leading axes whose label is not known, such as positions
+    and angles, are then samples and so on. Without labels the last two axes are Y and X; of leading
+    axes, small ones next to Y, X are channels (at most 4), else time, depth, sample.
     """
     n = len(shape)
-    if labels is not None and len(labels) == n:
-        letters = "".join(_letter(label) for label in labels)
-        if len(set(letters)) == n and set(letters) <= set(LETTERS) and {"Y", "X"} <= set(letters):
-            return letters
+    if labels is not None and len(labels) == n and (named := _named_axes(labels)) is not None:
+        return named
     lead = {0: "", 1: "T", 2: "TZ", 3: "TCZ", 4: "STCZ"}.get(n - 2)
     if n < 2 or lead is None:
         raise AxesError(f"An image with {n} axes cannot be used; it needs 2 to 6, with Y and X.")
@@ -61,10 +60,28 @@ def guess_axes(shape: tuple[int, ...], labels: tuple[str, ...] | None = None) ->
     return lead + "YX"
 
 
-def _letter(label: str) -> str:
-    names = {"time": "T", "channel": "C", "sample": "S", "depth": "Z", "c": "C", "t": "T"}
+def _named_axes(labels: tuple[str, ...]) -> str | None:
+    """One letter per label, if Y and X are among them; other axes are images beside each other."""
+    letters = [_letter(label) for label in labels]
+    known = [a for a in letters if a is not None]
+    free = [a for a in "STZC" if a not in known]
+    if len(set(known)) < len(known) or not {"Y", "X"} <= set(known):
+        return None
+    if len(letters) - len(known) > len(free):
+        return None
+    # what napari calls an axis that nobody named
+    if any(label.strip().lower().startswith("axis ") for label in labels):
+        return None
+    return "".join(a or free.pop(0) for a in letters)
+
+
+def _letter(label: str) -> str | None:
+    """The letter of an axis that some program named, None for a name that is not known."""
     label = label.strip().lower()
-    return names.get(label, label.upper())
+    if len(label) == 1 and label.upper() in LETTERS:
+        return label.upper()
+    names = {"time": "T", "frame": "T", "channel": "C", "sample": "S", "depth": "Z"}
+    return names.get(label.removesuffix("s"))
 
 
 @dataclass(frozen=True)

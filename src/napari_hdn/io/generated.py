@@ -12,7 +12,7 @@ from napari_hdn.io.naming import free_paths
 from napari_hdn.io.ome_tiff import OmeTiffWriter
 
 # MODEL_hdn-generated, MODEL_hdn-generated-2, MODEL_hdn-generated-partial
-_NAME = re.compile(r"_hdn-generated(-\d+)?(-partial(-\d+)?)?\.ome\.tiff?$", re.IGNORECASE)
+_NAME = re.compile(r"_hdn-generated(-\d+)?(-partial(-\d+)?)?\.ome\.(tiff?|zarr)$", re.IGNORECASE)
 _ENDINGS = {"images": ".ome.tif", "comparison": ".png"}
 
 

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import threading
 import weakref
-from collections import OrderedDict
+from collections import OrderedDict, deque
 from collections.abc import Callable, Hashable
+from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
 
 Value = TypeVar("Value")
@@ -28,37 +29,75 @@ class Recent(Generic[Value]):
         self.at_most = at_most
         self._weigh = weigh
         self._lock = threading.Lock()
-        # the owner used last stands last, and so does its value used last
-        self._kept: weakref.WeakKeyDictionary[Any, OrderedDict[Hashable, Value]]
-        self._kept = weakref.WeakKeyDictionary()
+        # by the owner's id; the owner used last stands last, and so does its value used last
+        self._kept: OrderedDict[int, _Owned[Value]] = OrderedDict()
+        self._weight = 0
+        self._gone: deque[int] = deque()  # owners that went while somebody had the lock
 
     def find(self, owner: Any, key: Hashable) -> Value | None:
         """The value if it is still there."""
         with self._lock:
-            own = self._kept.get(owner)
-            if own is None or key not in own:
+            self._forget_gone()
+            own = self._kept.get(id(owner))
+            if own is None or key not in own.values:
                 return None
-            own.move_to_end(key)
-            self._kept[owner] = self._kept.pop(owner)
-            return own[key]
+            own.values.move_to_end(key)
+            self._kept.move_to_end(id(owner))
+            return own.values[key]
 
     def keep(self, owner: Any, key: Hashable, value: Value) -> None:
         """Remember a value and forget others where that is too much."""
         with self._lock:
-            own = self._kept.pop(owner, OrderedDict())
-            own[key] = value
-            own.move_to_end(key)
-            self._kept[owner] = own
-            excess = self.weight() - self.at_most
-            for other in list(self._kept):
-                values = self._kept[other]
-                while excess > 0 and len(values) > (other is owner):
-                    excess -= self._weigh(values.popitem(last=False)[1])
-                if not values:
-                    del self._kept[other]
-                if excess <= 0:
+            self._forget_gone()
+            own = self._kept.get(id(owner))
+            if own is None:
+                number = id(owner)
+                reference = weakref.ref(owner, lambda _: self._on_gone(number))
+                own = self._kept[number] = _Owned(reference, self._weigh(value), OrderedDict())
+            if key not in own.values:
+                self._weight += own.each
+            own.values[key] = value
+            own.values.move_to_end(key)
+            self._kept.move_to_end(id(owner))
+            while self._weight > self.at_most:
+                oldest = next(iter(self._kept))
+                if oldest == id(owner) and len(own.values) == 1:
                     break
+                self._drop_one(oldest)
 
     def weight(self) -> int:
         """Of all that is kept."""
-        return sum(len(v) * self._weigh(next(iter(v.values()))) for v in list(self._kept.values()))
+        with self._lock:
+            self._forget_gone()
+            return self._weight
+
+    def _drop_one(self, number: int) -> None:
+        own = self._kept[number]
+        own.values.popitem(last=False)
+        self._weight -= own.each
+        if not own.values:
+            del self._kept[number]
+
+    def _on_gone(self, number: int) -> None:
+        """Called by the garbage collector, wherever it is: also from within these methods."""
+        self._gone.append(number)
+        if self._lock.acquire(blocking=False):
+            try:
+                self._forget_gone()
+            finally:
+                self._lock.release()
+
+    def _forget_gone(self) -> None:
+        while self._gone:
+            own = self._kept.pop(self._gone.popleft(), None)
+            if own is not None:
+                self._weight -= own.each * len(own.values)
+
+
+@dataclass
+class _Owned(Generic[Value]):
+    """What is kept for one owner."""
+
+    owner: weakref.ref[Any]
+    each: int  # weight of a value
+    values: OrderedDict[Hashable, Value]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import json
 import re
 from collections.abc import Sequence
 from math import prod
@@ -18,21 +17,22 @@ from napari_hdn.core.config import RestorationConfig
 from napari_hdn.core.events import Notice, PlaneRestored
 from napari_hdn.io.naming import free_paths, split_suffix
 from napari_hdn.io.products import Product, TiffProducts
-from napari_hdn.io.zarr.image import KEY, need_zarr
+from napari_hdn.io.reading.zarr_metadata import made_by
+from napari_hdn.io.zarr.image import need_zarr
 from napari_hdn.io.zarr.products import ZarrProducts
 
 if TYPE_CHECKING:
-    from napari_hdn.io.images import FileStack
+    from napari_hdn.io.reading.stack import FileStack
+
+Format = Literal["ome-tiff", "ome-zarr"]
+FORMATS: tuple[Format, ...] = get_args(Format)
+ENDINGS: dict[str, str] = {"ome-tiff": ".ome.tif", "ome-zarr": ".ome.zarr"}
 
 _MARK = "Restored by napari-hdn"
 _MARK_WITHIN_BYTES = 8192  # of either end: tifffile writes the description behind the pixels
 _SPREADS = {"std", "cv", "difference"}
 # STEM_hdn-mean, STEM_hdn-TAG-std-2, STEM_hdn-mean-partial
 _PRODUCT = r"(mean|median|map|std|cv|q[\d.]+|samples|difference)"
-Format = Literal["ome-tiff", "ome-zarr"]
-FORMATS: tuple[Format, ...] = get_args(Format)
-ENDINGS: dict[str, str] = {"ome-tiff": ".ome.tif", "ome-zarr": ".ome.zarr"}
-
 _NAME = re.compile(
     rf"_hdn(-.+)?-{_PRODUCT}(-\d+)?(-partial(-\d+)?)?\.ome\.(tiff?|zarr)$", re.IGNORECASE
 )
@@ -188,7 +188,7 @@ def _identity_of(stack: FileStack) -> dict[str, Any]:
     """What tells an image from all others, and from itself after it was changed."""
     about: dict[str, Any] = {
         "name": stack.path.name,
-        "series": stack.series,
+        "stem": stack.stem,  # which of the images in it
         "axes": stack.axes,
         "shape": [int(n) for n in stack.array.shape],
         "dtype": np.dtype(stack.array.dtype).name,
@@ -217,11 +217,11 @@ def restoration_mark(model: str = "", levels_off: Sequence[int] = ()) -> str:
 
 
 def is_restoration(path: Path) -> bool:
-    """Whether a file was made by restoring, by its name or the mark in it."""
+    """Whether a file or Zarr folder was made by restoring, by its name or the mark in it."""
     if _NAME.search(path.name):
         return True
     if path.is_dir():
-        return _of_zarr(path).startswith(_MARK)
+        return _MARK in made_by(path)
     if split_suffix(path.name)[1].lower() not in (".ome.tif", ".ome.tiff", ".tif", ".tiff"):
         return False
     try:
@@ -231,12 +231,3 @@ def is_restoration(path: Path) -> bool:
             return _MARK.encode() in begin or _MARK.encode() in file.read()
     except OSError:  # opening it as an image will tell
         return False
-
-
-def _of_zarr(folder: Path) -> str:
-    """What an OME-Zarr says of who made it."""
-    try:
-        told = json.loads((folder / "zarr.json").read_bytes())["attributes"][KEY]["made_by"]
-    except (OSError, ValueError, KeyError, TypeError):  # opening it as an image will tell
-        return ""
-    return str(told)

@@ -135,6 +135,7 @@ def _write(
         [1.0] * len(axes) if scale is None else scale,
         ["pixel"] * len(axes) if units is None else units,
         metadata,
+        array,
     )
     told = description_of(metadata)
     write(path, array, axes, metadata=known, name=name, description=told)

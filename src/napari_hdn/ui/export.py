@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,6 +15,7 @@ import pint
 from napari_hdn import api
 from napari_hdn.api import ImageStack, Notice
 from napari_hdn.core.errors import OutputError
+from napari_hdn.ui.channel_names import channel_names
 from napari_hdn.ui.jobs import Job
 from napari_hdn.ui.layers import METADATA_KEY, array_of, guess_layer_axes
 
@@ -32,8 +34,9 @@ class Picture:
     def of(cls, layer: Any, axes: str | None = None) -> Picture:
         """Read it off a layer, on the main thread."""
         axes = guess_layer_axes(layer, axes)
-        known = metadata_of(axes, layer.scale, layer.units, layer.metadata)
-        return cls(array_of(layer), axes, layer.name, known, description_of(layer.metadata))
+        array = array_of(layer)
+        known = metadata_of(axes, layer.scale, layer.units, layer.metadata, array)
+        return cls(array, axes, layer.name, known, description_of(layer.metadata))
 
 
 def description_of(metadata: Mapping[str, Any]) -> str:
@@ -49,23 +52,32 @@ def pixel_sizes(axes: str, scale: Sequence[float], units: Sequence[Any]) -> dict
     sizes = {}
     for letter, step, unit in zip(axes, scale, units, strict=True):
         factor = _measured_in(unit, "micrometer")
-        if letter in "ZYX" and factor is not None:
+        if letter in "ZYX" and factor is not None and _is_size(step):
             sizes[letter] = abs(float(step)) * factor
     return sizes
 
 
+def _is_size(step: float) -> bool:
+    """Some readers give NaN or 0 where a file does not say."""
+    return math.isfinite(step) and step != 0
+
+
 def metadata_of(
-    axes: str, scale: Sequence[float], units: Sequence[Any], metadata: Mapping[str, Any]
+    axes: str,
+    scale: Sequence[float],
+    units: Sequence[Any],
+    metadata: Mapping[str, Any],
+    array: Any = None,
 ) -> api.ImageMetadata:
     """What a layer says of its image: pixel size, time step, and the names of its channels."""
     step = None
     if "T" in axes:
         k = axes.index("T")
         factor = _measured_in(units[k], "second")
-        step = None if factor is None else abs(float(scale[k])) * factor
-    identity = metadata.get(METADATA_KEY)
-    names = identity.get("channel_names", ()) if isinstance(identity, Mapping) else ()
-    return api.ImageMetadata(pixel_sizes(axes, scale, units), step or None, tuple(names))
+        if factor is not None and _is_size(scale[k]):
+            step = abs(float(scale[k])) * factor
+    names = channel_names(axes, metadata, array)
+    return api.ImageMetadata(pixel_sizes(axes, scale, units), step, names)
 
 
 def _measured_in(unit: Any, other: str) -> float | None:

@@ -10,6 +10,7 @@ from napari.layers import Image, Layer
 
 from napari_hdn import api
 from napari_hdn.api import ImageStack, Notice
+from napari_hdn.ui.channel_names import channel_names
 from napari_hdn.ui.layers import Placement, stack_of
 
 Tell = Callable[[Notice], None]
@@ -22,6 +23,7 @@ class LayerSource:
     layer: Image
     stack: ImageStack
     placement: Placement
+    channel_names: tuple[str, ...] = ()  # of all channels, or of the only one
 
     @classmethod
     def of(cls, layer: Layer, axes: str | None, channel: int | None) -> LayerSource:
@@ -33,7 +35,8 @@ class LayerSource:
             If the layer cannot be used, or the axes do not fit it.
         """
         stack = stack_of(layer, axes, channel)
-        return cls(layer, stack, Placement.of(layer))
+        names = channel_names(stack.axes, layer.metadata, stack.array)
+        return cls(layer, stack, Placement.of(layer), names)
 
     @property
     def name(self) -> str:
@@ -47,7 +50,7 @@ class LayerSource:
 
 @dataclass(frozen=True)
 class FolderSource:
-    """All TIFF images of a folder."""
+    """All images of a folder, or in an OME-Zarr folder."""
 
     folder: Path
     axes: str | None = None

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 from napari_hdn.api import ImageStack
 from napari_hdn.ui.parts.forms import Choice
@@ -21,19 +21,25 @@ class ChannelChoice(Choice):
         super().__init__()
         self._all_label = all_label
 
-    def offer(self, stacks: Iterable[ImageStack]) -> bool:
-        """List the channels of some images; a choice that they have stays. Whether it is new."""
+    def offer(self, stacks: Iterable[ImageStack], names: Sequence[str] = ()) -> bool:
+        """List the channels of some images; a choice that they have stays. Whether it is new.
+
+        ``names`` count if there is one for each channel.
+        """
         sizes = [int(s.array.shape[s.axes.index("C")]) for s in stacks if "C" in s.axes]
         count = max(sizes, default=0)
-        if self.count() == (count + 1 if count > 1 else 0):
+        labels = [f"channel {i}" for i in range(count if count > 1 else 0)]
+        if len(names) == len(labels):
+            labels = [f"{label}: {name}" for label, name in zip(labels, names, strict=True)]
+        if [self.itemText(i) for i in range(1, self.count())] == labels:
             return False
         before = self.value()
         self.blockSignals(True)
         self.clear()
-        if count > 1:
+        if labels:
             self.addItem(self._all_label, None)
-            for i in range(count):
-                self.addItem(f"channel {i}", i)
+            for i, label in enumerate(labels):
+                self.addItem(label, i)
         self.choose(before)
         self.blockSignals(False)
         return True

@@ -12,6 +12,7 @@ from napari_hdn.api import FileStack, HDNError
 from napari_hdn.ui import jobs
 from napari_hdn.ui.parts.forms import row
 
+FOLDER_TITLE = "Folder with images, or an OME-Zarr folder"
 _AFTER_MS = 300  # since the last keystroke: half a path may be a folder with thousands of files
 
 
@@ -50,7 +51,7 @@ class FolderPath(QWidget):
 
 
 class ImageFolder(FolderPath):
-    """A folder of TIFF images that is looked into, in the background, once its path is typed."""
+    """A folder of images, or an OME-Zarr, looked into in the background once its path is typed."""
 
     path_changed = Signal()  # to another folder, of whose images nothing is known yet
     looked = Signal()  # the images are known now, or why there are none

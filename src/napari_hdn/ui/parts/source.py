@@ -1,4 +1,4 @@
-"""Which images: a layer or a folder of TIFFs, what its axes are, and which channel."""
+"""Which images: a layer or a folder of images, what its axes are, and which channel."""
 
 from __future__ import annotations
 
@@ -9,9 +9,10 @@ from qtpy.QtCore import Signal
 from qtpy.QtWidgets import QLineEdit, QWidget
 
 from napari_hdn.api import HDNError, ImageStack
+from napari_hdn.ui.channel_names import channel_names
 from napari_hdn.ui.layers import guess_layer_axes, product_of, selectable, stack_of
 from napari_hdn.ui.parts.channel import ChannelChoice
-from napari_hdn.ui.parts.folder import ImageFolder
+from napari_hdn.ui.parts.folder import FOLDER_TITLE, ImageFolder
 from napari_hdn.ui.parts.forms import Choice, Form, Hint, watch
 from napari_hdn.ui.session import Session
 from napari_hdn.ui.sources import FolderSource, LayerSource, Source, describe
@@ -50,7 +51,7 @@ class LayerChoice(Choice):
         self.clear()
         for layer in layers:
             self.addItem(layer.name, layer)
-        self.addItem("Folder of TIFF files ...", FOLDER)
+        self.addItem("Folder of images ...", FOLDER)
         self.choose(before)
         if before is None and layers:
             self.setCurrentIndex(0)
@@ -86,7 +87,7 @@ class ImageSource(QWidget):
         self._session = session
         self._purpose = purpose
         self.images = LayerChoice(session)
-        self.folder = ImageFolder("Folder with TIFF images")
+        self.folder = ImageFolder(FOLDER_TITLE)
         self.axes = QLineEdit()
         self.axes.setPlaceholderText("one letter per axis, as TYX")
         self.axes.setToolTip(
@@ -126,7 +127,9 @@ class ImageSource(QWidget):
         if self.layer is not None:
             return LayerSource.of(self.layer, axes or None, channel)
         if self.folder.path is None:
-            raise HDNError("Choose an image layer, or a folder with TIFF images.")
+            raise HDNError(
+                "Choose an image layer, or a folder with images: TIFF, OME-Zarr or NumPy."
+            )
         return FolderSource(self.folder.path, axes or None, channel)
 
     def _on_image_chosen(self) -> None:
@@ -180,7 +183,7 @@ class ImageSource(QWidget):
     def _check(self) -> None:
         try:
             stack = self._stack()
-            self.channel.offer([] if stack is None else [stack])
+            self.channel.offer([] if stack is None else [stack], self._channel_names(stack))
             if stack is None:
                 self.hint.say("" if self.folder.path is None else "Looking into the folder ...")
             else:
@@ -202,8 +205,16 @@ class ImageSource(QWidget):
             return None
         return ImageStack(stacks[0].array, axes or stacks[0].axes, stacks[0].name)
 
+    def _channel_names(self, stack: ImageStack | None) -> tuple[str, ...]:
+        if stack is None:
+            return ()
+        if self.layer is not None:
+            return channel_names(stack.axes, self.layer.metadata, stack.array)
+        stacks = self.folder.stacks()
+        return stacks[0].metadata.channel_names if stacks else ()
+
     def _others(self) -> str:
         if self.layer is not None:
             return ""
         count = len(self.folder.stacks() or [])
-        return f" (first of {count} files)" if count > 1 else " (one file)"
+        return f" (first of {count} images)" if count > 1 else " (one image)"

@@ -1,7 +1,8 @@
-"""What to restore: some of the layers, or a folder of TIFFs into another folder."""
+"""What to restore: some of the layers, or a folder of images into another folder."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from napari.layers import Layer
@@ -11,7 +12,7 @@ from qtpy.QtWidgets import QLineEdit, QListWidget, QListWidgetItem, QVBoxLayout,
 from napari_hdn.api import HDNError, ImageStack
 from napari_hdn.ui.layers import guess_layer_axes, product_of, selectable
 from napari_hdn.ui.parts.channel import ChannelChoice
-from napari_hdn.ui.parts.folder import FolderPath, ImageFolder
+from napari_hdn.ui.parts.folder import FOLDER_TITLE, FolderPath, ImageFolder
 from napari_hdn.ui.parts.forms import Choice, Form, Hint, watch
 from napari_hdn.ui.session import Session
 from napari_hdn.ui.sources import FolderSource, LayerSource
@@ -80,9 +81,9 @@ class Targets(QWidget):
     def __init__(self, session: Session) -> None:
         super().__init__()
         self._session = session
-        self.kind = Choice([("layers", "layers"), ("a folder of TIFF files", "folder")])
+        self.kind = Choice([("layers", "layers"), ("a folder of images", "folder")])
         self.layers = LayerChecks(session)
-        self.folder = ImageFolder("Folder with TIFF images")
+        self.folder = ImageFolder(FOLDER_TITLE)
         self.output = FolderPath("Folder for the restored images")
         self.axes = QLineEdit()
         self.axes.setPlaceholderText("as told by each image")
@@ -139,7 +140,7 @@ class Targets(QWidget):
             If no folder is named, or none to write to.
         """
         if self.folder.path is None:
-            raise HDNError("Choose the folder with the TIFF images to restore.")
+            raise HDNError("Choose the folder with the images to restore.")
         if self.output.path is None:
             raise HDNError("Choose the folder that the restored images are written to.")
         return FolderSource(self.folder.path, self._folder_axes(), self.chosen_channel())
@@ -180,13 +181,14 @@ class Targets(QWidget):
 
     def _look_at_layers(self) -> str:
         sources = [self._source(x) for x in self.layers.ticked()]
-        self._offer_channels([s.stack for s in sources])
+        self._offer_channels([s.stack for s in sources], [s.channel_names for s in sources])
         # once more, as a channel may have been chosen only now
         return _planes([self._source(x).stack for x in self.layers.ticked()])
 
     def _look_at_folder(self) -> str:
         stacks = self._folder_stacks()
-        self._offer_channels(stacks or [])
+        named = [s.metadata.channel_names for s in self.folder.stacks() or []]
+        self._offer_channels(stacks or [], named)
         if stacks is None:
             return "" if self.folder.path is None else "Looking into the folder ..."
         files = f"{len(stacks)} image{'s' if len(stacks) != 1 else ''}"
@@ -204,8 +206,10 @@ class Targets(QWidget):
         given = self.axes.text().strip()
         return given or self._session.axes_of(self.folder.path)
 
-    def _offer_channels(self, stacks: list[ImageStack]) -> None:
-        if self.channel.offer(stacks) and self.channel.count():
+    def _offer_channels(self, stacks: list[ImageStack], named: Sequence[tuple[str, ...]]) -> None:
+        """With names where all images have the same."""
+        names = named[0] if len(set(named)) == 1 else ()
+        if self.channel.offer(stacks, names) and self.channel.count():
             self._take_channel()
 
     def _on_model(self) -> None:

@@ -1,4 +1,4 @@
-"""Restoring a folder of TIFF images into another folder."""
+"""Restoring a folder of images into another folder."""
 
 from __future__ import annotations
 

@@ -186,12 +186,14 @@ class LayersJob(Restoring):
             )
 
     def _identity(self, source: LayerSource, product: str) -> dict[str, Any]:
+        said = api.ImageMetadata(channel_names=source.channel_names)
         return {
             **self.identity,
             "product": _kind(product),
             "source": source.name,
             "axes": output_axes(source.stack),
             "source_dtype": np.dtype(source.stack.array.dtype).name,
+            "channel_names": [*said.of_channel(source.stack.channel).channel_names],
         }
 
     def _show_layer(self, number: int, product: str, part: np.ndarray) -> None:

@@ -14,16 +14,17 @@ import numpy as np
 import tifffile
 
 from napari_hdn.core.errors import HDNError, ImageFileError
+from napari_hdn.io.reading.flat import FlatPixels
+from napari_hdn.io.reading.pixels import Pixels, expand
+from napari_hdn.io.reading.trouble import SameFile, damaged, gone, truncated
 from napari_hdn.io.recent import Recent
 
 # over all files together: a folder may hold thousands
 _PAGES: Recent[np.ndarray] = Recent(128 * 2**20, lambda page: page.nbytes)
-# every map holds a file descriptor, of which macOS gives a process 256
-_MAPS: Recent[np.memmap] = Recent(32, lambda pixels: 1)
 
 
 def open_array(series: tifffile.TiffPageSeries, path: Path) -> Any:
-    """Memory-map a series where the file allows it, else read its pages when they are asked for.
+    """Read a series where its pixels are one behind the other, else page by page.
 
     Raises
     ------
@@ -37,26 +38,7 @@ def open_array(series: tifffile.TiffPageSeries, path: Path) -> Any:
     expected = series.dataoffset + prod(series.shape) * dtype.itemsize
     if expected > file.filehandle.size:
         raise truncated(path, f"it has {file.filehandle.size:,} of {expected:,} bytes")
-    return MappedPixels(path, dtype, series.dataoffset, series.shape)
-
-
-def truncated(path: Path, detail: str) -> ImageFileError:
-    """Say that a file is damaged and what can be done."""
-    return ImageFileError(
-        f"{path.name} is truncated or damaged ({detail}); copy it again from where it was "
-        "recorded, or leave it out."
-    )
-
-
-def damaged(path: Path, error: Exception, place: str = "") -> ImageFileError:
-    """Say the same of whatever the reader of a damaged file ran into."""
-    reason = " ".join(str(error).split()) or type(error).__name__
-    if isinstance(error, MemoryError):
-        return ImageFileError(
-            f"{path.name} does not fit in memory ({place}{reason:.160}), or is damaged; copy it "
-            "again from where it was recorded, or leave it out."
-        )
-    return truncated(path, f"{place}{reason:.160}")
+    return FlatPixels(path, dtype, series.dataoffset, series.shape)
 
 
 @contextmanager
@@ -79,76 +61,7 @@ def reported_errors() -> Iterator[list[str]]:
         logger.removeHandler(handler)
 
 
-class _Pixels:
-    """What array-likes have in common."""
-
-    shape: tuple[int, ...]
-    dtype: np.dtype
-
-    @property
-    def ndim(self) -> int:
-        """Number of axes."""
-        return len(self.shape)
-
-    @property
-    def size(self) -> int:
-        """Number of pixels in all planes."""
-        return prod(self.shape)
-
-    def __len__(self) -> int:
-        return self.shape[0]
-
-    def __getitem__(self, key: Any) -> np.ndarray:
-        raise NotImplementedError
-
-    def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray:
-        whole = self[...]
-        return whole if dtype is None else whole.astype(dtype)
-
-
-class MappedPixels(_Pixels):
-    """An uncompressed TIFF series, memory-mapped while it is read; indexing copies what is asked.
-
-    Only the 32 files read last stay mapped, so that thousands can be used at once.
-
-    Parameters
-    ----------
-    path : Path
-        The file; it must stay where it is.
-    dtype : dtype
-        In the file, with its byte order.
-    offset : int
-        Where the pixels begin, in bytes.
-    shape : tuple of int
-        One size per axis.
-    """
-
-    def __init__(self, path: Path, dtype: np.dtype, offset: int, shape: tuple[int, ...]) -> None:
-        self.shape = tuple(shape)
-        self.dtype = dtype.newbyteorder("=")
-        self._path = path.absolute()
-        self._stored = dtype, offset
-
-    def __getitem__(self, key: Any) -> np.ndarray:
-        return np.array(self._mapped()[key], self.dtype)
-
-    def _mapped(self) -> np.memmap:
-        pixels = _MAPS.find(self, None)
-        if pixels is None:
-            dtype, offset = self._stored
-            try:
-                pixels = np.memmap(self._path, dtype, "r", offset, self.shape)
-            except OSError as error:
-                raise ImageFileError(
-                    f"{self._path} cannot be read any more: {error.strerror or error}."
-                ) from error
-            except ValueError as error:  # shorter than it was when it was opened
-                raise damaged(self._path, error) from error
-            _MAPS.keep(self, None, pixels)
-        return pixels
-
-
-class LazyPages(_Pixels):
+class LazyPages(Pixels):
     """A compressed or scattered TIFF series; indexing reads the pages that are needed, no others.
 
     The pages read last are kept, up to 128 MiB for all files. Safe to read from several threads.
@@ -170,11 +83,13 @@ class LazyPages(_Pixels):
         self._lock = threading.Lock()
         self._page_axes = self._count_page_axes(series.keyframe.shape)
         self._lead = self.shape[: len(self.shape) - self._page_axes]
-        self._check_page(0)
-        self._check_page(prod(self._lead) - 1)
+        if self.size:
+            self._check_page(0)
+            self._check_page(prod(self._lead) - 1)
+        self._files = self._known_files()
 
     def __getitem__(self, key: Any) -> np.ndarray:
-        keys = _expand(key, len(self.shape))
+        keys = expand(key, len(self.shape))
         lead, inner = keys[: len(self._lead)], keys[len(self._lead) :]
         grids = [np.atleast_1d(np.arange(n)[k]) for n, k in zip(self._lead, lead, strict=True)]
         pages = [
@@ -201,17 +116,50 @@ class LazyPages(_Pixels):
 
     def _read(self, number: int) -> np.ndarray:
         try:
-            with reported_errors(), _opened(self._series.parent.filehandle):
+            with reported_errors(), self._opened(self._series.parent.filehandle):
                 page = self._series.pages[number]
                 if page is None:
                     raise truncated(self._path, f"plane {number + 1} is missing")
-                with _opened(page.parent.filehandle):  # OME series may span files
+                with self._opened(page.parent.filehandle):  # OME series may span files
                     pixels = page.asarray()
             return np.asarray(pixels).reshape(self.shape[len(self._lead) :])
         except HDNError:
             raise
+        except OSError as error:
+            if error.errno is None:  # not from the system
+                raise damaged(self._path, error, f"plane {number + 1}: ") from error
+            raise gone(Path(error.filename or self._path), error) from error
         except Exception as error:  # damage shows in any of a dozen types
             raise damaged(self._path, error, f"plane {number + 1}: ") from error
+
+    def _known_files(self) -> dict[str, SameFile]:
+        """Of each file how to know it again: by some bytes of its first and last page."""
+        pages = self._series.pages
+        ends = pages if self._series.is_multifile else [pages[0], pages[-1]] if self.size else []
+        places: dict[str, list[tuple[int, int]]] = {}
+        for page in ends:
+            if page is not None and page.dataoffsets:
+                own = places.setdefault(page.parent.filehandle.path, [])
+                place = page.dataoffsets[0], min(page.databytecounts[0], 1024)
+                own[1:] = [place]  # the first, and the last so far
+        return {path: SameFile(Path(path), own) for path, own in places.items()}
+
+    @contextmanager
+    def _opened(self, handle: tifffile.FileHandle) -> Iterator[None]:
+        """Open a file handle for a moment, or leave it open if it is; it must be the same file."""
+        if not handle.closed:
+            yield
+            return
+        handle.open()
+        try:
+            known = self._files.get(handle.path)
+            if known is not None:
+                known.check(handle)
+            yield
+            if known is not None:
+                known.check(handle)
+        finally:
+            handle.close()
 
     def _count_page_axes(self, page_shape: tuple[int, ...]) -> int:
         """How many of the trailing axes lie within one page."""
@@ -238,30 +186,6 @@ class LazyPages(_Pixels):
         ends = [o + n for o, n in zip(page.dataoffsets, page.databytecounts, strict=True)]
         if not handle.closed and max(ends, default=0) > handle.size:
             raise truncated(self._path, f"it has {handle.size:,} of {max(ends):,} bytes")
-
-
-@contextmanager
-def _opened(handle: tifffile.FileHandle) -> Iterator[None]:
-    """Open a file handle for a moment, or leave it open if it is."""
-    if not handle.closed:
-        yield
-        return
-    handle.open()
-    try:
-        yield
-    finally:
-        handle.close()
-
-
-def _expand(key: Any, ndim: int) -> tuple[Any, ...]:
-    """One int or slice per axis."""
-    keys = key if isinstance(key, tuple) else (key,)
-    if Ellipsis in keys:
-        at = keys.index(Ellipsis)
-        keys = keys[:at] + (slice(None),) * (ndim - len(keys) + 1) + keys[at + 1 :]
-    if len(keys) > ndim:
-        raise IndexError(f"{len(keys)} indices for an image with {ndim} axes")
-    return keys + (slice(None),) * (ndim - len(keys))
 
 
 def _product(grids: list[np.ndarray]) -> Iterator[tuple[int, ...]]:

@@ -1,0 +1,1 @@
+"""Reading images: one module a format, behind `napari_hdn.io.images.open_images`."""
