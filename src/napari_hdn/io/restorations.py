@@ -84,7 +84,7 @@ class RestorationFiles:
     ------
     OutputError
         If the files would not fit on the disk, all together, or cannot be written.
-    HDNError
+    MissingExtraError
         If OME-Zarr was chosen and zarr is not installed.
     """
 

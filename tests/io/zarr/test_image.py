@@ -8,7 +8,7 @@ import zarr
 
 from napari_hdn.core.errors import HDNError, ImageError, OutputError
 from napari_hdn.io.metadata import ImageMetadata
-from napari_hdn.io.zarr.image import ZarrImage, halved, need_zarr
+from napari_hdn.io.zarr.image import ZarrImage, halved
 
 
 def counts(shape, seed=3):
@@ -127,10 +127,9 @@ def test_what_does_not_fit_is_refused(tmp_path: Path):
             ZarrImage(tmp_path / name)
 
 
-def test_without_zarr_the_user_is_told_what_to_install(monkeypatch, tmp_path: Path):
-    monkeypatch.setitem(sys.modules, "zarr", None)
+@pytest.mark.parametrize("missing", ["zarr", "yaozarrs"])
+def test_without_zarr_the_user_is_told_what_to_install(monkeypatch, tmp_path: Path, missing):
+    monkeypatch.setitem(sys.modules, missing, None)
     with pytest.raises(HDNError, match=r'pip install "napari-hdn\[zarr\]"'):
-        need_zarr()
-    with pytest.raises(HDNError, match="zarr"):
         ZarrImage.create(tmp_path / "a", (30, 20), "YX", "float32")
     assert not list(tmp_path.iterdir())

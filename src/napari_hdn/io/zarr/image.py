@@ -17,8 +17,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from napari_hdn.core.errors import HDNError, ImageError, OutputError
+from napari_hdn.core.errors import ImageError, OutputError
 from napari_hdn.io.disk import writing
+from napari_hdn.io.extras import require
 from napari_hdn.io.metadata import NO_METADATA, ImageMetadata
 from napari_hdn.io.pixels import converted, file_dtype
 from napari_hdn.io.zarr.layout import plan_layout
@@ -31,22 +32,15 @@ KEY = "napari-hdn"  # of our own attributes
 
 
 def need_zarr() -> Any:
-    """The zarr package.
+    """The package zarr.
 
     Raises
     ------
-    HDNError
-        If it is not installed, with what to do.
+    MissingExtraError
+        If it is not installed, or yaozarrs is not.
     """
-    try:
-        import yaozarrs  # noqa: F401
-        import zarr
-    except ImportError as error:
-        raise HDNError(
-            f"OME-Zarr needs the package {error.name}, which is not installed: "
-            'pip install "napari-hdn[zarr]", or write OME-TIFF.'
-        ) from error
-    return zarr
+    require("yaozarrs", "zarr", "Writing OME-Zarr needs")
+    return require("zarr", "zarr", "Writing OME-Zarr needs")
 
 
 class ZarrImage:
@@ -112,7 +106,7 @@ class ZarrImage:
         ------
         OutputError
             If it exists or cannot be written.
-        HDNError
+        MissingExtraError
             If zarr is not installed.
         """
         zarr = need_zarr()
