@@ -28,9 +28,13 @@ def test_a_folder_into_a_folder(viewer, session, dock, until_free, noisy, tmp_pa
     dock.targets.output.edit.setText(str(target))
     dock.restore.click()
     until_free()
+    dock.restore.click()  # nothing is done twice
+    until_free()
+    assert "2 of 2 images restored (2 of them before)" in session.last["restoration"].outcome
+    dock.batch.again.setChecked(True)
     dock.restore.click()  # nothing is overwritten: numbered
     until_free()
-    assert sorted(p.name for p in target.iterdir()) == [
+    assert sorted(p.name for p in target.glob("*.tif")) == [
         "n0_hdn-mean-2.ome.tif",
         "n0_hdn-mean.ome.tif",
         "n1_hdn-mean-2.ome.tif",
@@ -68,7 +72,7 @@ def test_files_of_several_images_are_named_by_their_stem(dock, until_free, noisy
     dock.targets.output.edit.setText(str(target))
     dock.restore.click()
     until_free()
-    assert sorted(p.name for p in target.iterdir()) == [
+    assert sorted(p.name for p in target.glob("*.tif")) == [
         "pair-0_hdn-mean.ome.tif",
         "pair-1_hdn-mean.ome.tif",
     ]

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from napari_hdn.api.batching import restore_batch
 from napari_hdn.api.direct import choose_direct, distil, load_direct, restore_direct
 from napari_hdn.api.judging import (
     check_recipe,
@@ -42,6 +43,7 @@ from napari_hdn.api.restoring import (
     real_pieces,
     restore,
     restored_pieces,
+    restorer_for,
     sampler,
 )
 from napari_hdn.api.training import (
@@ -84,6 +86,7 @@ from napari_hdn.core.events import (
     Preview,
     PreviewRequest,
     ResidualsChecked,
+    RestorationEvent,
     RestorationFinished,
     RestorationProgress,
     Saved,
@@ -103,10 +106,27 @@ from napari_hdn.core.settings import as_read as settings_as_read
 from napari_hdn.core.settings import in_force as settings_in_force
 from napari_hdn.core.settings import put_in_force as use_settings
 from napari_hdn.core.variants import suggested_name, switched_off, variant_config, variant_name
+from napari_hdn.io.batch.events import (
+    BatchEvent,
+    BatchFinished,
+    BatchLooking,
+    BatchProgress,
+    BatchStarted,
+    ImageBegun,
+    ImageOver,
+)
+from napari_hdn.io.batch.rows import Row as BatchRow
 from napari_hdn.io.direct_networks import list_direct_folders, reserve_direct_folder
 from napari_hdn.io.disk import check_writable
 from napari_hdn.io.generated import generation_paths, generation_writer
-from napari_hdn.io.images import FileStack, open_images, read_pixel_size
+from napari_hdn.io.images import (
+    FileStack,
+    Unopened,
+    find_files,
+    open_each,
+    open_images,
+    read_pixel_size,
+)
 from napari_hdn.io.level_files import level_paths, write_contributions
 from napari_hdn.io.library import (
     bin_model,
@@ -152,6 +172,12 @@ __all__ = [
     "NO_METADATA",
     "OUTPUTS",
     "PRESETS",
+    "BatchEvent",
+    "BatchFinished",
+    "BatchLooking",
+    "BatchProgress",
+    "BatchRow",
+    "BatchStarted",
     "CalibrationConfig",
     "CalibrationFinished",
     "CalibrationProgress",
@@ -168,7 +194,9 @@ __all__ = [
     "Format",
     "GenerationConfig",
     "HDNError",
+    "ImageBegun",
     "ImageMetadata",
+    "ImageOver",
     "ImageStack",
     "InspectionFinished",
     "InspectionProgress",
@@ -183,6 +211,7 @@ __all__ = [
     "PreviewRequest",
     "ResidualsChecked",
     "RestorationConfig",
+    "RestorationEvent",
     "RestorationFiles",
     "RestorationFinished",
     "RestorationProgress",
@@ -199,6 +228,7 @@ __all__ = [
     "TrainingStep",
     "TrustFinished",
     "TrustProgress",
+    "Unopened",
     "Validation",
     "VariantRecord",
     "artefact_by_level",
@@ -226,6 +256,7 @@ __all__ = [
     "estimate_noise_model",
     "evaluate",
     "evaluate_second_frame",
+    "find_files",
     "find_model",
     "free_model_folder",
     "free_noise_model_path",
@@ -253,6 +284,7 @@ __all__ = [
     "models_folder",
     "noise_models_folder",
     "objects_table",
+    "open_each",
     "open_images",
     "preset",
     "range_remark",
@@ -264,8 +296,10 @@ __all__ = [
     "reserve_model_folder",
     "restoration_mark",
     "restore",
+    "restore_batch",
     "restore_direct",
     "restored_pieces",
+    "restorer_for",
     "sampler",
     "save_calibration",
     "save_settings",

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from napari_hdn.core.direct.student import Direct
     from napari_hdn.core.hdn import HDN
     from napari_hdn.core.likeness import Likeness
+    from napari_hdn.core.restorer import Restorer
     from napari_hdn.core.sampling import Sampler
 
 
@@ -26,11 +27,19 @@ def restore(
     *,
     stop: Stop | None = None,
     done: Collection[tuple[int, ...]] = (),
+    restorer: Restorer | None = None,
 ) -> Iterator[RestorationEvent]:
     """Restore a stack plane by plane; see `napari_hdn.core.restoration.restore`."""
     from napari_hdn.core.restoration import restore as _restore
 
-    return _restore(model, stack, config, stop=stop, done=done)
+    return _restore(model, stack, config, stop=stop, done=done, restorer=restorer)
+
+
+def restorer_for(model: HDN, config: RestorationConfig) -> Restorer:
+    """A network ready to restore many images; see `napari_hdn.core.restoration.restorer_for`."""
+    from napari_hdn.core.restoration import restorer_for as _restorer_for
+
+    return _restorer_for(model, config)
 
 
 def asked_digest(

@@ -83,7 +83,7 @@ def run_demo(
     restoring = Stop() if stop.requested else stop
     for title, tag, choice in runs:
         written = jobs.restore(
-            finished.model, stack, choice, jobs.Outputs(folder, tag=tag), progress, restoring
+            finished.model, [stack.path], choice, jobs.Outputs(folder, tag=tag), progress, restoring
         )
         if restoring.requested:
             return results

@@ -2,26 +2,24 @@
 
 from __future__ import annotations
 
+import math
 import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
-
-import numpy as np
+from typing import TYPE_CHECKING
 
 from napari_hdn import api
 from napari_hdn.api import (
-    FileStack,
+    BatchFinished,
+    BatchLooking,
+    BatchProgress,
+    BatchStarted,
+    ImageOver,
     ImageStack,
-    MeanSpread,
     Notice,
-    PlaneFailed,
-    PlaneRestored,
     RestorationConfig,
-    RestorationFinished,
-    RestorationProgress,
     Stop,
     TrainingConfig,
     TrainingFinished,
@@ -49,10 +47,10 @@ class Outputs:
 
 @dataclass(frozen=True)
 class Written:
-    """What came of a restoration: files, and how many planes could not be restored."""
+    """What came of restorations: files, and whether no plane is missing."""
 
     paths: list[Path]
-    failed: int
+    complete: bool
 
 
 def train(
@@ -136,71 +134,62 @@ def _save_elsewhere(model: HDN, folder: Path) -> Path:
 
 def restore(
     model: HDN,
-    stack: FileStack,
+    images: Sequence[str | Path],
     config: RestorationConfig,
     outputs: Outputs,
     progress: Progress,
     stop: Stop,
     *,
-    label: str = "",
+    axes: str | None = None,
     student: Direct | None = None,
+    again: bool = False,
 ) -> Written:
-    """Restore an image plane by plane into files, by a direct network where one is given.
+    """Restore images into a folder, by a direct network where one is given; see `api.restore_batch`.
 
     When stopped, the complete planes are kept, and after an error too, whose notes say where: of
     OME-TIFF in files that say ``partial``, of OME-Zarr for the same restoration to go on with.
     """
-    files = api.RestorationFiles(
-        outputs.folder,
-        stack,
+    events = api.restore_batch(
+        model,
+        images,
         config,
-        tag=outputs.tag,
-        model=model.name if student is None else f"{model.name}, direct network {student.name}",
-        levels_off=model.levels_off(config),
+        outputs.folder,
+        axes=axes,
+        student=student,
         integers=outputs.integers,
         format=outputs.format,
-        identity=api.asked_digest(model, config, student),
         pyramid=outputs.pyramid,
+        tag=outputs.tag,
+        again=again,
+        stop=stop,
     )
-    failed = 0
-    with files:
-        for remark in files.remarks():
-            progress.notice(remark)
-        if student is None:
-            events = api.restore(model, stack, config, stop=stop, done=files.done)
-        else:
-            events = api.restore_direct(model, student, stack, config, stop=stop, done=files.done)
-        for event in events:
-            match event:
-                case Notice():
-                    progress.notice(event)
-                case RestorationProgress():
-                    text = f"restoring {label or stack.name}"
-                    progress.update(event.fraction, text, event.remaining_s)
-                case PlaneRestored():
-                    files.write(event)
-                case PlaneFailed():
-                    failed += 1
-                    files.give_up(event.index)
-                    progress.say(f"Warning: {event.reason} This plane was left out.")
-                case RestorationFinished(spread=MeanSpread() as spread) if "mean" in files.dtypes:
-                    progress.say(spread.in_words())
-    for product, clipped in files.clipped.items():
-        dtype = files.dtypes[product]
-        limits: Any = np.iinfo(dtype)
-        total = files.pixels * (config.samples if product == "samples" else 1)
-        progress.say(
-            f"Warning: {clipped:,} of {total:,} restored pixels ({product}) lay outside "
-            f"{limits.min}..{limits.max}, which {dtype.name} can hold, and were clipped; "
-            "--dtype float32 keeps them."
-        )
-    if failed:
-        progress.say(
-            f"Warning: {failed} of {len(stack)} planes are damaged and empty in the files (NaN; 0 in "
-            "integers)."
-        )
-    for path in files.written.values():
-        progress.say(f"Wrote {path}")
-    if files.kept:
-        progress.say(files.kept)
-    return Written(list(files.written.values()), failed)
+    written: list[Path] = []
+    finished: BatchFinished | None = None
+    for event in events:
+        match event:
+            case Notice():
+                progress.notice(event)
+            case BatchLooking():
+                progress.update(0.0, f"looked into {event.looked} files", math.inf)
+            case BatchStarted():
+                total = len(event.rows)
+                if told := event.in_words():
+                    progress.say(f"{told}; --again restores all.")
+            case BatchProgress():
+                number = f" ({event.number + 1}/{total})" if total > 1 else ""
+                text = f"restoring {event.name}{number}"
+                progress.update(event.fraction, text, event.remaining_s)
+            case ImageOver():
+                if event.spread is not None:
+                    progress.say(event.spread.in_words())
+                for path in event.paths:
+                    progress.say(f"Wrote {path}")
+                written += event.paths
+                if stop.requested:
+                    progress.say(f"Stopped at image {event.number + 1} of {total}.")
+            case BatchFinished():
+                finished = event
+    assert finished is not None, "a batch ends with BatchFinished"
+    if finished.table is not None:
+        progress.say(f"{finished.in_words()}. Table: {finished.table}")
+    return Written(written, finished.complete)

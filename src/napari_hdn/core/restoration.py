@@ -73,6 +73,7 @@ def restore(
     *,
     stop: Stop | None = None,
     done: Collection[tuple[int, ...]] = (),
+    restorer: Restorer | None = None,
 ) -> Iterator[RestorationEvent]:
     """Restore a stack plane by plane, in the order of ``stack.indices()``.
 
@@ -87,6 +88,8 @@ def restore(
     done : collection of tuple of int
         Indices of planes that are skipped, since they were restored before; the others come out as they
         would have with them.
+    restorer : Restorer, optional
+        Of this model and config, see `restorer_for`: worth keeping where there are many small images.
 
     Yields
     ------
@@ -104,10 +107,21 @@ def restore(
         If even small tiles, one sample at a time, do not fit in memory.
     """
     with kept_memory():
-        restorer = Restorer(
-            model.network, model.normalisation, model.noise_model, config, choose(config.device)
-        )
-        yield from walk(model, stack.of_channel(config.channel), restorer, stop or Stop(), done)
+        made = restorer or restorer_for(model, config)
+        yield from walk(model, stack.of_channel(config.channel), made, stop or Stop(), done)
+
+
+def restorer_for(model: HDN, config: RestorationConfig) -> Restorer:
+    """What restores planes with a model: a copy of its network on the device, ready for prediction.
+
+    Raises
+    ------
+    ConfigurationError, DeviceError
+        If levels or device do not exist.
+    """
+    return Restorer(
+        model.network, model.normalisation, model.noise_model, config, choose(config.device)
+    )
 
 
 def walk(

@@ -79,6 +79,8 @@ class RestorationFiles:
         restored again.
     kept : str
         For the user, after OME-Zarr was left early: where what is done is, and how to go on.
+    integers : bool
+        Whether there are integers among them.
 
     Raises
     ------
@@ -106,7 +108,8 @@ class RestorationFiles:
         axes = "".join(a for a in stack.axes if a in stack.leading_axes or a in "YX")
         shape = tuple(int(sizes[a]) for a in axes)
         own = np.dtype(stack.array.dtype)
-        whole = own if integers and own.kind in "ui" else np.dtype(np.float32)
+        self.integers = integers and own.kind in "ui"
+        whole = own if self.integers else np.dtype(np.float32)
         self.dtypes = {p: np.dtype(np.float32) if p in _SPREADS else whole for p in config.products}
         self.pixels = prod(shape)
         self.written: dict[str, Path] = {}
@@ -221,7 +224,7 @@ def is_restoration(path: Path) -> bool:
     if _NAME.search(path.name):
         return True
     if path.is_dir():
-        return _MARK in made_by(path)
+        return made_by(path).startswith(_MARK)
     if split_suffix(path.name)[1].lower() not in (".ome.tif", ".ome.tiff", ".tif", ".tiff"):
         return False
     try:

@@ -11,6 +11,7 @@ from napari_hdn.api import DirectConfig, HDNError, RestorationConfig
 from napari_hdn.core.config import usual_samples
 from napari_hdn.ui.job_dock import JobDock
 from napari_hdn.ui.jobs import Job
+from napari_hdn.ui.parts.batch import BatchPart
 from napari_hdn.ui.parts.device import DeviceChoice
 from napari_hdn.ui.parts.direct import DirectChoice
 from napari_hdn.ui.parts.exporting import Exporting
@@ -47,6 +48,7 @@ class RestoreDock(JobDock):
         super().__init__(session_of(napari_viewer))
         self.models = ModelChoice(self._session)
         self.targets = Targets(self._session)
+        self.batch = BatchPart()
         self.outputs = OutputChoice()
         self.flips = QCheckBox("average over flipped images (4 × the time)")
         self.flips.setToolTip(
@@ -92,6 +94,7 @@ class RestoreDock(JobDock):
         self.body.addWidget(self.models)
         self.body.addWidget(self.targets)
         self.body.addLayout(form)
+        self.body.addWidget(self.batch)
         self.body.addWidget(self.notices)
         self.body.addWidget(heading("Export as OME-TIFF"))
         self.body.addWidget(self.exporting)
@@ -180,7 +183,8 @@ class RestoreDock(JobDock):
             student = api.choose_direct(model, model.levels_off(config), learns)
         if self.targets.is_folder:
             source, target = self.targets.folder_source(), self.targets.output.path
-            return FolderJob(source, target, model, config, student)
+            choices = self.batch.choices()
+            return FolderJob(source, target, model, config, student, **choices)
         sources = self.targets.layer_sources()
         return LayersJob(self._session.viewer, sources, model, config, student)
 
@@ -219,6 +223,8 @@ class RestoreDock(JobDock):
     def _show_job(self) -> None:
         job = self._shown
         running = job is not None and job.running
+        self.batch.setVisible(self.targets.is_folder)
+        self.batch.show_job(job)
         self.restore.setEnabled(not running)
         self.direct.teach.setEnabled(not running)
         self.preview.setEnabled(not running and not self.targets.is_folder)

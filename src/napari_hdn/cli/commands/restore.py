@@ -13,7 +13,7 @@ from napari_hdn.cli import choices, jobs
 from napari_hdn.cli.commands.shared import INCOMPLETE, INTERRUPTED, OK, Device
 from napari_hdn.cli.terminal import Progress, stop_on_interrupt
 from napari_hdn.core.config import usual_samples
-from napari_hdn.core.errors import ConfigurationError, DamagedPlaneError
+from napari_hdn.core.errors import ConfigurationError
 
 
 def restore(
@@ -36,13 +36,18 @@ def restore(
     tile: int | None = None,
     seed: int = 0,
     device: Device = "auto",
+    again: Annotated[bool, Parameter(negative="")] = False,
 ) -> int:
     """Restore images with a trained model.
 
     Writes NAME_hdn-mean.ome.tif, NAME_hdn-std.ome.tif with --std, and so on. Existing files are kept:
     new ones are numbered. Ctrl-C keeps the planes that are done: in TIFF files that say partial; of
-    OME-Zarr the same command goes on where it was interrupted. Damaged planes are told and left out;
-    then the exit code is 1.
+    OME-Zarr the same command goes on where it was interrupted. Damaged planes and images are told and
+    left out; then the exit code is 1.
+
+    Of several images, or of a folder, the table hdn-batch.csv beside the results says what was done,
+    failed and why. The same command again does only what is missing. Images in subfolders
+    ('day1/**/*.tif') go to subfolders of the same names.
 
     Parameters
     ----------
@@ -90,6 +95,8 @@ def restore(
         The same seed draws the same samples.
     device
         Where to compute.
+    again
+        Restore also the images of a batch that were restored before with the same settings.
     """
     products = (*choices.outputs(outputs), "std") if std else choices.outputs(outputs)
     config = RestorationConfig(
@@ -104,8 +111,6 @@ def restore(
         seed=seed,
         device=device,
     )
-    progress = Progress()
-    stacks = api.open_images(images, axes=axes, channel=channel, tell=progress.notice)
     if out.is_file():
         raise ConfigurationError(f"--out takes a folder; {out} is a file.")
     trained = api.load_model(choices.model_folder(model))
@@ -114,20 +119,19 @@ def restore(
         wanted: Literal["mean", "median"] = "median" if products == ("median",) else "mean"
         student = api.choose_direct(trained, trained.levels_off(config), wanted)
     target = jobs.Outputs(out, integers=dtype == "input", format=format, pyramid=pyramid)
-    failed = 0
+    progress = Progress()
     with progress, stop_on_interrupt(progress) as stop:
-        for number, stack in enumerate(stacks, 1):
-            label = f"{stack.name} ({number}/{len(stacks)})" if len(stacks) > 1 else stack.name
-            try:
-                failed += jobs.restore(
-                    trained, stack, config, target, progress, stop, label=label, student=student
-                ).failed
-            except DamagedPlaneError as error:
-                if len(stacks) == 1:
-                    raise
-                failed += 1
-                progress.say(f"Warning: {error} This image was left out.")
-            if stop.requested:
-                progress.say(f"Stopped at image {number} of {len(stacks)}.")
-                return INTERRUPTED
-    return INCOMPLETE if failed else OK
+        written = jobs.restore(
+            trained,
+            images,
+            config,
+            target,
+            progress,
+            stop,
+            axes=axes,
+            student=student,
+            again=again,
+        )
+        if stop.requested:
+            return INTERRUPTED
+    return OK if written.complete else INCOMPLETE

@@ -182,6 +182,11 @@ class ZarrPixels(Pixels):
                 )
         return damaged(self._folder, error)  # whole when read once more: a network's hiccup
 
+    @property
+    def folder(self) -> Path:
+        """Of the array."""
+        return self._folder
+
     def _key(self, first: tuple[int, ...]) -> str:
         """The name of the file that holds a pixel."""
         stored = self.shards or self.chunks

@@ -8,7 +8,7 @@ from qtpy.QtCore import QTimer, Signal
 from qtpy.QtWidgets import QFileDialog, QLineEdit, QPushButton, QVBoxLayout, QWidget
 
 from napari_hdn import api
-from napari_hdn.api import FileStack, HDNError
+from napari_hdn.api import FileStack, HDNError, Unopened
 from napari_hdn.ui import jobs
 from napari_hdn.ui.parts.forms import row
 
@@ -56,8 +56,10 @@ class ImageFolder(FolderPath):
     path_changed = Signal()  # to another folder, of whose images nothing is known yet
     looked = Signal()  # the images are known now, or why there are none
 
-    def __init__(self, title: str) -> None:
+    def __init__(self, title: str, *, all_needed: bool = True) -> None:
         super().__init__(title)
+        self._all_needed = all_needed  # whether one that cannot be opened spoils the folder
+        self.unopened: list[Unopened] = []
         self._folder: Path | None = None
         self._stacks: list[FileStack] | None = None
         self._error: str | None = None
@@ -83,6 +85,7 @@ class ImageFolder(FolderPath):
         if self.path == self._folder:
             return
         self._folder, self._stacks, self._error = self.path, None, None
+        self.unopened = []
         self._timer.stop()
         if self._folder is not None:
             self._timer.start()
@@ -93,9 +96,9 @@ class ImageFolder(FolderPath):
         if folder is None:
             return
 
-        def on_result(stacks: list[FileStack]) -> None:
+        def on_result(found: tuple[list[FileStack], list[Unopened]]) -> None:
             if self._folder == folder:
-                self._stacks = stacks
+                self._stacks, self.unopened = found
                 self.looked.emit()
 
         def on_error(text: str) -> None:
@@ -103,4 +106,14 @@ class ImageFolder(FolderPath):
                 self._error = text
                 self.looked.emit()
 
-        jobs.look_up(lambda: api.open_images([folder]), on_result, on_error, owner=self)
+        def look() -> tuple[list[FileStack], list[Unopened]]:
+            try:
+                return api.open_images([folder]), []
+            except HDNError:
+                if self._all_needed:
+                    raise
+            images = list(api.open_each(api.find_files([folder])))
+            stacks = [image for image in images if isinstance(image, FileStack)]
+            return stacks, [image for image in images if isinstance(image, Unopened)]
+
+        jobs.look_up(look, on_result, on_error, owner=self)

@@ -83,7 +83,7 @@ class Targets(QWidget):
         self._session = session
         self.kind = Choice([("layers", "layers"), ("a folder of images", "folder")])
         self.layers = LayerChecks(session)
-        self.folder = ImageFolder(FOLDER_TITLE)
+        self.folder = ImageFolder(FOLDER_TITLE, all_needed=False)
         self.output = FolderPath("Folder for the restored images")
         self.axes = QLineEdit()
         self.axes.setPlaceholderText("as told by each image")
@@ -173,7 +173,8 @@ class Targets(QWidget):
 
     def _check(self) -> None:
         try:
-            self.hint.say(self._look_at_folder() if self.is_folder else self._look_at_layers())
+            text = self._look_at_folder() if self.is_folder else self._look_at_layers()
+            self.hint.say(text, warning=self.is_folder and bool(self.folder.unopened))
             self.form.setRowVisible(self.channel, self.channel.count() > 0)
         except HDNError as error:
             self.hint.say(str(error), warning=True)
@@ -192,7 +193,13 @@ class Targets(QWidget):
         if stacks is None:
             return "" if self.folder.path is None else "Looking into the folder ..."
         files = f"{len(stacks)} image{'s' if len(stacks) != 1 else ''}"
-        return f"{files}, {_planes([s.of_channel(self.channel.value()) for s in stacks])}"
+        planes = _planes([s.of_channel(self.channel.value()) for s in stacks])
+        text = f"{files}, {planes}" if planes else files
+        if unopened := self.folder.unopened:
+            first = unopened[0].error
+            which = "One more cannot" if len(unopened) == 1 else f"{len(unopened)} more cannot"
+            text += f". {which} be restored, and will be left out: {first}"
+        return text
 
     def _folder_stacks(self) -> list[ImageStack] | None:
         """The folder's images with all their channels, None as long as they are not known."""

@@ -1,0 +1,1 @@
+"""Batches: many images into one folder, with a table of what came of each."""
