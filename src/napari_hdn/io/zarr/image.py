@@ -13,7 +13,7 @@ from functools import cached_property
 from itertools import product
 from math import prod
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, BinaryIO
 
 import numpy as np
 
@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     import zarr as _zarr
 
 KEY = "napari-hdn"  # of our own attributes
+_WORTH_WAITING = 2**20  # bytes
 
 
 def need_zarr() -> Any:
@@ -210,7 +211,7 @@ class ZarrImage:
         with writing(self.path):
             for file in self.files(index):
                 with file.open("r+b") as opened:
-                    os.fsync(opened.fileno())
+                    _settle(opened)
 
     def seal(
         self,
@@ -267,6 +268,15 @@ def halved(plane: np.ndarray) -> np.ndarray:
     blocks = even.reshape(even.shape[0] // 2, 2, even.shape[1] // 2, 2)
     mean = blocks.mean(axis=(1, 3), dtype=np.float64)
     return (mean if plane.dtype.kind == "f" else np.rint(mean)).astype(plane.dtype)
+
+
+def _settle(file: BinaryIO) -> None:
+    """Wait until a file is on the disk; not for small ones, which takes longer than restoring them.
+
+    Of those a power cut costs some, which are then empty, and done again.
+    """
+    if os.fstat(file.fileno()).st_size >= _WORTH_WAITING:
+        os.fsync(file.fileno())
 
 
 def _squares(shape: tuple[int, int], step: tuple[int, int]) -> Iterable[tuple[slice, slice]]:
