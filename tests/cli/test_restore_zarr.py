@@ -130,7 +130,7 @@ def test_another_image_under_the_same_name_is_another_restoration(
     tifffile.imwrite(film, COUNTS[::-1], metadata={"axes": "TYX"})
     assert main(command(model, film, tmp_path / "out")) == 0
     told = capsys.readouterr().out
-    assert "2 planes of another restoration of this image that was interrupted" in told
+    assert "holds 2 planes of another restoration of this image that was interrupted" in told
     np.testing.assert_array_equal(
         pixels(tmp_path / "out" / "film_hdn-mean.ome.zarr"),
         expected(model, COUNTS[::-1]).mean,

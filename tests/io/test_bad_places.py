@@ -143,6 +143,15 @@ def test_no_room_from_the_beginning_is_told_before_the_work(small_disk: Path, fo
 
 
 @pytest.mark.parametrize("format", FORMATS)
+def test_a_disk_that_may_only_be_read_is_told_before_the_work(small_disk: Path, format: str):
+    remount = ["mount", "-o", "remount,ro", str(small_disk)]
+    if subprocess.run(remount, capture_output=True, check=False).returncode:
+        pytest.skip("cannot be mounted again")
+    with pytest.raises(OutputError, match="Read-only file system; choose a folder"):
+        files(small_disk / "new", format).__enter__()
+
+
+@pytest.mark.parametrize("format", FORMATS)
 def test_a_folder_that_is_a_file(tmp_path: Path, format: str):
     (tmp_path / "out").write_bytes(b"precious")
     with pytest.raises(OutputError, match="could not be written"):

@@ -1,7 +1,6 @@
 import errno
 import os
 import shutil
-import subprocess
 import sys
 from pathlib import Path
 
@@ -14,7 +13,7 @@ from napari_hdn.core.errors import ImageError, OutputError
 from napari_hdn.io.images import open_images, read_pixel_size
 from napari_hdn.io.metadata import ImageMetadata
 from napari_hdn.io.naming import free_path, split_suffix
-from napari_hdn.io.ome_tiff import OmeTiffWriter, remove_leftovers, write_ome_tiff
+from napari_hdn.io.ome_tiff import OmeTiffWriter, write_ome_tiff
 from napari_hdn.io.reading.flat import FlatPixels
 
 
@@ -314,31 +313,6 @@ def test_stopped_before_the_first_plane_leaves_nothing(tmp_path: Path):
         pass
     assert writer.written is None
     assert os.listdir(tmp_path) == []
-
-
-def test_what_killed_processes_left_is_removed_and_nothing_else(tmp_path: Path):
-    program = (
-        "import os, pathlib\n"
-        "from napari_hdn.io.ome_tiff import OmeTiffWriter\n"
-        f"path = pathlib.Path({str(tmp_path)!r}) / 'a_hdn-mean.ome.tif'\n"
-        "OmeTiffWriter(path, (2, 20, 30), 'TYX', 'float32').__enter__()\n"
-        "os.kill(os.getpid(), 9)\n"
-    )
-    subprocess.run([sys.executable, "-c", program], check=False)
-    (left,) = tmp_path.iterdir()
-    assert left.name.startswith(".a_hdn-mean.ome.tif.")
-    assert remove_leftovers(tmp_path, "a_hdn") == []  # perhaps of a version that holds no lock
-    others = [tmp_path / name for name in ("a_hdn-mean.ome.tif", ".a_hdn-mean.tmp", ".b_hdn-x.tmp")]
-    for other in others:
-        other.write_bytes(b"precious")
-    with OmeTiffWriter(tmp_path / "a_hdn-std.ome.tif", (2, 20, 30), "TYX", "f4") as writer:
-        for path in tmp_path.iterdir():
-            os.utime(path, (1e9, 1e9))
-        assert remove_leftovers(tmp_path, "a_hdn") == [left]
-        for index in range(2):
-            writer.write((index,), _counts((20, 30)))
-    assert sorted(tmp_path.iterdir()) == sorted([*others, tmp_path / "a_hdn-std.ome.tif"])
-    assert remove_leftovers(tmp_path / "missing", "a_hdn") == []
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="others write the empty planes, too")

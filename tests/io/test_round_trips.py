@@ -21,6 +21,7 @@ import tifffile
 import yaozarrs
 from napari_builtins.io import napari_get_reader
 
+from napari_hdn.io.images import open_images
 from napari_hdn.io.metadata import ImageMetadata
 from napari_hdn.io.ome_tiff import write_ome_tiff
 from napari_hdn.io.zarr.write import write_ome_zarr
@@ -169,6 +170,20 @@ def test_ome_zarr_by_naparis_own_reader(folder):
         np.asarray(levels[0]), case.ordered("".join(a for a in "TCZYX" if a in case.axes))
     )
     assert len(levels) == (3 if max(case.shape) > 1024 else 1)
+
+
+def test_both_by_ourselves(tmp_path: Path):
+    for case in [*CASES, Case("SYX", (5, 30, 20)), Case("STZYX", (5, 3, 2, 30, 20))]:
+        for path, write in (("a.ome.tif", write_ome_tiff), ("a.ome.zarr", write_ome_zarr)):
+            place = tmp_path / f"{case}" / path
+            write(place, case.pixels, case.axes, metadata=case.metadata)
+            (stack,) = open_images([place])
+            assert (sorted(stack.axes), stack.array.dtype) == (sorted(case.axes), case.dtype)
+            np.testing.assert_array_equal(np.asarray(stack.array), case.ordered(stack.axes))
+            sizes = {a: KNOWN.pixel_size_um[a] for a in "ZYX" if a in case.axes}
+            assert {a: stack.pixel_size_um[a] for a in sizes} == pytest.approx(sizes)
+            assert stack.metadata.time_step_s == (2.5 if "T" in case.axes else None)
+            assert list(stack.metadata.channel_names) == case.names
 
 
 @pytest.mark.parametrize(("axes", "shape"), [("SYX", (5, 30, 20)), ("STZYX", (5, 3, 2, 30, 20))])

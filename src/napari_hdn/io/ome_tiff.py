@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import glob
-import re
-import time
 import uuid
 from collections.abc import Iterable
 from math import prod
@@ -28,9 +25,6 @@ from napari_hdn.io.pixels import converted, file_dtype
 # another axis in two: programs that do not know it see samples as more time points, and
 # `open_images` reads them as S again.
 _OME_SAMPLE = "Q"
-
-_TEMPORARY = re.compile(r"\.[0-9a-f]{8}(\.partial)?\.tmp$")
-_QUIET_S = 3600.0  # an older version, which holds no lock, may still write
 
 
 def write_ome_tiff(
@@ -175,7 +169,7 @@ class OmeTiffWriter:
                 self._offset = self._write_header(self._temporary, self._shape)
                 self._file = self._temporary.open("r+b", buffering=0)
                 with contextlib.suppress(NoLocksError):
-                    is_free(self._file)  # ours as long as it is open; see `remove_leftovers`
+                    is_free(self._file)  # ours as long as it is open; see `io.leftovers`
         except BaseException:
             self._tidy()
             raise
@@ -337,29 +331,6 @@ class OmeTiffWriter:
             return publish(self._temporary, target, numbered=True)
         finally:
             temporary.unlink(missing_ok=True)
-
-
-def remove_leftovers(folder: Path, stem: str) -> list[Path]:
-    """Remove the hidden files that killed processes left of files whose names begin with ``stem``.
-
-    Only those that no process holds and that nobody has written to for an hour.
-
-    Returns
-    -------
-    list of Path
-        Those that are gone.
-    """
-    removed = []
-    for path in folder.glob(f".{glob.escape(stem)}-*.tmp") if folder.is_dir() else ():
-        with contextlib.suppress(OSError):
-            if not _TEMPORARY.search(path.name) or time.time() - path.stat().st_mtime < _QUIET_S:
-                continue
-            with path.open("r+b") as file:
-                if not is_free(file):
-                    continue
-            path.unlink()
-            removed.append(path)
-    return removed
 
 
 def _ome_order(lead: str) -> str:

@@ -12,8 +12,9 @@ from typing import Self
 import numpy as np
 
 from napari_hdn.io.disk import check_room
+from napari_hdn.io.leftovers import remove_leftovers
 from napari_hdn.io.metadata import ImageMetadata
-from napari_hdn.io.ome_tiff import OmeTiffWriter, remove_leftovers
+from napari_hdn.io.ome_tiff import OmeTiffWriter
 
 
 @dataclass(frozen=True)

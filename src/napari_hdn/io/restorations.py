@@ -25,15 +25,15 @@ from napari_hdn.io.zarr.products import ZarrProducts
 if TYPE_CHECKING:
     from napari_hdn.io.reading.stack import FileStack
 
+Format = Literal["ome-tiff", "ome-zarr"]
+FORMATS: tuple[Format, ...] = get_args(Format)
+ENDINGS: dict[str, str] = {"ome-tiff": ".ome.tif", "ome-zarr": ".ome.zarr"}
+
 _MARK = "Restored by napari-hdn"
 _MARK_WITHIN_BYTES = 8192  # of either end: tifffile writes the description behind the pixels
 _SPREADS = {"std", "cv", "difference"}
 # STEM_hdn-mean, STEM_hdn-TAG-std-2, STEM_hdn-mean-partial
 _PRODUCT = r"(mean|median|map|std|cv|q[\d.]+|samples|difference)"
-Format = Literal["ome-tiff", "ome-zarr"]
-FORMATS: tuple[Format, ...] = get_args(Format)
-ENDINGS: dict[str, str] = {"ome-tiff": ".ome.tif", "ome-zarr": ".ome.zarr"}
-
 _NAME = re.compile(
     rf"_hdn(-.+)?-{_PRODUCT}(-\d+)?(-partial(-\d+)?)?\.ome\.(tiff?|zarr)$", re.IGNORECASE
 )
@@ -91,7 +91,7 @@ class RestorationFiles:
     ------
     OutputError
         If the files would not fit on the disk, all together, or cannot be written.
-    HDNError
+    MissingExtraError
         If OME-Zarr was chosen and zarr is not installed.
     """
 
@@ -207,7 +207,7 @@ def _identity_of(stack: FileStack) -> dict[str, Any]:
     """What tells an image from all others, and from itself after it was changed."""
     about: dict[str, Any] = {
         "name": stack.path.name,
-        "series": stack.series,
+        "stem": stack.stem,  # which of the images in it
         "axes": stack.axes,
         "shape": [int(n) for n in stack.array.shape],
         "dtype": np.dtype(stack.array.dtype).name,

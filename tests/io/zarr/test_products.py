@@ -103,7 +103,7 @@ def test_stopped_without_an_error_it_is_kept_likewise(tmp_path: Path):
     with products(tmp_path, pyramid=True) as other:  # not the same job
         assert not other.done
         (told,) = other.remarks()
-        assert "1 planes of another restoration" in told
+        assert "holds 1 plane of another restoration of" in told
     assert [len(list(p.glob("mean*"))) for p in tmp_path.iterdir()] == [1]
 
 

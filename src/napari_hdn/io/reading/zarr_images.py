@@ -11,6 +11,8 @@ from napari_hdn.core.axes import guess_axes
 from napari_hdn.core.errors import HDNError, ImageError, ImageFileError
 from napari_hdn.core.events import Notice
 from napari_hdn.io.metadata import ImageMetadata
+from napari_hdn.io.reading.pixels import Pixels
+from napari_hdn.io.reading.split_samples import with_samples
 from napari_hdn.io.reading.stack import FileStack, Tell, Unopened, file_stack
 from napari_hdn.io.reading.zarr_metadata import (
     Multiscale,
@@ -155,7 +157,11 @@ def _open_group(
         if missing is not None and missing[0]:
             unfinished.append(_unfinished(name, *missing))
         facts = {"name": name, "series": place.series, "part": place.part} | more
-        return file_stack(pixels, letters, channel=channel, path=root, metadata=metadata, **facts)
+        found: tuple[Pixels, str, ImageMetadata] = pixels, letters, metadata
+        if axes is None:
+            found = with_samples(*found, node.attributes.get("napari-hdn"))
+        array, letters, metadata = found
+        return file_stack(array, letters, channel=channel, path=root, metadata=metadata, **facts)
 
     if node.kind == "array":
         pixels = ZarrPixels(place.folder, name)

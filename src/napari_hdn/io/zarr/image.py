@@ -13,12 +13,13 @@ from functools import cached_property
 from itertools import product
 from math import prod
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, BinaryIO
 
 import numpy as np
 
-from napari_hdn.core.errors import HDNError, ImageError, OutputError
+from napari_hdn.core.errors import ImageError, OutputError
 from napari_hdn.io.disk import writing
+from napari_hdn.io.extras import require
 from napari_hdn.io.metadata import NO_METADATA, ImageMetadata
 from napari_hdn.io.pixels import converted, file_dtype
 from napari_hdn.io.zarr.layout import plan_layout
@@ -28,25 +29,19 @@ if TYPE_CHECKING:
     import zarr as _zarr
 
 KEY = "napari-hdn"  # of our own attributes
+_WORTH_WAITING = 2**20  # bytes
 
 
 def need_zarr() -> Any:
-    """The zarr package.
+    """The package zarr.
 
     Raises
     ------
-    HDNError
-        If it is not installed, with what to do.
+    MissingExtraError
+        If it is not installed, or yaozarrs is not.
     """
-    try:
-        import yaozarrs  # noqa: F401
-        import zarr
-    except ImportError as error:
-        raise HDNError(
-            f"OME-Zarr needs the package {error.name}, which is not installed: "
-            'pip install "napari-hdn[zarr]", or write OME-TIFF.'
-        ) from error
-    return zarr
+    require("yaozarrs", "zarr", "Writing OME-Zarr needs")
+    return require("zarr", "zarr", "Writing OME-Zarr needs")
 
 
 class ZarrImage:
@@ -112,7 +107,7 @@ class ZarrImage:
         ------
         OutputError
             If it exists or cannot be written.
-        HDNError
+        MissingExtraError
             If zarr is not installed.
         """
         zarr = need_zarr()
@@ -219,7 +214,7 @@ class ZarrImage:
         with writing(self.path):
             for file in self.files(index, rows):
                 with file.open("r+b") as opened:
-                    os.fsync(opened.fileno())
+                    _settle(opened)
 
     def seal(
         self,
@@ -276,6 +271,15 @@ def halved(plane: np.ndarray) -> np.ndarray:
     blocks = even.reshape(even.shape[0] // 2, 2, even.shape[1] // 2, 2)
     mean = blocks.mean(axis=(1, 3), dtype=np.float64)
     return (mean if plane.dtype.kind == "f" else np.rint(mean)).astype(plane.dtype)
+
+
+def _settle(file: BinaryIO) -> None:
+    """Wait until a file is on the disk; not for small ones, which takes longer than restoring them.
+
+    Of those a power cut costs some, which are then empty, and done again.
+    """
+    if os.fstat(file.fileno()).st_size >= _WORTH_WAITING:
+        os.fsync(file.fileno())
 
 
 def _squares(shape: tuple[int, int], step: tuple[int, int]) -> Iterable[tuple[slice, slice]]:

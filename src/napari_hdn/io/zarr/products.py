@@ -122,8 +122,8 @@ class ZarrProducts:
         others = other_jobs(self._folder, self._stem, self._job.folder)
         for place, planes in others:
             told.append(
-                f"In {place} are {planes} planes of another restoration of this image that was "
-                "interrupted: start that one again to go on, or delete the folder."
+                f"{place} holds {planes} plane{'s' if planes != 1 else ''} of another restoration of "
+                "this image that was interrupted: start that one again to go on, or delete the folder."
             )
         return told
 

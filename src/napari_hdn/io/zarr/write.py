@@ -61,7 +61,7 @@ def write_ome_zarr(
     ------
     OutputError
         If the folder exists or cannot be written; then nothing is left behind.
-    HDNError
+    MissingExtraError
         If zarr is not installed.
     """
     path = Path(path)
