@@ -43,6 +43,7 @@ from napari_hdn.api.restoring import (
     restored_pieces,
     sampler,
 )
+from napari_hdn.api.sharing import export_model, import_model
 from napari_hdn.api.training import (
     available_devices,
     calibrate,
@@ -135,6 +136,7 @@ from napari_hdn.io.settings import (
     settings_path,
     take_over_settings,
 )
+from napari_hdn.io.sharing.events import Exported, Imported, SharingProgress
 from napari_hdn.io.tables import csv_text, tsv_text
 from napari_hdn.io.variants import VariantRecord, read_variant, variants_of
 
@@ -161,11 +163,13 @@ __all__ = [
     "DistillationValidated",
     "Evaluation",
     "EvaluationProgress",
+    "Exported",
     "FileStack",
     "GenerationConfig",
     "HDNError",
     "ImageMetadata",
     "ImageStack",
+    "Imported",
     "InspectionFinished",
     "InspectionProgress",
     "MeanSpread",
@@ -188,6 +192,7 @@ __all__ = [
     "SegmentationConfig",
     "SegmentationProgress",
     "Settings",
+    "SharingProgress",
     "Stop",
     "TrainingConfig",
     "TrainingFinished",
@@ -221,6 +226,7 @@ __all__ = [
     "estimate_noise_model",
     "evaluate",
     "evaluate_second_frame",
+    "export_model",
     "find_model",
     "free_model_folder",
     "free_noise_model_path",
@@ -231,6 +237,7 @@ __all__ = [
     "generation_writer",
     "grid_png",
     "guess_axes",
+    "import_model",
     "inspect_levels",
     "judge_restoration",
     "label_writer",

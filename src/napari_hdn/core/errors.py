@@ -64,3 +64,7 @@ class ImageFileError(HDNError, RuntimeError):
 
 class OutputError(HDNError, RuntimeError):
     """A file that cannot be written: it exists, the disk is full, no permission."""
+
+
+class ArchiveError(HDNError, RuntimeError):
+    """A .zip from which no model can be taken: damaged, foreign, or made to do harm."""
