@@ -183,7 +183,7 @@ def opened(path: Path) -> Iterator[Archive]:
         size = path.stat().st_size
         careful = _CarefulFile(file)
         with _damage(path.name):
-            packed = zipfile.ZipFile(careful)  # type: ignore[arg-type]
+            packed = zipfile.ZipFile(careful)
         careful.opening = False
         with packed:
             yield Archive(path.name, packed, size)
