@@ -137,6 +137,7 @@ from napari_hdn.io.settings import (
     take_over_settings,
 )
 from napari_hdn.io.sharing.events import Exported, Imported, SharingProgress
+from napari_hdn.io.sharing.zoo.details import LICENSES, ZooDetails
 from napari_hdn.io.tables import csv_text, tsv_text
 from napari_hdn.io.variants import VariantRecord, read_variant, variants_of
 
@@ -149,6 +150,7 @@ if TYPE_CHECKING:
 __all__ = [
     "HDN",
     "NO_METADATA",
+    "LICENSES",
     "OUTPUTS",
     "PRESETS",
     "CalibrationConfig",
@@ -202,6 +204,7 @@ __all__ = [
     "TrustProgress",
     "Validation",
     "VariantRecord",
+    "ZooDetails",
     "artefact_by_level",
     "available_devices",
     "bin_model",

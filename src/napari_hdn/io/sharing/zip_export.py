@@ -92,9 +92,18 @@ def zip_target(target: Path, folder: Path) -> Path:
 
 
 def write_zip(
-    name: str, files: dict[str, Path], target: Path, stop: Stop | None
+    name: str | None, files: dict[str, Path], target: Path, stop: Stop | None
 ) -> Iterator[SharingProgress]:
-    """Write files into a .zip, in a folder called ``name``, and last a list of their checksums.
+    """Write files into a .zip, the same bytes for the same files.
+
+    Parameters
+    ----------
+    name : str or None
+        Of a folder that they lie in, with a list of their checksums; None for files alone.
+    files : dict of str to Path
+        By their names in the .zip, ``/`` between folders.
+    target : Path
+        A file that does not exist.
 
     Raises
     ------
@@ -103,14 +112,14 @@ def write_zip(
     StoppedEarly
         If it was stopped.
     """
-    name = usable_name(name)
+    top = "" if name is None else f"{usable_name(name)}/"
     before = {path: _written(path) for path in files.values()}
     total, done = sum(size for size, _ in before.values()), 0
     about = {}
     with zipfile.ZipFile(target, "x") as packed:
         for inside, path in files.items():
             digest, size = hashlib.sha256(), 0
-            entry = _entry(f"{name}/{inside}")
+            entry = _entry(f"{top}{inside}")
             with path.open("rb") as source, packed.open(entry, "w", force_zip64=True) as out:
                 while chunk := source.read(CHUNK):
                     if stop is not None and stop.requested:
@@ -121,12 +130,13 @@ def write_zip(
                     done += len(chunk)
                     yield SharingProgress(min(1.0, done / max(total, 1)), f"packing {inside}")
             about[inside] = {"bytes": size, "sha256": digest.hexdigest()}
-        listed = {"format": "napari-hdn model archive", "schema_version": 1, "files": about}
-        packed.writestr(_entry(f"{name}/{CHECKSUMS}"), json.dumps(listed, indent=1))
+        if name is not None:
+            listed = {"format": "napari-hdn model archive", "schema_version": 1, "files": about}
+            packed.writestr(_entry(f"{top}{CHECKSUMS}"), json.dumps(listed, indent=1))
     if changed := [path.name for path, was in before.items() if _written(path) != was]:
         raise ModelFolderError(
-            f"{changed[0]} of {name} was written while it was packed, perhaps by a training that still "
-            "runs. Export the model again when that is over."
+            f"{changed[0]} of {name or target.name} was written while it was packed, perhaps by a "
+            "training that still runs. Export the model again when that is over."
         )
     _flush(target)
 
