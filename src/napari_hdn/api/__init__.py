@@ -149,8 +149,8 @@ if TYPE_CHECKING:
 
 __all__ = [
     "HDN",
-    "NO_METADATA",
     "LICENSES",
+    "NO_METADATA",
     "OUTPUTS",
     "PRESETS",
     "CalibrationConfig",
