@@ -120,12 +120,16 @@ from napari_hdn.io.library import (
     reserve_model_folder,
 )
 from napari_hdn.io.metadata import NO_METADATA, ImageMetadata
+from napari_hdn.io.model_comparison import ComparedRow, compare_models
+from napari_hdn.io.model_records import ModelRecord, read_record
+from napari_hdn.io.model_records import stamp as record_stamp
 from napari_hdn.io.naming import free_path, split_suffix, write_new
 from napari_hdn.io.noise_models import (
     free_noise_model_path,
     list_noise_models,
     noise_models_folder,
 )
+from napari_hdn.io.notes import read_notes, write_notes
 from napari_hdn.io.ome_tiff import OmeTiffWriter, write_ome_tiff
 from napari_hdn.io.restorations import RestorationFiles, restoration_mark
 from napari_hdn.io.samples import Sample, cells_with_pixel_noise, cells_with_stripes
@@ -156,6 +160,7 @@ __all__ = [
     "CalibrationConfig",
     "CalibrationFinished",
     "CalibrationProgress",
+    "ComparedRow",
     "Direct",
     "DirectConfig",
     "DirectNetworkConfig",
@@ -175,6 +180,7 @@ __all__ = [
     "InspectionFinished",
     "InspectionProgress",
     "MeanSpread",
+    "ModelRecord",
     "NetworkConfig",
     "NoiseConfig",
     "Notice",
@@ -218,6 +224,7 @@ __all__ = [
     "check_writable",
     "choose_direct",
     "chosen_threads",
+    "compare_models",
     "compare_with_real",
     "covered_signal",
     "csv_text",
@@ -261,9 +268,12 @@ __all__ = [
     "open_images",
     "preset",
     "range_remark",
+    "read_notes",
     "read_pixel_size",
+    "read_record",
     "read_variant",
     "real_pieces",
+    "record_stamp",
     "rename_model",
     "reserve_direct_folder",
     "reserve_model_folder",
@@ -297,6 +307,7 @@ __all__ = [
     "variants_of",
     "write_contributions",
     "write_new",
+    "write_notes",
     "write_ome_tiff",
     "write_trust",
 ]
