@@ -133,10 +133,8 @@ def load(folder: Path) -> HDN:
     except NoiseModelError as error:
         raise ModelFolderError(f"{NOISE} in {folder.name}: {error}") from error
     if normalisation.stabilised and noise_model.curve() is None:
-        error = ValueError(
-            "the network works in units of the noise, which this model does not tell"
-        )
-        raise damaged(folder / NOISE, error)
+        why = ValueError("the network works in units of the noise, which this model does not tell")
+        raise damaged(folder / NOISE, why)
     try:
         network = load_weights(lambda: Ladder(config.network), folder / WEIGHTS)
     except WeightsError as error:
