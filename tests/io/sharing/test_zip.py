@@ -1,5 +1,6 @@
 """A model folder there and back."""
 
+import os
 import shutil
 import zipfile
 
@@ -173,3 +174,12 @@ def test_checksums_are_held_against_the_files(packed, tmp_path, change):
     with pytest.raises(ArchiveError, match=r"is not what was packed"):
         list(api.import_model(path))
     assert [p.name for p in models_folder().iterdir()] == ["my cells"]
+
+
+def test_what_an_import_left_that_was_ended_by_force_goes_after_days(packed):
+    old, new = models_folder() / ".import-old", models_folder() / ".import-new"
+    for place in (old, new):
+        (place / "model").mkdir(parents=True)
+    os.utime(old, (1e9, 1e9))
+    list(api.import_model(packed))
+    assert not old.exists() and new.is_dir()

@@ -6,8 +6,10 @@ among them when that went well.
 
 from __future__ import annotations
 
+import contextlib
 import shutil
 import tempfile
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -33,6 +35,8 @@ from napari_hdn.io.sharing.contents import (
 )
 from napari_hdn.io.sharing.events import Imported, SharingEvent, SharingProgress
 
+_ASIDE = ".import-"
+_FORGOTTEN_S = 2 * 86400  # no import takes as long
 _ZOO = ("bioimageio.yaml", "rdf.yaml")  # what describes a package of the BioImage Model Zoo
 
 
@@ -78,7 +82,8 @@ def import_model(
     library = models_folder()
     try:
         library.mkdir(parents=True, exist_ok=True)
-        aside = Path(tempfile.mkdtemp(prefix=".import-", dir=library))
+        _clear(library)
+        aside = Path(tempfile.mkdtemp(prefix=_ASIDE, dir=library))
     except OSError as error:
         raise OutputError(
             f"Nothing can be imported to {library}: {error.strerror or error}."
@@ -92,6 +97,14 @@ def import_model(
         ) from error
     finally:
         shutil.rmtree(aside, ignore_errors=True)
+
+
+def _clear(library: Path) -> None:
+    """Remove what an import left that was ended by force, days ago."""
+    for left in library.glob(f"{_ASIDE}*"):
+        with contextlib.suppress(OSError):
+            if time.time() - left.stat().st_mtime > _FORGOTTEN_S:
+                shutil.rmtree(left, ignore_errors=True)
 
 
 def _import(path: Path, name: str | None, aside: Path, stop: Stop | None) -> Iterator[SharingEvent]:
