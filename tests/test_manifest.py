@@ -43,6 +43,7 @@ def test_what_a_user_is_promised(manifest: PluginManifest):
         "Segment with diversity",
         "Evaluate",
         "Judge a restoration",
+        "Manage models",
     ]
     samples = {sample.display_name.lower() for sample in contributions.sample_data or ()}
     assert any("pixel noise" in name for name in samples)

@@ -207,3 +207,18 @@ def test_noise_models_within_noise_models_without_end(copy):
     (copy / "noise_model.json").write_text(json.dumps(data))
     with pytest.raises(ModelFolderError, match=r"noise_model\.json"):
         checkpoint.load(copy)
+
+
+@pytest.mark.parametrize(
+    ("change", "complaint"),
+    [
+        ({"kind": "gaussian", "sigma": 5.0}, "works in units of the noise"),
+        ({"differences": "prior"}, "cannot be measured along 'prior'"),
+    ],
+)
+def test_a_noise_model_that_the_network_cannot_use(copy, change, complaint):
+    """Found by feeding damaged folders: it was loaded, and failed when an image was restored."""
+    data = json.loads((copy / "noise_model.json").read_text())
+    (copy / "noise_model.json").write_text(json.dumps({**data, **change}))
+    with pytest.raises(ModelFolderError, match=complaint):
+        checkpoint.load(copy)

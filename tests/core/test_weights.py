@@ -1,5 +1,4 @@
 import json
-import resource
 import struct
 
 import pytest
@@ -54,6 +53,7 @@ def test_a_config_of_a_huge_network_asks_for_no_memory(path):
     """256 channels, 10 blocks and 8 levels would be a gigabyte, and half of it before a word is said."""
     save_file(_state(), path)
     huge = NetworkConfig(levels=8, channels=256, blocks=10, latent_channels=128)
+    resource = pytest.importorskip("resource")  # not on Windows
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     with pytest.raises(WeightsError, match="is missing"):
         _load(path, huge)

@@ -47,6 +47,7 @@ from napari_hdn.api.restoring import (
     restorer_for,
     sampler,
 )
+from napari_hdn.api.sharing import export_model, import_model
 from napari_hdn.api.training import (
     available_devices,
     calibrate,
@@ -141,12 +142,16 @@ from napari_hdn.io.library import (
     reserve_model_folder,
 )
 from napari_hdn.io.metadata import NO_METADATA, ImageMetadata
+from napari_hdn.io.model_comparison import ComparedRow, compare_models
+from napari_hdn.io.model_records import ModelRecord, read_record
+from napari_hdn.io.model_records import stamp as record_stamp
 from napari_hdn.io.naming import free_path, split_suffix, write_new
 from napari_hdn.io.noise_models import (
     free_noise_model_path,
     list_noise_models,
     noise_models_folder,
 )
+from napari_hdn.io.notes import read_notes, write_notes
 from napari_hdn.io.ome_tiff import OmeTiffWriter, write_ome_tiff
 from napari_hdn.io.restorations import FORMATS, Format, RestorationFiles, restoration_mark
 from napari_hdn.io.samples import Sample, cells_with_pixel_noise, cells_with_stripes
@@ -157,6 +162,8 @@ from napari_hdn.io.settings import (
     settings_path,
     take_over_settings,
 )
+from napari_hdn.io.sharing.events import Exported, Imported, SharingProgress
+from napari_hdn.io.sharing.zoo.details import LICENSES, ZooDetails
 from napari_hdn.io.tables import csv_text, tsv_text
 from napari_hdn.io.variants import VariantRecord, read_variant, variants_of
 from napari_hdn.io.zarr.write import write_ome_zarr
@@ -171,6 +178,7 @@ if TYPE_CHECKING:
 __all__ = [
     "FORMATS",
     "HDN",
+    "LICENSES",
     "NO_METADATA",
     "OUTPUTS",
     "PRESETS",
@@ -183,6 +191,7 @@ __all__ = [
     "CalibrationConfig",
     "CalibrationFinished",
     "CalibrationProgress",
+    "ComparedRow",
     "Crew",
     "Direct",
     "DirectConfig",
@@ -193,6 +202,7 @@ __all__ = [
     "DistillationValidated",
     "Evaluation",
     "EvaluationProgress",
+    "Exported",
     "FileStack",
     "Format",
     "GenerationConfig",
@@ -201,9 +211,11 @@ __all__ = [
     "ImageMetadata",
     "ImageOver",
     "ImageStack",
+    "Imported",
     "InspectionFinished",
     "InspectionProgress",
     "MeanSpread",
+    "ModelRecord",
     "NetworkConfig",
     "NoiseConfig",
     "Notice",
@@ -224,6 +236,7 @@ __all__ = [
     "SegmentationConfig",
     "SegmentationProgress",
     "Settings",
+    "SharingProgress",
     "Stop",
     "TrainingConfig",
     "TrainingFinished",
@@ -234,6 +247,7 @@ __all__ = [
     "Unopened",
     "Validation",
     "VariantRecord",
+    "ZooDetails",
     "agree",
     "artefact_by_level",
     "asked_digest",
@@ -250,6 +264,7 @@ __all__ = [
     "check_writable",
     "choose_direct",
     "chosen_threads",
+    "compare_models",
     "compare_with_real",
     "covered_signal",
     "csv_text",
@@ -261,6 +276,7 @@ __all__ = [
     "estimate_noise_model",
     "evaluate",
     "evaluate_second_frame",
+    "export_model",
     "find_files",
     "find_model",
     "free_model_folder",
@@ -273,6 +289,7 @@ __all__ = [
     "grid_png",
     "guess_axes",
     "hire",
+    "import_model",
     "inspect_levels",
     "judge_restoration",
     "label_writer",
@@ -294,9 +311,12 @@ __all__ = [
     "open_images",
     "preset",
     "range_remark",
+    "read_notes",
     "read_pixel_size",
+    "read_record",
     "read_variant",
     "real_pieces",
+    "record_stamp",
     "rename_model",
     "reserve_direct_folder",
     "reserve_model_folder",
@@ -333,6 +353,7 @@ __all__ = [
     "variants_of",
     "write_contributions",
     "write_new",
+    "write_notes",
     "write_ome_tiff",
     "write_ome_zarr",
     "write_trust",

@@ -14,6 +14,7 @@ from napari_hdn.cli.commands.calibrate import calibrate
 from napari_hdn.cli.commands.demo import demo
 from napari_hdn.cli.commands.distil import distil
 from napari_hdn.cli.commands.evaluate import evaluate
+from napari_hdn.cli.commands.export import export, import_model
 from napari_hdn.cli.commands.generate import generate
 from napari_hdn.cli.commands.levels import levels
 from napari_hdn.cli.commands.restore import restore
@@ -32,9 +33,10 @@ app = App(
 )
 for command in (
     *(calibrate, train, restore, distil, levels, generate),
-    *(segment, evaluate, trust, demo),
+    *(segment, evaluate, trust, export, demo),
 ):
     app.command(command)
+app.command(import_model, name="import")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -132,6 +132,9 @@ def load(folder: Path) -> HDN:
         noise_model = noise_model_from_json(read_json(folder / NOISE))
     except NoiseModelError as error:
         raise ModelFolderError(f"{NOISE} in {folder.name}: {error}") from error
+    if normalisation.stabilised and noise_model.curve() is None:
+        why = ValueError("the network works in units of the noise, which this model does not tell")
+        raise damaged(folder / NOISE, why)
     try:
         network = load_weights(lambda: Ladder(config.network), folder / WEIGHTS)
     except WeightsError as error:

@@ -68,3 +68,7 @@ class OutputError(HDNError, RuntimeError):
 
 class ClusterError(HDNError, RuntimeError):
     """Processes that were to share the work are not there, differ, or were lost."""
+
+
+class ArchiveError(HDNError, RuntimeError):
+    """A .zip from which no model can be taken: damaged, foreign, or made to do harm."""

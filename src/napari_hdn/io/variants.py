@@ -87,19 +87,7 @@ def read_variant(folder: Path | str) -> VariantRecord:
         If its config.json is missing, damaged or of a newer napari-hdn.
     """
     folder = Path(folder)
-    try:
-        data = read_object(folder / _CONFIG)
-        config = TrainingConfig.model_validate(data["training"])
-        summary = TrainingSummary.model_validate(data["summary"])
-    except OSError as error:
-        raise ModelFolderError(
-            f"There is no model in {folder}: {error.strerror or error}."
-        ) from error
-    except (KeyError, TypeError, ValueError) as error:
-        raise ModelFolderError(
-            f"{_CONFIG} of model {folder.name} is damaged or of a newer napari-hdn; copy the model "
-            "folder again from where it came, or update napari-hdn."
-        ) from error
+    config, summary = read_about(folder)
     last, origin = summary.last_losses, summary.origin
     return VariantRecord(
         name=folder.name,
@@ -118,6 +106,30 @@ def read_variant(folder: Path | str) -> VariantRecord:
         kl_per_level=last.kl_per_level if last else (),
         residuals=summary.residuals,
     )
+
+
+def read_about(folder: Path) -> tuple[TrainingConfig, TrainingSummary]:
+    """Read what a model says of itself, without its weights.
+
+    Raises
+    ------
+    ModelFolderError
+        If its config.json is missing, damaged or of a newer napari-hdn.
+    """
+    try:
+        data = read_object(folder / _CONFIG)
+        config = TrainingConfig.model_validate(data["training"])
+        summary = TrainingSummary.model_validate(data["summary"])
+    except OSError as error:
+        raise ModelFolderError(
+            f"There is no model in {folder}: {error.strerror or error}."
+        ) from error
+    except (KeyError, TypeError, ValueError) as error:
+        raise ModelFolderError(
+            f"{_CONFIG} of model {folder.name} is damaged or of a newer napari-hdn; copy the model "
+            "folder again from where it came, or update napari-hdn."
+        ) from error
+    return config, summary
 
 
 def variants_of(model: HDN | Path | str) -> list[VariantRecord]:

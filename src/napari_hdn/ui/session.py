@@ -45,6 +45,11 @@ def session_of(viewer: Any) -> Session:
     return _sessions[viewer]
 
 
+def sessions() -> list[Session]:
+    """Those of all viewers."""
+    return list(_sessions.values())
+
+
 class Session:
     """The truth behind all docks of one viewer; for the main thread.
 
@@ -141,7 +146,7 @@ class Session:
             if job.has_result:
                 self.results[job.kind] = job
             match event:
-                case api.Saved():
+                case api.Saved() | api.Imported():
                     self.models_changed.emit()
                 case api.TrainingFinished(model=model, folder=folder):
                     if folder is None:

@@ -84,7 +84,9 @@ class Gate(torch.autograd.Function):
 
 def through_gate(x: Tensor, stacked: Tensor, kind: Activation) -> Tensor:
     """Apply the `Gate`."""
-    if x.dtype != stacked.dtype:  # not so in a ladder; torch knows how to mix them
+    # another type of numbers is not so in a ladder, but torch knows how to mix them; and what is traced
+    # for other programs knows no functions of ours
+    if x.dtype != stacked.dtype or torch.jit.is_tracing():  # type: ignore[attr-defined,no-untyped-call]
         a, b = stacked.chunk(2, dim=1)
         return x + activate(a, kind) * torch.sigmoid(b)
     out: Tensor = Gate.apply(x, stacked, kind)  # type: ignore[no-untyped-call]

@@ -189,11 +189,14 @@ class PoissonGaussian(NoiseModel):
 
     @classmethod
     def from_json(cls, data: dict[str, Any]) -> Self:
+        differences = str(data.get("differences", "diagonal"))
+        if differences not in ("diagonal", "y", "x"):
+            raise NoiseModelError(f"Noise cannot be measured along {differences!r:.40}.")
         return cls(
             data["gain"],
             data["offset"],
             data["floor"],
-            differences=str(data.get("differences", "diagonal")),
+            differences=differences,
             factor=float(data.get("factor", 1.0)),
         )
 

@@ -22,6 +22,9 @@ from qtpy.QtWidgets import (
 from napari_hdn.ui.deletion import on_deleted
 from napari_hdn.ui.parts.theme import quiet_colour, theme_changed, warning_colour
 
+# napari's theme draws no edge around fields of several lines
+FRAMED = "QPlainTextEdit { border: 1px solid rgba(128, 128, 128, 130); border-radius: 3px; }"
+
 
 def watch(widget: QWidget, signal: Any, slot: Callable[..., Any]) -> None:
     """Connect a widget's method to a psygnal or napari signal until Qt deletes the widget."""
