@@ -102,6 +102,7 @@ from napari_hdn.core.settings import as_read as settings_as_read
 from napari_hdn.core.settings import in_force as settings_in_force
 from napari_hdn.core.settings import put_in_force as use_settings
 from napari_hdn.core.variants import suggested_name, switched_off, variant_config, variant_name
+from napari_hdn.io.diagnostics import diagnostics
 from napari_hdn.io.direct_networks import list_direct_folders, reserve_direct_folder
 from napari_hdn.io.disk import check_writable
 from napari_hdn.io.generated import generation_paths, generation_writer
@@ -118,6 +119,7 @@ from napari_hdn.io.library import (
     rename_model,
     reserve_model_folder,
 )
+from napari_hdn.io.log import attach_log, log_path
 from napari_hdn.io.metadata import NO_METADATA, ImageMetadata
 from napari_hdn.io.naming import free_path, split_suffix, write_new
 from napari_hdn.io.noise_models import (
@@ -198,6 +200,7 @@ __all__ = [
     "Validation",
     "VariantRecord",
     "artefact_by_level",
+    "attach_log",
     "available_devices",
     "bin_model",
     "calibrate",
@@ -215,6 +218,7 @@ __all__ = [
     "csv_text",
     "decibels",
     "default_models_folder",
+    "diagnostics",
     "distil",
     "draw_levels",
     "draw_samples",
@@ -243,6 +247,7 @@ __all__ = [
     "load_direct",
     "load_model",
     "load_settings",
+    "log_path",
     "measure_convergence",
     "model_places",
     "models_folder",

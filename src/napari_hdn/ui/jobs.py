@@ -8,7 +8,9 @@ worker by `JobWorker.quit`. A model folder belongs to one job at a time, whateve
 
 from __future__ import annotations
 
+import logging
 import threading
+import time
 import weakref
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -26,6 +28,7 @@ from napari_hdn.core.errors import StoppedEarly
 from napari_hdn.ui.deletion import on_deleted
 from napari_hdn.ui.failures import in_words
 
+_log = logging.getLogger(__name__)
 _folders: dict[Path, Job] = {}  # the model folders that jobs write to, whatever their viewer
 
 
@@ -97,6 +100,7 @@ class Job:
         match event:
             case Notice():
                 self.notices.append(event)
+                _log.info("%s: %s: %s", self.title, event.severity, event.text)
             case Ended(text=text):
                 self.end(text)
             case Failed(text=text):
@@ -121,16 +125,23 @@ class Job:
 
     def events(self) -> Iterator[Any]:
         """`work`, with errors that can be put in words turned into a last event."""
+        began = time.monotonic()
+        _log.info("%s begins", self.title)
         try:
             with api.chosen_threads():
                 yield from self.work()
         except StoppedEarly as error:
             yield Ended(str(error))
         except Exception as error:
+            _log.exception(
+                "%s ended by an error after %.1f s", self.title, time.monotonic() - began
+            )
             text = in_words(error)
             if text is None:
                 raise
             yield Failed(text)
+        else:
+            _log.info("%s is over after %.1f s", self.title, time.monotonic() - began)
 
 
 class JobWorker(GeneratorWorker):
@@ -256,6 +267,7 @@ def look_up(
     def on_errored(error: Exception) -> None:
         _, tell = answers.pop()
         text = in_words(error)
+        _log.warning("a look-up ended by an error", exc_info=error)
         if not gone.is_set():
             tell(text or f"An unexpected error: {error!r}")
             if text is None:
