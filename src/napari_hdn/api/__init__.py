@@ -8,6 +8,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from napari_hdn.api.direct import choose_direct, distil, load_direct, restore_direct
+from napari_hdn.api.estimating import estimate_files, estimate_restoration, estimate_training
 from napari_hdn.api.judging import (
     check_recipe,
     check_trust_folder,
@@ -72,6 +73,7 @@ from napari_hdn.core.direct.events import (
     DistillationValidated,
 )
 from napari_hdn.core.errors import HDNError
+from napari_hdn.core.estimates.words import Estimate
 from napari_hdn.core.events import (
     CalibrationFinished,
     CalibrationProgress,
@@ -161,6 +163,7 @@ __all__ = [
     "DistillationProgress",
     "DistillationStarted",
     "DistillationValidated",
+    "Estimate",
     "Evaluation",
     "EvaluationProgress",
     "FileStack",
@@ -222,7 +225,10 @@ __all__ = [
     "distil",
     "draw_levels",
     "draw_samples",
+    "estimate_files",
     "estimate_noise_model",
+    "estimate_restoration",
+    "estimate_training",
     "evaluate",
     "evaluate_second_frame",
     "find_model",

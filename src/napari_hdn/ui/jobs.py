@@ -29,6 +29,7 @@ from napari_hdn.ui.deletion import on_deleted
 from napari_hdn.ui.failures import in_words
 
 _log = logging.getLogger(__name__)
+_running: set[Job] = set()  # of all viewers
 _folders: dict[Path, Job] = {}  # the model folders that jobs write to, whatever their viewer
 
 
@@ -166,6 +167,11 @@ class JobWorker(GeneratorWorker):
             self._gen.close()
 
 
+def running() -> bool:
+    """Whether a job of any viewer runs."""
+    return bool(_running)
+
+
 def check_folder(folder: Path | None) -> None:
     """Say who uses a model folder, if somebody does.
 
@@ -199,6 +205,7 @@ def start(
         _folders[folder] = job
 
     def on_over() -> None:
+        _running.discard(job)
         if folder is not None:
             _folders.pop(folder, None)
         deregister(Status.FAILED if job.failed else Status.COMPLETED)
@@ -211,6 +218,7 @@ def start(
         _start_thread=False,
     )
     deregister = _register(worker, str(job), viewer)
+    _running.add(job)
     worker.start()
     return worker
 

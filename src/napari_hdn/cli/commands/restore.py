@@ -9,7 +9,7 @@ from cyclopts import Parameter
 
 from napari_hdn import api
 from napari_hdn.api import RestorationConfig
-from napari_hdn.cli import choices, jobs
+from napari_hdn.cli import choices, estimates, jobs
 from napari_hdn.cli.commands.shared import INCOMPLETE, INTERRUPTED, OK, Device
 from napari_hdn.cli.terminal import Progress, stop_on_interrupt
 from napari_hdn.core.config import usual_samples
@@ -34,6 +34,7 @@ def restore(
     tile: int | None = None,
     seed: int = 0,
     device: Device = "auto",
+    estimate: Annotated[bool, Parameter(negative="")] = False,
 ) -> int:
     """Restore images with a trained model.
 
@@ -82,6 +83,8 @@ def restore(
         The same seed draws the same samples.
     device
         Where to compute.
+    estimate
+        Only tell how long it will take, how much memory and room on the disk, by a short probe.
     """
     products = (*choices.outputs(outputs), "std") if std else choices.outputs(outputs)
     config = RestorationConfig(
@@ -108,6 +111,15 @@ def restore(
     target = jobs.Outputs(out, integers=dtype == "input")
     failed = 0
     with progress, stop_on_interrupt(progress) as stop:
+        estimates.tell(
+            lambda: api.estimate_files(
+                trained, images, config, out, axes=axes, student=student, integers=target.integers
+            ),
+            progress,
+            only=estimate,
+        )
+        if estimate:
+            return OK
         for number, stack in enumerate(stacks, 1):
             label = f"{stack.name} ({number}/{len(stacks)})" if len(stacks) > 1 else stack.name
             try:
