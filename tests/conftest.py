@@ -21,10 +21,11 @@ def _own_models_folder(tmp_path_factory: pytest.TempPathFactory, monkeypatch: py
 
 @pytest.fixture(autouse=True)
 def _own_settings(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch):
-    """Settings of nobody, and the usual ones again after each test."""
+    """Settings and log of nobody, and the usual settings again after each test."""
     from napari_hdn.core.settings import Settings, put_in_force
 
     folder = tmp_path_factory.mktemp("settings")
+    monkeypatch.setenv("NAPARI_HDN_LOG", str(folder))
     monkeypatch.setenv("NAPARI_HDN_SETTINGS", str(folder / "settings.json"))
     put_in_force(Settings())
     yield

@@ -13,12 +13,15 @@ Everything a script needs is here, imported when first used::
 
 from __future__ import annotations
 
+import logging
 from typing import TYPE_CHECKING, Any
 
 try:
     from napari_hdn._version import __version__
 except ImportError:  # a source tree that was never built
     __version__ = "0.0.0"
+
+logging.getLogger(__name__).addHandler(logging.NullHandler())  # silent but for who asks
 
 if TYPE_CHECKING:
     from napari_hdn.api import (

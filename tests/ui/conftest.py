@@ -21,6 +21,12 @@ PLUGIN = "napari-hdn"
 
 
 @pytest.fixture(autouse=True)
+def no_estimates(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Docks look at what is chosen only where a test asks them to."""
+    monkeypatch.setattr("napari_hdn.ui.parts.estimate.LOOK_MS", 10**8)
+
+
+@pytest.fixture(autouse=True)
 def own_preferences(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Napari's Preferences of plugins are of nobody, and are read anew."""
     import napari.settings

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from napari_hdn.api.batching import restore_batch
 from napari_hdn.api.cluster import agree, check_shared, hire, restore_by
 from napari_hdn.api.direct import choose_direct, distil, load_direct, restore_direct
+from napari_hdn.api.estimating import estimate_files, estimate_restoration, estimate_training
 from napari_hdn.api.judging import (
     check_recipe,
     check_trust_folder,
@@ -77,6 +78,7 @@ from napari_hdn.core.direct.events import (
     DistillationValidated,
 )
 from napari_hdn.core.errors import HDNError
+from napari_hdn.core.estimates.words import Estimate
 from napari_hdn.core.events import (
     CalibrationFinished,
     CalibrationProgress,
@@ -118,6 +120,7 @@ from napari_hdn.io.batch.events import (
     ImageOver,
 )
 from napari_hdn.io.batch.rows import Row as BatchRow
+from napari_hdn.io.diagnostics import diagnostics
 from napari_hdn.io.direct_networks import list_direct_folders, reserve_direct_folder
 from napari_hdn.io.disk import check_writable
 from napari_hdn.io.generated import generation_paths, generation_writer
@@ -141,6 +144,7 @@ from napari_hdn.io.library import (
     rename_model,
     reserve_model_folder,
 )
+from napari_hdn.io.log import attach_log, log_path
 from napari_hdn.io.metadata import NO_METADATA, ImageMetadata
 from napari_hdn.io.model_comparison import ComparedRow, compare_models
 from napari_hdn.io.model_records import ModelRecord, read_record
@@ -200,6 +204,7 @@ __all__ = [
     "DistillationProgress",
     "DistillationStarted",
     "DistillationValidated",
+    "Estimate",
     "Evaluation",
     "EvaluationProgress",
     "Exported",
@@ -251,6 +256,7 @@ __all__ = [
     "agree",
     "artefact_by_level",
     "asked_digest",
+    "attach_log",
     "available_devices",
     "bin_model",
     "calibrate",
@@ -270,10 +276,14 @@ __all__ = [
     "csv_text",
     "decibels",
     "default_models_folder",
+    "diagnostics",
     "distil",
     "draw_levels",
     "draw_samples",
+    "estimate_files",
     "estimate_noise_model",
+    "estimate_restoration",
+    "estimate_training",
     "evaluate",
     "evaluate_second_frame",
     "export_model",
@@ -302,6 +312,7 @@ __all__ = [
     "load_direct",
     "load_model",
     "load_settings",
+    "log_path",
     "measure_convergence",
     "model_places",
     "models_folder",

@@ -6,6 +6,7 @@ from collections.abc import Collection, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
+from napari_hdn.api.noted import noted
 from napari_hdn.core.axes import ImageStack
 from napari_hdn.core.config import RestorationConfig
 from napari_hdn.core.direct.config import DirectConfig
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
     from napari_hdn.core.hdn import HDN
 
 
+@noted
 def distil(
     model: HDN,
     images: Sequence[ImageStack],
@@ -33,6 +35,7 @@ def distil(
     return _distil(model, images, config, folder=place, stop=stop)
 
 
+@noted
 def restore_direct(
     model: HDN,
     student: Direct,

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
+from napari_hdn.api.noted import noted
 from napari_hdn.core.axes import ImageStack
 from napari_hdn.core.events import Notice, Stop, TrustEvent
 from napari_hdn.core.segmentation.settings import SegmentationConfig
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
     from napari_hdn.core.trust.judgement import Judgement
 
 
+@noted
 def segment(
     model: HDN,
     counts: np.ndarray,
@@ -36,6 +38,7 @@ def segment(
     return segment_plane(model, counts, config, recipe=recipe, number=number, stop=stop, name=name)
 
 
+@noted
 def segment_samples(
     samples: np.ndarray | Iterable[float | np.ndarray],
     config: SegmentationConfig,
@@ -65,6 +68,7 @@ def check_truth(truth: np.ndarray, shape: tuple[int, int], name: str) -> np.ndar
     return _check(truth, shape, name)
 
 
+@noted
 def evaluate(
     images: Sequence[ImageStack],
     truth: ImageStack,
@@ -78,6 +82,7 @@ def evaluate(
     return _evaluate(images, truth, span, stop=stop)
 
 
+@noted
 def evaluate_second_frame(
     model: HDN,
     images: Sequence[ImageStack],
@@ -103,6 +108,7 @@ def objects_table(
     return _table(result, pixel_um, offset_px)
 
 
+@noted
 def judge_restoration(
     model: HDN,
     counts: np.ndarray,

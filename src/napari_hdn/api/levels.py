@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
+from napari_hdn.api.noted import noted
 from napari_hdn.core.events import InspectionEvent, Stop
 
 if TYPE_CHECKING:
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
     from napari_hdn.core.levels.view import LevelView
 
 
+@noted
 def inspect_levels(
     model: HDN,
     counts: np.ndarray,
@@ -40,6 +42,7 @@ def level_view(model: HDN, counts: np.ndarray, device: str = "auto") -> LevelVie
     return LevelView(prepare(model, device), np.ascontiguousarray(counts, dtype=np.float32))
 
 
+@noted
 def draw_levels(
     model: HDN,
     counts: np.ndarray,

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from napari_hdn.api.noted import noted
 from napari_hdn.core.axes import ImageStack
 from napari_hdn.core.config import DeviceName, GenerationConfig, RestorationConfig
 from napari_hdn.core.events import RestorationEvent, Stop
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
     from napari_hdn.core.sampling import Sampler
 
 
+@noted
 def restore(
     model: HDN,
     stack: ImageStack,
@@ -86,6 +88,7 @@ def sampler(model: HDN, stack: ImageStack, config: RestorationConfig) -> Sampler
     return Sampler(model, stack, config)
 
 
+@noted
 def measure_convergence(
     model: HDN, counts: np.ndarray, config: RestorationConfig, *, stop: Stop | None = None
 ) -> Iterator[float | Convergence]:
@@ -102,6 +105,7 @@ def range_remark(model: HDN, counts: np.ndarray, name: str) -> str:
     return _remark(model, counts, name)
 
 
+@noted
 def generate(
     model: HDN,
     config: GenerationConfig,

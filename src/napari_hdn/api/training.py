@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from napari_hdn.api.noted import noted
 from napari_hdn.core.axes import ImageStack
 from napari_hdn.core.config import CalibrationConfig, NoiseConfig, TrainingConfig
 from napari_hdn.core.events import CalibrationEvent, PreviewRequest, Stop, TrainingEvent
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
     from napari_hdn.core.noise.base import NoiseModel
 
 
+@noted
 def train(
     images: Sequence[ImageStack],
     config: TrainingConfig,
@@ -43,6 +45,7 @@ def train(
     )
 
 
+@noted
 def calibrate(
     images: Sequence[ImageStack],
     config: CalibrationConfig,

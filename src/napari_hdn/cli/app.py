@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import logging
+import shlex
 import sys
+import time
 from collections.abc import Sequence
 
 from cyclopts import App, CycloptsError
 from pydantic import ValidationError
 
 import napari_hdn
-from napari_hdn.api import HDNError, take_over_settings
+from napari_hdn.api import HDNError, attach_log, take_over_settings
 from napari_hdn.cli.commands.calibrate import calibrate
 from napari_hdn.cli.commands.demo import demo
+from napari_hdn.cli.commands.diagnostics import diagnostics
 from napari_hdn.cli.commands.distil import distil
 from napari_hdn.cli.commands.evaluate import evaluate
 from napari_hdn.cli.commands.export import export, import_model
@@ -24,6 +28,8 @@ from napari_hdn.cli.commands.train import train
 from napari_hdn.cli.commands.trust import trust
 from napari_hdn.core.errors import StoppedEarly, is_memory_short
 
+_log = logging.getLogger(__name__)
+
 app = App(
     name="napari-hdn",
     version=napari_hdn.__version__,
@@ -33,7 +39,7 @@ app = App(
 )
 for command in (
     *(calibrate, train, restore, distil, levels, generate),
-    *(segment, evaluate, trust, export, demo),
+    *(segment, evaluate, trust, export, demo, diagnostics),
 ):
     app.command(command)
 app.command(import_model, name="import")
@@ -54,8 +60,22 @@ def main(arguments: Sequence[str] | None = None) -> int:
         on the standard error; 130 stopped by Ctrl-C, with what there is kept.
     """
     tokens = sys.argv[1:] if arguments is None else list(arguments)
+    attach_log("terminal")
     if remark := take_over_settings():
         print(f"napari-hdn: {remark}", file=sys.stderr)
+    began = time.monotonic()
+    _log.info("napari-hdn %s", shlex.join(tokens))
+    try:
+        code = _run(tokens)
+    except Exception:
+        _log.exception("ended by an unexpected error after %.1f s", time.monotonic() - began)
+        print("napari-hdn: 'napari-hdn diagnostics' tells what a bug report needs", file=sys.stderr)
+        raise
+    _log.info("exit code %d after %.1f s", code, time.monotonic() - began)
+    return code
+
+
+def _run(tokens: Sequence[str]) -> int:
     try:
         code = app(tokens, exit_on_error=False, print_error=False)
     except StoppedEarly as error:
@@ -77,6 +97,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _failed(error: Exception, message: str) -> int:
+    _log.error("ended by an error", exc_info=error)
     notes = getattr(error, "__notes__", [])
     print(" ".join(["napari-hdn:", message, *notes]), file=sys.stderr)
     return USER_ERROR

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import math
 import shutil
 import signal
@@ -16,6 +17,8 @@ from napari_hdn.api import Notice, Stop, chosen_threads
 
 SECONDS_BETWEEN_LINES = 10.0  # where lines cannot be rewritten: files, pipes
 BAR_CHARACTERS = 20
+
+_log = logging.getLogger(__name__)
 
 
 class Progress:
@@ -51,6 +54,7 @@ class Progress:
 
     def notice(self, notice: Notice) -> None:
         """Write what the core wants the user to read."""
+        _log.info("%s: %s", notice.severity, notice.text)
         self.say(f"Warning: {notice.text}" if notice.severity == "warning" else notice.text)
 
     def update(self, fraction: float, text: str, remaining_s: float) -> None:

@@ -8,7 +8,9 @@ worker by `JobWorker.quit`. A model folder belongs to one job at a time, whateve
 
 from __future__ import annotations
 
+import logging
 import threading
+import time
 import weakref
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -26,6 +28,8 @@ from napari_hdn.core.errors import StoppedEarly
 from napari_hdn.ui.deletion import on_deleted
 from napari_hdn.ui.failures import in_words
 
+_log = logging.getLogger(__name__)
+_running: set[Job] = set()  # of all viewers
 _folders: dict[Path, Job] = {}  # the model folders that jobs write to, whatever their viewer
 
 
@@ -97,6 +101,7 @@ class Job:
         match event:
             case Notice():
                 self.notices.append(event)
+                _log.info("%s: %s: %s", self.title, event.severity, event.text)
             case Ended(text=text):
                 self.end(text)
             case Failed(text=text):
@@ -121,16 +126,23 @@ class Job:
 
     def events(self) -> Iterator[Any]:
         """`work`, with errors that can be put in words turned into a last event."""
+        began = time.monotonic()
+        _log.info("%s begins", self.title)
         try:
             with api.chosen_threads():
                 yield from self.work()
         except StoppedEarly as error:
             yield Ended(str(error))
         except Exception as error:
+            _log.exception(
+                "%s ended by an error after %.1f s", self.title, time.monotonic() - began
+            )
             text = in_words(error)
             if text is None:
                 raise
             yield Failed(text)
+        else:
+            _log.info("%s is over after %.1f s", self.title, time.monotonic() - began)
 
 
 class JobWorker(GeneratorWorker):
@@ -153,6 +165,11 @@ class JobWorker(GeneratorWorker):
                 self.yielded.emit(event)
         finally:
             self._gen.close()
+
+
+def running() -> bool:
+    """Whether a job of any viewer runs."""
+    return bool(_running)
 
 
 def check_folder(folder: Path | None) -> None:
@@ -188,6 +205,7 @@ def start(
         _folders[folder] = job
 
     def on_over() -> None:
+        _running.discard(job)
         if folder is not None:
             _folders.pop(folder, None)
         deregister(Status.FAILED if job.failed else Status.COMPLETED)
@@ -200,6 +218,7 @@ def start(
         _start_thread=False,
     )
     deregister = _register(worker, str(job), viewer)
+    _running.add(job)
     worker.start()
     return worker
 
@@ -256,6 +275,7 @@ def look_up(
     def on_errored(error: Exception) -> None:
         _, tell = answers.pop()
         text = in_words(error)
+        _log.warning("a look-up ended by an error", exc_info=error)
         if not gone.is_set():
             tell(text or f"An unexpected error: {error!r}")
             if text is None:

@@ -14,6 +14,7 @@ from napari_hdn.ui.jobs import Job
 from napari_hdn.ui.parts.batch import BatchPart
 from napari_hdn.ui.parts.device import DeviceChoice
 from napari_hdn.ui.parts.direct import DirectChoice
+from napari_hdn.ui.parts.estimate import EstimateLine, Question
 from napari_hdn.ui.parts.exporting import Exporting
 from napari_hdn.ui.parts.forms import Form, Hint, heading, row, watch
 from napari_hdn.ui.parts.levels import LevelSwitches
@@ -31,7 +32,7 @@ from napari_hdn.ui.sources import LayerSource, Source
 if TYPE_CHECKING:
     import napari
 
-    from napari_hdn.api import HDN
+    from napari_hdn.api import HDN, Direct
 
 
 class RestoreDock(JobDock):
@@ -64,6 +65,7 @@ class RestoreDock(JobDock):
         self.device = DeviceChoice()
         self.notices = Notices()
         self.exporting = Exporting(self._session)
+        self.estimate = EstimateLine(self._session, self._question)
         self.restore = QPushButton("Restore")
         self.preview = QPushButton("Preview")
         self.preview.setToolTip(
@@ -99,6 +101,7 @@ class RestoreDock(JobDock):
         self.body.addWidget(heading("Export as OME-TIFF"))
         self.body.addWidget(self.exporting)
         self.body.addStretch(1)
+        self.footer.addWidget(self.estimate)
         self.footer.addWidget(row(self.restore, self.preview, self.stop))
         self.footer.addWidget(self.progress)
 
@@ -175,18 +178,40 @@ class RestoreDock(JobDock):
         if not self.outputs.chosen():
             raise HDNError("Tick what to make: the restored image, the uncertainty, or both.")
         model, config = self._session.chosen_model(), self.config()
-        student = None
-        if self.direct.use.isChecked():
-            learns: Literal["mean", "median"] = (
-                "median" if config.outputs == ("median",) else "mean"
-            )
-            student = api.choose_direct(model, model.levels_off(config), learns)
+        student = self._student(model, config)
         if self.targets.is_folder:
             source, target = self.targets.folder_source(), self.targets.output.path
             choices = self.batch.choices()
             return FolderJob(source, target, model, config, student, **choices)
         sources = self.targets.layer_sources()
         return LayersJob(self._session.viewer, sources, model, config, student)
+
+    def _student(self, model: HDN, config: RestorationConfig) -> Direct | None:
+        if not self.direct.use.isChecked():
+            return None
+        learns: Literal["mean", "median"] = "median" if config.outputs == ("median",) else "mean"
+        return api.choose_direct(model, model.levels_off(config), learns)
+
+    def _question(self) -> Question:
+        model, config = self._session.chosen_model(), self.config()
+        if self.targets.is_folder:
+            folder = self.targets.output.path
+            stacks = self.targets.folder_stacks()
+        else:
+            folder, stacks = None, [s.stack for s in self.targets.layer_sources()]
+        images = tuple((s.axes, s.array.shape, str(s.array.dtype), s.channel) for s in stacks)
+        key = (id(model), config, images, folder, self.direct.use.isChecked())
+        return Question(
+            (*key, api.settings_in_force()),
+            lambda stop: api.estimate_restoration(
+                model,
+                stacks,
+                config,
+                student=self._student(model, config),
+                folder=folder,
+                stop=stop,
+            ),
+        )
 
     def _teaching_job(self) -> Job:
         model = self._session.chosen_model()

@@ -7,6 +7,7 @@ as long as its viewer.
 from __future__ import annotations
 
 import contextlib
+import logging
 import weakref
 from collections.abc import Callable, Iterable
 from pathlib import Path
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
     from napari_hdn.api import HDN
     from napari_hdn.core.calibration.record import Calibration
 
+_log = logging.getLogger(__name__)
 _sessions: weakref.WeakKeyDictionary[Any, Session] = weakref.WeakKeyDictionary()
 
 
@@ -89,6 +91,7 @@ class Session:
         self._levels_of: Any = None  # identity of the model that levels and looks at them belong to
         self._folder_axes: dict[Path, str] = {}
         self.live = LevelPreview(self)
+        api.attach_log("napari")
         preferences.follow()
 
     @property
@@ -135,6 +138,7 @@ class Session:
 
     def report(self, message: str) -> None:
         """Show an error without a traceback: it is about what the user chose."""
+        _log.info("told the user: %s", message)
         show_error(message)
 
     def _take_in(self, job: Job) -> Callable[[Any], None]:

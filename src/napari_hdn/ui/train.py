@@ -14,6 +14,7 @@ from napari_hdn.api import HDNError, TrainingConfig
 from napari_hdn.ui.failures import explain
 from napari_hdn.ui.job_dock import JobDock
 from napari_hdn.ui.parts.device import DeviceChoice
+from napari_hdn.ui.parts.estimate import EstimateLine, Question
 from napari_hdn.ui.parts.expert import ExpertSettings, with_changes
 from napari_hdn.ui.parts.forms import Choice, Form, Hint, row, watch
 from napari_hdn.ui.parts.loss_plot import LossPlot
@@ -60,6 +61,7 @@ class TrainDock(JobDock):
         self.plot = LossPlot()
         self.residuals = ResidualView()
         self.notices = Notices()
+        self.estimate = EstimateLine(self._session, self._question)
         self.train = QPushButton("Train")
         self.stop = QPushButton("Stop")
         self.resume = QPushButton("Continue")
@@ -95,6 +97,7 @@ class TrainDock(JobDock):
         self.body.addWidget(self.residuals)
         self.body.addWidget(self.notices)
         self.body.addStretch(1)
+        self.footer.addWidget(self.estimate)
         self.footer.addWidget(row(self.train, self.stop, self.resume))
         self.footer.addWidget(self.progress)
 
@@ -199,6 +202,14 @@ class TrainDock(JobDock):
             self._refuse(explain(error))
         except HDNError as error:
             self._refuse(str(error))
+
+    def _question(self) -> Question:
+        self.source.snapshot()  # refuses where there is nothing to train on yet
+        config = self.config()
+        return Question(
+            (config, api.settings_in_force()),
+            lambda stop: api.estimate_training(config, folder=api.models_folder(), stop=stop),
+        )
 
     def _folder_to_continue(self) -> Path:
         session = self._session

@@ -10,7 +10,7 @@ from cyclopts import Parameter
 
 from napari_hdn import api
 from napari_hdn.api import RestorationConfig
-from napari_hdn.cli import choices, jobs
+from napari_hdn.cli import choices, estimates, jobs
 from napari_hdn.cli.commands.shared import INCOMPLETE, INTERRUPTED, OK, Device
 from napari_hdn.cli.terminal import Progress, stop_on_interrupt
 from napari_hdn.core.config import usual_samples
@@ -40,6 +40,7 @@ def restore(
     again: Annotated[bool, Parameter(negative="")] = False,
     workers: int | None = None,
     scheduler: str | None = None,
+    estimate: Annotated[bool, Parameter(negative="")] = False,
 ) -> int:
     """Restore images with a trained model.
 
@@ -106,6 +107,8 @@ def restore(
     scheduler
         The workers of this dask scheduler share the work: its address, such as tcp://10.0.0.5:8786,
         or its file. See docs/restoring_on_clusters.md.
+    estimate
+        Only tell how long it will take, how much memory and room on the disk, by a short probe.
     """
     products = (*choices.outputs(outputs), "std") if std else choices.outputs(outputs)
     config = RestorationConfig(
@@ -137,6 +140,15 @@ def restore(
     )
     progress = Progress()
     with progress, stop_on_interrupt(progress) as stop, ExitStack() as hired:
+        estimates.tell(
+            lambda: api.estimate_files(
+                trained, images, config, out, axes=axes, student=student, integers=target.integers
+            ),
+            progress,
+            only=estimate,
+        )
+        if estimate:
+            return OK
         crew = hired.enter_context(api.hire(workers, scheduler)) if shared else None
         written = jobs.restore(
             trained,

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 from cyclopts import Parameter
 
 from napari_hdn import api
-from napari_hdn.cli import calibration, choices, jobs
+from napari_hdn.cli import calibration, choices, estimates, jobs
 from napari_hdn.cli.commands.shared import INTERRUPTED, OK, Device
 from napari_hdn.cli.terminal import Progress, stop_on_interrupt
 from napari_hdn.core.errors import ConfigurationError
@@ -45,6 +45,7 @@ def train(
     seed: int | None = None,
     device: Device | None = None,
     config: Path | None = None,
+    estimate: Annotated[bool, Parameter(negative="")] = False,
 ) -> int:
     """Train a model on noisy images.
 
@@ -102,6 +103,9 @@ def train(
         Where to compute; auto, the default, takes the fastest.
     config
         An earlier model or its config.json, to train with its settings instead of a preset.
+    estimate
+        Only tell how long it will take, how many steps and how much memory, by some steps on made-up
+        images.
     """
     if out is not None and name is not None:
         raise ConfigurationError("Give the model's place as --out or as --name, not both.")
@@ -165,6 +169,13 @@ def train(
         suggested = api.suggested_name(parent, network.deactivated_levels)
     else:
         suggested = api.variant_name(stacks[0].stem, network.levels, network.deactivated_levels)
+    estimates.tell(
+        lambda: api.estimate_training(settings, folder=out or api.models_folder()),
+        progress,
+        only=estimate,
+    )
+    if estimate:
+        return OK
     place = nullcontext(out) if out else jobs.new_model_folder(name or suggested)
     with progress, stop_on_interrupt(progress) as stop, place as folder:
         finished = jobs.train(

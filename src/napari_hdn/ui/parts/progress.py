@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import math
 
-from qtpy.QtWidgets import QProgressBar, QVBoxLayout, QWidget
+from qtpy.QtWidgets import QProgressBar, QPushButton, QVBoxLayout, QWidget
 
+from napari_hdn.ui.diagnostics import copy_diagnostics
 from napari_hdn.ui.jobs import Job
 from napari_hdn.ui.parts.forms import Hint
 
@@ -33,12 +34,19 @@ class Progress(QWidget):
         self.bar.setTextVisible(True)
         self.bar.setMinimumHeight(20)
         self.line = Hint()
+        self.diagnostics = QPushButton("Copy diagnostics")
+        self.diagnostics.setToolTip(
+            "Copy what a bug report needs: versions, computer, settings, this job, the end of the log"
+        )
+        self.diagnostics.clicked.connect(copy_diagnostics)
         layout.addWidget(self.bar)
         layout.addWidget(self.line)
+        layout.addWidget(self.diagnostics)
         self.show_job(None)
 
     def show_job(self, job: Job | None) -> None:
         """Show a job, running or over."""
+        self.diagnostics.setVisible(job is not None and job.failed)
         if job is None:
             self.bar.setRange(0, 1000)
             self.bar.setValue(0)

@@ -146,6 +146,20 @@ class Targets(QWidget):
             raise HDNError("Choose the folder that the restored images are written to.")
         return FolderSource(self.folder.path, self._folder_axes(), self.chosen_channel())
 
+    def folder_stacks(self) -> list[ImageStack]:
+        """The images of the folder, of the chosen channel.
+
+        Raises
+        ------
+        HDNError
+            If no folders are named, or the images are not known yet.
+        """
+        self.folder_source()
+        stacks = self._folder_stacks()
+        if not stacks:
+            raise HDNError("The folder is still being looked into; try again at once.")
+        return [s.of_channel(self.chosen_channel()) for s in stacks]
+
     def chosen_channel(self) -> int | None:
         """The channel to restore; as long as a folder's images are not known, the model's."""
         if self.is_folder and not self.channel.count():
