@@ -96,6 +96,7 @@ from napari_hdn.core.events import (
 )
 from napari_hdn.core.memory import check_fits
 from napari_hdn.core.presets import PRESETS, preset
+from napari_hdn.core.ranks import ALONE, OURS, Rank, rank_here
 from napari_hdn.core.segmentation.settings import SegmentationConfig
 from napari_hdn.core.settings import Settings, chosen_threads
 from napari_hdn.core.settings import as_read as settings_as_read
@@ -145,8 +146,10 @@ if TYPE_CHECKING:
     from napari_hdn.core.segmentation.segment import Segmentation, SegmentationProgress
 
 __all__ = [
+    "ALONE",
     "HDN",
     "NO_METADATA",
+    "OURS",
     "OUTPUTS",
     "PRESETS",
     "CalibrationConfig",
@@ -177,6 +180,7 @@ __all__ = [
     "PlaneRestored",
     "Preview",
     "PreviewRequest",
+    "Rank",
     "ResidualsChecked",
     "RestorationConfig",
     "RestorationFiles",
@@ -251,6 +255,7 @@ __all__ = [
     "open_images",
     "preset",
     "range_remark",
+    "rank_here",
     "read_pixel_size",
     "read_variant",
     "real_pieces",

@@ -21,6 +21,7 @@ from napari_hdn.cli.commands.segment import segment
 from napari_hdn.cli.commands.shared import INTERRUPTED, OK, USER_ERROR
 from napari_hdn.cli.commands.train import train
 from napari_hdn.cli.commands.trust import trust
+from napari_hdn.cli.launch import Launch
 from napari_hdn.core.errors import StoppedEarly, is_memory_short
 
 app = App(
@@ -56,6 +57,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(f"napari-hdn: {remark}", file=sys.stderr)
     try:
         code = app(tokens, exit_on_error=False, print_error=False)
+        if isinstance(code, Launch):
+            code = code.run(tokens)
     except StoppedEarly as error:
         print(f"napari-hdn: {error}", file=sys.stderr)
         return INTERRUPTED

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,12 +13,14 @@ import numpy as np
 
 from napari_hdn import api
 from napari_hdn.api import (
+    ALONE,
     FileStack,
     ImageStack,
     MeanSpread,
     Notice,
     PlaneFailed,
     PlaneRestored,
+    Rank,
     RestorationConfig,
     RestorationFinished,
     RestorationProgress,
@@ -63,19 +65,32 @@ def train(
     resume: bool = False,
     start: HDN | None = None,
     scratch: bool = False,
+    rank: Rank = ALONE,
+    begun: Callable[[], None] = lambda: None,
 ) -> TrainingFinished:
-    """Train and tell about it; the model lies in ``folder`` afterwards."""
+    """Train and tell about it, and call ``begun`` before the first step.
+
+    The model lies in ``folder`` afterwards.
+    """
     check_model_folder(folder)
     validation = ""
     finished: TrainingFinished | None = None
     events = api.train(
-        stacks, config, folder=folder, resume=resume, start=start, scratch=scratch, stop=stop
+        stacks,
+        config,
+        folder=folder,
+        resume=resume,
+        start=start,
+        scratch=scratch,
+        stop=stop,
+        rank=rank,
     )
     for event in events:
         match event:
             case Notice():
                 progress.notice(event)
             case TrainingStarted():
+                begun()
                 planes = f"{event.training_planes} planes to train on"
                 if event.validation_planes:
                     planes += f", {event.validation_planes} to validate"
