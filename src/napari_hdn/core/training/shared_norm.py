@@ -68,28 +68,29 @@ class _Shared(torch.autograd.Function):
     def forward(
         ctx: Any, x: Tensor, weight: Tensor, bias: Tensor, eps: float, mean_of_all: AllReduce
     ) -> tuple[Tensor, Tensor, Tensor]:
-        wide = x.float()
-        var, mean = torch.var_mean(wide, _SPATIAL, correction=0)
+        var, mean = torch.var_mean(x.float(), _SPATIAL, correction=0)
         var, mean = var.double(), mean.double()  # of mean squares little is left after subtraction
         moments = mean_of_all(torch.stack([mean, var + mean**2]))
-        mean, var = moments[0], (moments[1] - moments[0] ** 2).clamp(min=0)
-        centre, scale = mean.float()[:, None, None], (var + eps).rsqrt().float()[:, None, None]
-        normed = (wide - centre) * scale
-        ctx.mean_of_all, ctx.like = mean_of_all, x.dtype
-        ctx.save_for_backward(normed, scale, weight)
-        out = (normed * weight[:, None, None] + bias[:, None, None]).to(x.dtype)
-        mean, var = mean.float(), var.float()
+        mean, var = moments[0].float(), (moments[1] - moments[0] ** 2).clamp(min=0).float()
+        ctx.mean_of_all, ctx.eps = mean_of_all, eps
+        ctx.save_for_backward(x, weight, mean, var)
         ctx.mark_non_differentiable(mean, var)
-        return out, mean, var
+        # as in evaluation: with given statistics
+        return functional.batch_norm(x, mean, var, weight, bias, eps=eps), mean, var
 
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, grad: Tensor, *_: Tensor) -> tuple[Tensor, Tensor, Tensor, None, None]:
-        normed, scale, weight = ctx.saved_tensors
-        wide = grad.float()
-        to_bias, to_weight = wide.sum(_SPATIAL), (wide * normed).sum(_SPATIAL)
-        count = normed.numel() / normed.shape[1]
-        sums = ctx.mean_of_all(torch.stack([to_bias, to_weight])) / count
-        by_mean, by_scale = sums[0][:, None, None], sums[1][:, None, None]
-        to_x = (wide - by_mean - normed * by_scale) * (scale * weight[:, None, None])
-        return to_x.to(ctx.like), to_weight, to_bias, None, None
+        x, weight, mean, var = ctx.saved_tensors
+        # torch's gradients where the statistics are given, then what these depend on
+        to_x, to_weight, to_bias = torch.ops.aten.native_batch_norm_backward(
+            grad, x, weight, mean, var, None, None, False, ctx.eps, [True, True, True]
+        )
+        count = x.numel() / x.shape[1]
+        by_scale, by_mean = ctx.mean_of_all(torch.stack([to_weight, to_bias])) / count
+        scale = torch.rsqrt(var + ctx.eps)
+        slope = -weight * scale**2 * by_scale
+        shift = -weight * scale * by_mean
+        by_statistics = x.float() - mean[:, None, None]  # a new tensor, also where x is float32
+        by_statistics = by_statistics.mul_(slope[:, None, None]).add_(shift[:, None, None])
+        return by_statistics.add_(to_x).to(x.dtype), to_weight, to_bias, None, None
