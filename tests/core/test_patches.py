@@ -4,7 +4,8 @@ import torch
 
 from napari_hdn.core.axes import ImageStack
 from napari_hdn.core.errors import ImageError
-from napari_hdn.core.patches import Patches, split_regions
+from napari_hdn.core.patches import IN_MEMORY_BYTES, Patches, split_regions
+from napari_hdn.core.ranks import Rank
 
 CPU = torch.device("cpu")
 
@@ -119,3 +120,15 @@ def test_a_batch_that_is_read_from_files_is_moved_in_one_go(monkeypatch, tiny_co
     assert moves == [(5, 1, 16, 16), (5,)]
     again = held.batch(3, size=5)
     assert torch.equal(counts, again[0]) and torch.equal(image, again[1])
+
+
+@pytest.mark.parametrize("in_memory", [True, False])
+def test_the_shares_of_all_processes_make_the_batch(stack, tiny_config, in_memory):
+    config = tiny_config.model_copy(update={"batch_size": 6, "rotations": True})
+    size = IN_MEMORY_BYTES if in_memory else 0
+    patches = Patches(split_regions([stack], config).training, config, CPU, in_memory_bytes=size)
+    counts, image = patches.batch(9)
+    shares = [patches.batch(9, rank=Rank(k, 3, k, 3)) for k in range(3)]
+    assert all(len(c) == 2 for c, _ in shares)
+    assert torch.equal(torch.cat([c for c, _ in shares]), counts)
+    assert torch.equal(torch.cat([i for _, i in shares]), image)

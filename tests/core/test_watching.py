@@ -27,7 +27,7 @@ def images():
 @pytest.fixture
 def rising(monkeypatch):
     """Every step is looked at, and from step 4 on the bottom level seems to rise."""
-    monkeypatch.setattr("napari_hdn.core.training.WATCH_EVERY", 1)
+    monkeypatch.setattr("napari_hdn.core.training.trainer.WATCH_EVERY", 1)
     monkeypatch.setattr(
         NoiseWatch, "rise", lambda self: Rise(0.01, 0.07) if self.steps[-1] >= 4 else None
     )
@@ -83,7 +83,7 @@ def test_where_nothing_helps_training_ends_with_the_model_of_before(
 def test_a_resumed_training_still_knows_the_weights_of_before(
     images, tiny_config, monkeypatch, tmp_path
 ):
-    monkeypatch.setattr("napari_hdn.core.training.WATCH_EVERY", 1)
+    monkeypatch.setattr("napari_hdn.core.training.trainer.WATCH_EVERY", 1)
     monkeypatch.setattr(
         NoiseWatch, "rise", lambda self: Rise(0.01, 0.07) if self.steps[-1] >= 7 else None
     )
@@ -134,7 +134,7 @@ def test_stripes_in_the_bottom_level_are_as_it_should_be(tiny_config, rising):
 
 @pytest.mark.parametrize("rule", ["prior", "posterior"])
 def test_a_variant_watches_its_lowest_level_that_is_on(tiny_config, monkeypatch, tmp_path, rule):
-    monkeypatch.setattr("napari_hdn.core.training.WATCH_EVERY", 1)
+    monkeypatch.setattr("napari_hdn.core.training.trainer.WATCH_EVERY", 1)
     rng = np.random.default_rng(3)
     noisy = np.concatenate([counts(rng, scene(rng, 96)) for _ in range(3)])
     noisy += np.repeat(rng.normal(0, 20, (3, 96, 12)), 8, axis=2).astype(np.float32)
@@ -172,7 +172,7 @@ def test_a_stopped_run_goes_on_with_the_refined_model(images, tiny_config, risin
 
 
 def test_bootstrap_is_done_once_and_told(images, tiny_config, monkeypatch):
-    monkeypatch.setattr("napari_hdn.core.training.WATCH_EVERY", 1)
+    monkeypatch.setattr("napari_hdn.core.training.trainer.WATCH_EVERY", 1)
     noise = NoiseConfig(bootstrap=True, curves="shared")
     config = tiny_config.model_copy(update={"steps": 8, "noise": noise, "batch_size": 4})
     end, events = run_to_end([images], config)

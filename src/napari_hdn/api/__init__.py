@@ -104,6 +104,7 @@ from napari_hdn.core.events import (
 )
 from napari_hdn.core.memory import check_fits
 from napari_hdn.core.presets import PRESETS, preset
+from napari_hdn.core.ranks import ALONE, OURS, Rank, rank_here
 from napari_hdn.core.segmentation.settings import SegmentationConfig
 from napari_hdn.core.settings import Settings, chosen_threads
 from napari_hdn.core.settings import as_read as settings_as_read
@@ -180,10 +181,12 @@ if TYPE_CHECKING:
     from napari_hdn.io.cluster.crew import Crew
 
 __all__ = [
+    "ALONE",
     "FORMATS",
     "HDN",
     "LICENSES",
     "NO_METADATA",
+    "OURS",
     "OUTPUTS",
     "PRESETS",
     "BatchEvent",
@@ -229,6 +232,7 @@ __all__ = [
     "PlaneRestored",
     "Preview",
     "PreviewRequest",
+    "Rank",
     "ResidualsChecked",
     "RestorationConfig",
     "RestorationEvent",
@@ -322,6 +326,7 @@ __all__ = [
     "open_images",
     "preset",
     "range_remark",
+    "rank_here",
     "read_notes",
     "read_pixel_size",
     "read_record",

@@ -10,6 +10,7 @@ from napari_hdn.api.noted import noted
 from napari_hdn.core.axes import ImageStack
 from napari_hdn.core.config import CalibrationConfig, NoiseConfig, TrainingConfig
 from napari_hdn.core.events import CalibrationEvent, PreviewRequest, Stop, TrainingEvent
+from napari_hdn.core.ranks import ALONE, Rank
 
 if TYPE_CHECKING:
     from napari_hdn.core.calibration.record import Calibration
@@ -29,6 +30,7 @@ def train(
     scratch: bool = False,
     stop: Stop | None = None,
     preview: Callable[[], PreviewRequest | None] | None = None,
+    rank: Rank = ALONE,
 ) -> Iterator[TrainingEvent]:
     """Train an HDN on noisy images alone; see `napari_hdn.core.training.train`."""
     from napari_hdn.core.training import train as _train
@@ -42,6 +44,7 @@ def train(
         scratch=scratch,
         stop=stop,
         preview=preview,
+        rank=rank,
     )
 
 

@@ -26,6 +26,7 @@ from napari_hdn.cli.commands.segment import segment
 from napari_hdn.cli.commands.shared import INTERRUPTED, OK, USER_ERROR
 from napari_hdn.cli.commands.train import train
 from napari_hdn.cli.commands.trust import trust
+from napari_hdn.cli.launch import Launch
 from napari_hdn.core.errors import StoppedEarly, is_memory_short
 
 _log = logging.getLogger(__name__)
@@ -78,6 +79,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _run(tokens: Sequence[str]) -> int:
     try:
         code = app(tokens, exit_on_error=False, print_error=False)
+        if isinstance(code, Launch):
+            code = code.run(tokens)
     except StoppedEarly as error:
         print(f"napari-hdn: {error}", file=sys.stderr)
         return INTERRUPTED

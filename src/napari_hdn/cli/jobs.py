@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from napari_hdn import api
 from napari_hdn.api import (
+    ALONE,
     BatchFinished,
     BatchLooking,
     BatchProgress,
@@ -19,6 +20,7 @@ from napari_hdn.api import (
     ImageOver,
     ImageStack,
     Notice,
+    Rank,
     RestorationConfig,
     Stop,
     TrainingConfig,
@@ -63,19 +65,32 @@ def train(
     resume: bool = False,
     start: HDN | None = None,
     scratch: bool = False,
+    rank: Rank = ALONE,
+    begun: Callable[[], None] = lambda: None,
 ) -> TrainingFinished:
-    """Train and tell about it; the model lies in ``folder`` afterwards."""
+    """Train and tell about it, and call ``begun`` before the first step.
+
+    The model lies in ``folder`` afterwards.
+    """
     check_model_folder(folder)
     validation = ""
     finished: TrainingFinished | None = None
     events = api.train(
-        stacks, config, folder=folder, resume=resume, start=start, scratch=scratch, stop=stop
+        stacks,
+        config,
+        folder=folder,
+        resume=resume,
+        start=start,
+        scratch=scratch,
+        stop=stop,
+        rank=rank,
     )
     for event in events:
         match event:
             case Notice():
                 progress.notice(event)
             case TrainingStarted():
+                begun()
                 planes = f"{event.training_planes} planes to train on"
                 if event.validation_planes:
                     planes += f", {event.validation_planes} to validate"

@@ -79,21 +79,26 @@ class Progress:
 
 @contextmanager
 def stop_on_interrupt(progress: Progress) -> Iterator[Stop]:
-    """Work until the first Ctrl-C, a request to stop; the second is an end at once."""
+    """Work until the first Ctrl-C, a request to stop; the second is an end at once.
+
+    So does what ends a job that has run out of its time on a cluster (SIGTERM).
+    """
     stop = Stop()
 
     def interrupted(number: int, frame: FrameType | None) -> None:
         if stop.requested:
             raise KeyboardInterrupt
         stop.request()
-        progress.say("Stopping, and keeping what there is. Press Ctrl-C again to give it up.")
+        again = " Press Ctrl-C again to give it up." if number == signal.SIGINT else ""
+        progress.say(f"Stopping, and keeping what there is.{again}")
 
-    before = signal.signal(signal.SIGINT, interrupted)
+    before = {n: signal.signal(n, interrupted) for n in (signal.SIGINT, signal.SIGTERM)}
     try:
         with chosen_threads():
             yield stop
     finally:
-        signal.signal(signal.SIGINT, before)
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 def duration(seconds: float) -> str:

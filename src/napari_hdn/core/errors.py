@@ -35,6 +35,10 @@ class TrainingError(HDNError, RuntimeError):
     """Training cannot go on."""
 
 
+class ProcessLostError(TrainingError):
+    """Another of the processes that train together has ended before its time."""
+
+
 class StoppedEarly(HDNError, RuntimeError):
     """The user stopped before there was anything to keep."""
 

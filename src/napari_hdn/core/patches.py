@@ -13,6 +13,7 @@ from napari_hdn.core.axes import ImageStack
 from napari_hdn.core.config import TrainingConfig
 from napari_hdn.core.devices import moved
 from napari_hdn.core.errors import ImageError
+from napari_hdn.core.ranks import ALONE, Rank
 from napari_hdn.core.statistics import check_finite
 
 IN_MEMORY_BYTES = 2 * 1024**3
@@ -140,8 +141,18 @@ class Patches:
                 torch.from_numpy(r.read(0, 0, r.height, r.width)).to(device) for r in self.regions
             ]
 
-    def batch(self, step: int, *, size: int | None = None) -> tuple[Tensor, Tensor]:
-        """Draw the batch of one step.
+    def batch(
+        self, step: int, *, size: int | None = None, rank: Rank = ALONE
+    ) -> tuple[Tensor, Tensor]:
+        """Draw the batch of one step, or one process's share of it.
+
+        Parameters
+        ----------
+        step : int
+        size : int, optional
+            Number of patches of the whole batch; by default the config's.
+        rank : Rank
+            Whose patches to read; the shares of all processes make the whole batch.
 
         Returns
         -------
@@ -154,27 +165,29 @@ class Patches:
         rng = np.random.default_rng([config.seed, step])
         size = config.batch_size if size is None else size
         chosen = rng.choice(len(self.regions), size=size, p=self._weights)
-        pieces = []
-        for k in chosen:
+        mine, pieces = rank.share(size), []
+        for i, k in enumerate(chosen):
             region = self.regions[k]
             # a validation strip may be narrower than a patch
             h = min(config.patch_px, region.height)
             w = min(config.patch_px, region.width)
             y = int(rng.integers(region.height - h + 1))
             x = int(rng.integers(region.width - w + 1))
+            flip_y, flip_x, turn = (int(rng.integers(2)) for _ in range(3))
+            if not mine.start <= i < mine.stop:
+                continue
             if self.in_memory:
                 piece = self._held[k][y : y + h, x : x + w]
             else:
                 piece = torch.from_numpy(region.read(y, x, h, w))
-            pieces.append(self._augment(piece, rng))
+            pieces.append(self._augment(piece, flip_y, flip_x, turn))
         smallest = (min(p.shape[0] for p in pieces), min(p.shape[1] for p in pieces))
         counts = torch.stack([p[: smallest[0], : smallest[1]] for p in pieces])[:, None]
-        image = torch.tensor([self.regions[k].plane for k in chosen])
+        image = torch.tensor([self.regions[k].plane for k in chosen[mine]])
         # one transfer for the batch, which the device need not be waited for
         return moved(counts, self.device), moved(image, self.device)
 
-    def _augment(self, piece: Tensor, rng: np.random.Generator) -> Tensor:
-        flip_y, flip_x, turn = rng.integers(2), rng.integers(2), rng.integers(2)
+    def _augment(self, piece: Tensor, flip_y: int, flip_x: int, turn: int) -> Tensor:
         if self.config.flips:
             dims = [d for d, flip in ((0, flip_y), (1, flip_x)) if flip]
             piece = piece.flip(dims) if dims else piece

@@ -219,28 +219,14 @@ def prepare_resumed(
         origin=model.summary.origin,
     )
     try:
-        run.network.load_state_dict(state["network"])
-        run.averaged.network.load_state_dict(state["averaged"])
-        if data == model.summary.data:
-            run.noise_model.load_state_dict(state["noise_model"])
-        run.optimizer.load_state_dict(state["optimizer"])
-        run.guard.load(state["guard"])
-        run.watch.load(state["watch"])
-        if state["at_least_kl"] is not None:
-            step, weights = state["at_least_kl"]
-            run.at_least_kl = int(step), dict(weights)
-        run.batch_norm.remember()
-        run.step = int(state["step"])
-        seconds, origin = float(state["seconds"]), float(state["origin"])
-        run.budget.seconds_before = seconds
-        run.budget.origin, run.budget.origin_step = origin, int(state["origin_step"])
+        run.load(state, noise_model=data == model.summary.data)
     except (KeyError, TypeError, ValueError, RuntimeError) as error:
         raise ModelFolderError(
             f"resume.ckpt of {folder.name} does not fit its config.json ({error!r:.120}); copy the "
             "model folder again from where it came."
         ) from error
     budget = run.budget
-    used = seconds if config.minutes is not None else float(run.step)
+    used = budget.seconds_before if config.minutes is not None else float(run.step)
     finished = used >= budget.total  # then the budget once more
     if finished or (old.minutes is None) != (config.minutes is None):
         budget.origin, budget.origin_step = used, run.step

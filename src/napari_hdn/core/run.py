@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
@@ -118,6 +119,10 @@ class Run:
         self.objective.noise_model = self.noise_model
         self.averaged_objective.noise_model = self.noise_model
 
+    def remember_least(self) -> None:
+        """Keep the averaged weights of the least KL of the watched level so far."""
+        self.at_least_kl = self.step, copy.deepcopy(self.averaged.network.state_dict())
+
     def posterior_pairs(
         self, batches: Sequence[tuple[Tensor, Tensor]], device: Device
     ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -207,7 +212,7 @@ class Run:
         return HDN(self.config, network.eval(), noise_model, self.normalisation, summary, folder)
 
     def state(self, budget: Budget) -> dict[str, Any]:
-        """What `napari_hdn.core.preparation.prepare_resumed` needs: tensors, numbers, lists."""
+        """What `load` needs: tensors, numbers, lists."""
         return {
             "step": self.step,
             "seconds": budget.elapsed_s,
@@ -221,3 +226,27 @@ class Run:
             "noise_model": self.noise_model.state_dict(),
             "optimizer": self.optimizer.state_dict(),
         }
+
+    def load(self, state: dict[str, Any], *, noise_model: bool = True) -> None:
+        """Go on as the run whose `state` this is, with its noise model unless that is of other images.
+
+        Raises
+        ------
+        KeyError, TypeError, ValueError, RuntimeError
+            If the state does not fit.
+        """
+        self.network.load_state_dict(state["network"])
+        self.averaged.network.load_state_dict(state["averaged"])
+        if noise_model:
+            self.noise_model.load_state_dict(state["noise_model"])
+        self.optimizer.load_state_dict(state["optimizer"])
+        self.guard.load(state["guard"])
+        self.watch.load(state["watch"])
+        if state["at_least_kl"] is not None:
+            step, weights = state["at_least_kl"]
+            self.at_least_kl = int(step), dict(weights)
+        self.batch_norm.remember()
+        self.step = int(state["step"])
+        self.budget.seconds_before = float(state["seconds"])
+        self.budget.origin = float(state["origin"])
+        self.budget.origin_step = int(state["origin_step"])

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Iterator
 
 import numpy as np
@@ -40,7 +39,7 @@ def look(run: Run, device: Device, seed: int, stop: Stop) -> Iterator[Notice]:
         losses = run.averaged_objective(*run.watched, rng, dropout=False)
     watch.add(run.step, float(losses.kl[level - 1]))
     if watch.at_its_least:
-        run.at_least_kl = run.step, copy.deepcopy(run.averaged.network.state_dict())
+        run.remember_least()
     rise = watch.rise()
     if rise is None or watch.told_at is not None:
         return

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import shlex
 import subprocess
 import sys
@@ -15,6 +16,8 @@ from cyclopts import Parameter
 from napari_hdn import api
 from napari_hdn.cli import calibration, choices, estimates, jobs
 from napari_hdn.cli.commands.shared import INTERRUPTED, OK, Device
+from napari_hdn.cli.crew import Crew, launched
+from napari_hdn.cli.launch import Launch
 from napari_hdn.cli.terminal import Progress, stop_on_interrupt
 from napari_hdn.core.errors import ConfigurationError
 
@@ -39,14 +42,17 @@ def train(
     axes: str | None = None,
     channel: int | str | None = None,
     patch: int | None = None,
+    batch: int | None = None,
     rotations: Annotated[bool, Parameter(negative="")] = False,
     bootstrap: Annotated[bool, Parameter(negative="")] = False,
     anyway: Annotated[bool, Parameter(negative="")] = False,
     seed: int | None = None,
     device: Device | None = None,
+    devices: int | None = None,
+    num_nodes: int | None = None,
     config: Path | None = None,
     estimate: Annotated[bool, Parameter(negative="")] = False,
-) -> int:
+) -> int | Launch:
     """Train a model on noisy images.
 
     Ctrl-C stops and keeps the model as it is then; --resume goes on with it.
@@ -91,6 +97,8 @@ def train(
         Train on this channel only: its number, counted from 0, or its name.
     patch
         Side of the training patches in pixels; smaller ones for small images or little memory.
+    batch
+        Patches in each step, shared by all devices; by default as the preset says.
     rotations
         Also train on images rotated by 90 degrees: only if the noise has no direction.
     bootstrap
@@ -101,6 +109,11 @@ def train(
         The same seed trains the same model on the CPU.
     device
         Where to compute; auto, the default, takes the fastest.
+    devices
+        Train on so many GPUs of this machine at once (with --device cpu: processes). Under torchrun
+        or srun these decide.
+    num_nodes
+        On so many machines, with --devices on each; run the same command on all of them.
     config
         An earlier model or its config.json, to train with its settings instead of a preset.
     estimate
@@ -129,6 +142,7 @@ def train(
         "device": device,
     }
     fixed = {"--noise": noise, "--preset": preset, "--config": config, "--patch": patch}
+    fixed |= {"--batch": batch}
     fixed |= {"--seed": seed, "--rotations": rotations or None, "--bootstrap": bootstrap or None}
     if resume:
         fixed |= {"--deactivate": deactivate, "--rule": rule}
@@ -137,56 +151,84 @@ def train(
         _refuse(fixed, "A variant has the settings of the model that it begins from")
     changes: dict[str, Any] = {k: v for k, v in given.items() if v is not None}
     parent: HDN | None = None
-    progress = Progress()
-    stacks = api.open_images(images, axes=axes, channel=channel, tell=progress.notice)
-    if channel is not None:
-        changes["channel"] = choices.channel_number(channel, stacks)
-    if resume:
-        if out is None and name is None:
-            raise ConfigurationError("Say with --out or --name which model's training goes on.")
-        out = choices.model_folder(out or api.models_folder() / str(name))
-        settings = choices.continued_training(out, changes)
-    elif from_ is not None:
-        parent = api.load_model(choices.model_folder(from_))
-        settings = choices.variant(parent, deactivate, rule, changes, scratch=scratch, whole=whole)
-    else:
-        if noise is not None:
-            changes["noise"] = choices.noise_config(noise)
+    rank = api.rank_here(devices, num_nodes)
+    progress = Progress(None if rank is None or rank.leads else io.StringIO())
+    if noise is not None:
+        changes["noise"] = choices.noise_config(noise)
+        if rank is None or not launched(rank):  # who began us has asked before
             calibration.check_trusted(changes["noise"].path, progress, anyway=anyway)
-        if patch is not None:
-            changes["patch_px"] = patch
-        if seed is not None:
-            changes["seed"] = seed
-        if rotations:
-            changes["rotations"] = True
-        settings = choices.new_training(preset, config, changes)
-        settings = choices.without_levels(settings, deactivate, rule)
-        if bootstrap:
-            noise_settings = settings.noise.model_copy(update={"bootstrap": True})
-            settings = settings.model_copy(update={"noise": noise_settings})
-    network = settings.network
-    if parent is not None:
-        suggested = api.suggested_name(parent, network.deactivated_levels)
-    else:
-        suggested = api.variant_name(stacks[0].stem, network.levels, network.deactivated_levels)
-    estimates.tell(
-        lambda: api.estimate_training(settings, folder=out or api.models_folder()),
-        progress,
-        only=estimate,
-    )
-    if estimate:
-        return OK
-    place = nullcontext(out) if out else jobs.new_model_folder(name or suggested)
-    with progress, stop_on_interrupt(progress) as stop, place as folder:
-        finished = jobs.train(
-            stacks, settings, folder, progress, stop, resume=resume, start=parent, scratch=scratch
-        )
-        if stop.requested and finished.stopped:
-            again = ["napari-hdn", "train", *images, "--resume", "--out", str(finished.folder)]
-            again += ["--axes", axes] if axes is not None else []
-            again += ["--channel", str(channel)] if channel is not None else []
-            progress.say(f"To go on: {_typed(again)}")
-    return INTERRUPTED if stop.requested else OK
+    if rank is None:
+        return Launch(devices or 1, num_nodes or 1)
+    crew = Crew(rank)
+    with crew.speaking():
+        stacks = api.open_images(images, axes=axes, channel=channel, tell=progress.notice)
+        if channel is not None:
+            changes["channel"] = choices.channel_number(channel, stacks)
+        if resume:
+            if out is None and name is None:
+                raise ConfigurationError("Say with --out or --name which model's training goes on.")
+            out = choices.model_folder(out or api.models_folder() / str(name))
+            settings = choices.continued_training(out, changes)
+        elif from_ is not None:
+            parent = api.load_model(choices.model_folder(from_))
+            settings = choices.variant(
+                parent, deactivate, rule, changes, scratch=scratch, whole=whole
+            )
+        else:
+            if patch is not None:
+                changes["patch_px"] = patch
+            if batch is not None:
+                changes["batch_size"] = batch
+            if seed is not None:
+                changes["seed"] = seed
+            if rotations:
+                changes["rotations"] = True
+            settings = choices.new_training(preset, config, changes)
+            settings = choices.without_levels(settings, deactivate, rule)
+            if bootstrap:
+                noise_settings = settings.noise.model_copy(update={"bootstrap": True})
+                settings = settings.model_copy(update={"noise": noise_settings})
+        network = settings.network
+        if parent is not None:
+            suggested = api.suggested_name(parent, network.deactivated_levels)
+        else:
+            suggested = api.variant_name(stacks[0].stem, network.levels, network.deactivated_levels)
+        if rank.leads:
+            estimates.tell(
+                lambda: api.estimate_training(settings, folder=out or api.models_folder()),
+                progress,
+                only=estimate,
+            )
+        if estimate:
+            return OK
+        if not rank.leads:
+            return crew.follow(stacks, settings, out, resume=resume, start=parent, scratch=scratch)
+
+        def again(place: Path) -> str:
+            command = ["napari-hdn", "train", *images, "--resume", "--out", str(place)]
+            command += ["--axes", axes] if axes is not None else []
+            command += ["--channel", str(channel)] if channel is not None else []
+            command += ["--devices", str(devices)] if devices is not None else []
+            command += ["--num-nodes", str(num_nodes)] if num_nodes is not None else []
+            return _typed(command)
+
+        place = nullcontext(out) if out else jobs.new_model_folder(name or suggested)
+        with progress, stop_on_interrupt(progress) as stop, place as folder:
+            finished = jobs.train(
+                stacks,
+                settings,
+                folder,
+                progress,
+                stop,
+                resume=resume,
+                start=parent,
+                scratch=scratch,
+                rank=rank,
+                begun=lambda: crew.has_begun(folder, again(folder)),
+            )
+            if finished.stopped:
+                progress.say(f"To go on: {again(finished.folder or folder)}")
+        return INTERRUPTED if finished.stopped or stop.requested else OK
 
 
 def _refuse(options: Mapping[str, Any], why: str) -> None:

@@ -13,6 +13,7 @@ from torch.autograd.function import once_differentiable
 from torch.nn import functional
 
 from napari_hdn.core.config import Activation, NetworkConfig
+from napari_hdn.core.model.draws import uniform
 
 Rng = torch.Generator | None
 
@@ -30,7 +31,7 @@ def drop_channels(x: Tensor, probability: float, rng: Rng) -> Tensor:
     """Dropout2d: zero whole channels, scale the others."""
     if rng is None or probability == 0:
         return x
-    draw = torch.rand(*x.shape[:2], 1, 1, generator=rng, device=x.device)  # (B, C, 1, 1)
+    draw = uniform((*x.shape[:2], 1, 1), rng, x.device)  # (B, C, 1, 1)
     return x * ((draw >= probability) / (1 - probability)).to(x.dtype)
 
 

@@ -17,6 +17,7 @@ from torch.nn import functional
 
 from napari_hdn.core.config import NetworkConfig
 from napari_hdn.core.model.blocks import Blocks, Merge, ResidualBlock, Rng
+from napari_hdn.core.model.draws import normal
 from napari_hdn.core.model.stochastic import Normal, StochasticLevel, kl_divergence
 
 Choice = (
@@ -321,6 +322,6 @@ def generator_noise(rng: torch.Generator) -> Noise:
     """Noise for `Ladder.decode` drawn from one generator, level by level as they come."""
 
     def draw(level: int, shape: torch.Size) -> Tensor:
-        return torch.randn(shape, generator=rng, device=rng.device)
+        return normal(shape, rng, rng.device)
 
     return draw
