@@ -31,6 +31,7 @@ from napari_hdn.api.levels import (
     spoken_levels,
     structure_of_difference,
 )
+from napari_hdn.api.recipes import methods_bibtex, methods_text, read_recipe, recipe_of
 from napari_hdn.api.restoring import (
     compare_with_real,
     draw_samples,
@@ -244,6 +245,8 @@ __all__ = [
     "load_model",
     "load_settings",
     "measure_convergence",
+    "methods_bibtex",
+    "methods_text",
     "model_places",
     "models_folder",
     "noise_models_folder",
@@ -252,8 +255,10 @@ __all__ = [
     "preset",
     "range_remark",
     "read_pixel_size",
+    "read_recipe",
     "read_variant",
     "real_pieces",
+    "recipe_of",
     "rename_model",
     "reserve_direct_folder",
     "reserve_model_folder",

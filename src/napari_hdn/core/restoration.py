@@ -143,9 +143,11 @@ def walk(
                 break
     else:
         yield _progress(1.0, started)
-        yield RestorationFinished(total - failed, total, False, pooled(spreads), failed)
+        yield RestorationFinished(
+            total - failed, total, False, pooled(spreads), failed, restorer.tiles
+        )
         return
-    yield RestorationFinished(number - failed, total, True, pooled(spreads), failed)
+    yield RestorationFinished(number - failed, total, True, pooled(spreads), failed, restorer.tiles)
 
 
 def checked_reader(stack: ImageStack, index: tuple[int, ...]) -> Read:

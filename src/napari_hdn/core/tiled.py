@@ -15,6 +15,7 @@ from napari_hdn.core.devices import Device
 from napari_hdn.core.errors import is_memory_short
 from napari_hdn.core.events import Stop
 from napari_hdn.core.normalisation import NoiseCurve
+from napari_hdn.core.recipes.tiles import Tiles
 from napari_hdn.core.tiling import Tile, by_rows, halved, padded_size, plan_within
 
 Read = Callable[[slice, slice], np.ndarray]
@@ -51,11 +52,33 @@ class TiledRestorer(ABC):
         self._multiple, self._halo = multiple, halo
         self._largest: int | None = None  # side of tiles, once memory has run short
         self.ran_short = False
+        # sides of tiles by a plane's shape: one stack has one plan, which its recipe notes
+        self._planned: dict[tuple[int, int], tuple[int | None, int]] = {}
+        self.batch = self._first_batch = 1
+
+    @property
+    def tiles(self) -> Tiles | None:
+        """How planes have been taken apart; None before the first."""
+        if not self._planned:
+            return None
+        shape, (side, most) = next(reversed(self._planned.items()))
+        sides = [s for s in (side, most if most < max(shape) else None) if s is not None]
+        return Tiles(
+            side_px=min(sides, default=None),
+            samples_at_a_time=self._first_batch,
+            changed=self.ran_short,
+        )
 
     def plan(self, size: tuple[int, int], *, settled: bool = False) -> list[Tile]:
-        """Tiles of a (Y, X) plane, by the free memory; if ``settled``, as if it had never run short."""
+        """Tiles of a (Y, X) plane, by the memory that was free at the first plane of this size.
+
+        If ``settled``, as if memory had never run short.
+        """
         shape = padded_size(size, self._multiple)
-        side, most = self._sides(shape)
+        if shape not in self._planned:
+            self._planned[shape] = self._sides(shape)
+            self._first_batch = self.batch
+        side, most = self._planned[shape]
         if self._largest is not None and not settled:
             side = self._largest if side is None else min(side, self._largest)
         return plan_within(shape, side, most, self._halo, self._multiple)

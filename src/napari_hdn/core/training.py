@@ -43,9 +43,11 @@ from napari_hdn.core.events import (
 from napari_hdn.core.gradients import Gradients
 from napari_hdn.core.hdn import HDN
 from napari_hdn.core.memory import kept_memory
+from napari_hdn.core.noise.base import NoiseModel
 from napari_hdn.core.optimisation import together
 from napari_hdn.core.preparation import prepare, prepare_resumed, prepare_variant
 from napari_hdn.core.progress import Budget, History, LossMeter
+from napari_hdn.core.recipes.parts import Ended, TrainingPart
 from napari_hdn.core.refinement import WATCH_EVERY
 from napari_hdn.core.restoration import preview_plane
 from napari_hdn.core.run import Run
@@ -66,6 +68,8 @@ def train(
     scratch: bool = False,
     stop: Stop | None = None,
     preview: PreviewSource | None = None,
+    repeated: TrainingPart | None = None,
+    given_noise: NoiseModel | None = None,
 ) -> Iterator[TrainingEvent]:
     """Train an HDN on noisy images alone, telling what happens as it goes.
 
@@ -90,6 +94,11 @@ def train(
         Looked at every step; when requested, training ends with a usable, saved model.
     preview : callable, optional
         Asked every ``config.preview_seconds`` for a piece of an image to restore.
+    repeated : TrainingPart, optional
+        Take exactly the steps of this part of an earlier training, at its learning rates; for
+        `napari_hdn.core.recipes.repeating`. One that was cut off ends without `TrainingFinished`.
+    given_noise : NoiseModel, optional
+        Beside ``repeated``: the noise model that the file of ``config`` held.
 
     Yields
     ------
@@ -133,10 +142,12 @@ def train(
         if start is not None:
             run = prepare_variant(images, config, start, device, stop, scratch=scratch)
         else:
-            run = prepare(images, config, device, stop)
+            run = prepare(images, config, device, stop, given_noise=given_noise)
     yield from run.remarks
     check_stop(stop)
-    trainer = _Trainer(run, device, folder, stop, preview)
+    if repeated is not None:
+        run.budget.repeat(repeated)
+    trainer = _Trainer(run, device, folder, stop, preview, repeated)
     try:
         with kept_memory():
             yield from trainer.events()
@@ -161,6 +172,7 @@ class _Trainer:
     folder: Path | None
     stop: Stop
     preview: PreviewSource | None
+    repeated: TrainingPart | None = None
 
     def _fabric(self) -> Fabric:
         bfloat16 = self.device.dtype(self.run.config.precision) is torch.bfloat16
@@ -195,6 +207,9 @@ class _Trainer:
             folder=self.folder,
         )
         while not (budget.used_up(run.step) or self.stop.requested or run.watch.copies_noise):
+            budget.follow(run.step)
+            if self.repeated is not None:
+                gradients.parts = max(gradients.parts, self.repeated.parts_of_a_batch(run.step))
             rate = budget.learning_rate(config, run.step, run.guard.rate_scale)
             for group in optimizer.param_groups:
                 group["lr"] = rate
@@ -206,6 +221,7 @@ class _Trainer:
             except Exception as error:
                 gradients.make_smaller(error, config.batch_size)
                 run.batch_norm.restore()
+                run.split_batches.append((run.step, gradients.parts))
                 yield Notice(
                     f"There is not enough memory on {self.device.label} for {config.batch_size} patches "
                     f"at a time; going on with {gradients.at_a_time(config.batch_size)} at a time.",
@@ -249,7 +265,10 @@ class _Trainer:
                 yield from self._preview()
                 may_preview.rest()
             if may_save.ready():
-                yield from self._save(budget, stopped=True, final=False)
+                yield from self._save(budget, "cut", final=False)
+        if self.repeated is not None and self.repeated.ended == "cut" and not self.stop.requested:
+            yield from self._save(budget, "cut")  # to go on from, as it was then
+            return
         if meter.count:
             yield history.keep(meter.event(run.step, budget, 0.0))
         if run.watch.copies_noise:
@@ -261,15 +280,23 @@ class _Trainer:
             yield Notice(check.in_words(), "info" if check.verdict == "good" else "warning")
         if self.preview is not None:
             yield from self._preview()
-        stopped = not (budget.used_up(run.step) or run.watch.copies_noise)
-        yield from self._save(budget, stopped=stopped)
-        model = self._model(budget, stopped)
-        yield TrainingFinished(model, run.step, stopped, model.folder)
+        ended = self._ended(budget)
+        yield from self._save(budget, ended)
+        model = self._model(budget, ended)
+        yield TrainingFinished(model, run.step, model.summary.stopped, model.folder)
+
+    def _ended(self, budget: Budget) -> Ended:
+        if self.run.watch.copies_noise:
+            return "by itself"
+        if not budget.used_up(self.run.step):
+            return "stopped"
+        return "complete" if self.repeated is None else self.repeated.ended
 
     def rescue(self) -> Iterator[TrainingEvent]:
         """Save what there is when something unexpected ends the training."""
         if self.run.step > 0:
-            yield from self._save(self.run.budget, stopped=True)
+            self.run.batch_norm.restore()  # of a step that was not taken
+            yield from self._save(self.run.budget, "cut")
 
     def _validate(self, rng: torch.Generator, history: History) -> Iterator[TrainingEvent]:
         run = self.run
@@ -298,19 +325,17 @@ class _Trainer:
         )
         yield Preview(run.step, image, request.tag)
 
-    def _model(self, budget: Budget, stopped: bool) -> HDN:
+    def _model(self, budget: Budget, ended: Ended) -> HDN:
         run = self.run
         return run.model(
-            seconds=budget.elapsed_s, stopped=stopped, device=self.device, folder=self.folder
+            seconds=budget.elapsed_s, ended=ended, device=self.device, folder=self.folder
         )
 
-    def _save(
-        self, budget: Budget, *, stopped: bool, final: bool = True
-    ) -> Iterator[TrainingEvent]:
+    def _save(self, budget: Budget, ended: Ended, *, final: bool = True) -> Iterator[TrainingEvent]:
         if self.folder is None:
             return
         try:
-            checkpoint.save(self._model(budget, stopped), self.folder)
+            checkpoint.save(self._model(budget, ended), self.folder)
             checkpoint.save_resume(self.folder, self.run.state(budget))
         except OutputError as error:
             kept = "The model is still in memory" if final else "Training goes on"

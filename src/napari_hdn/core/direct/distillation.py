@@ -41,7 +41,7 @@ from napari_hdn.core.direct.lessons import (
     split,
 )
 from napari_hdn.core.direct.network import DirectNetwork, random_network
-from napari_hdn.core.direct.student import Direct, DirectSummary, Marks, fingerprint
+from napari_hdn.core.direct.student import Direct, DirectSummary, Marks
 from napari_hdn.core.errors import (
     ImageError,
     MemoryShortError,
@@ -51,6 +51,7 @@ from napari_hdn.core.errors import (
     is_memory_short,
 )
 from napari_hdn.core.events import Notice, RateLimit, Stop
+from napari_hdn.core.fingerprint import fingerprint
 from napari_hdn.core.hdn import HDN
 from napari_hdn.core.memory import kept_memory
 from napari_hdn.core.optimisation import Averaged, StepGuard, copy_weights, together
