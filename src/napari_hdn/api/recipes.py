@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from napari_hdn.core.axes import ImageStack
+from napari_hdn.core.config import RestorationConfig
+from napari_hdn.core.events import RestorationFinished, Stop, TrainingEvent
 from napari_hdn.core.recipes.schema import Recipe
 
 if TYPE_CHECKING:
+    from napari_hdn.core.direct.student import Direct
     from napari_hdn.core.hdn import HDN
+    from napari_hdn.io.images import FileStack
 
 
 def read_recipe(path: Path | str) -> Recipe:
@@ -30,6 +37,136 @@ def recipe_of(model: HDN) -> Recipe:
     from napari_hdn.core.recipes.making import recipe_of_model
 
     return recipe_of_model(model)
+
+
+def restoration_recipe(
+    model: HDN,
+    stack: ImageStack,
+    config: RestorationConfig,
+    *,
+    student: Direct | None = None,
+    integers: bool = False,
+    tag: str = "",
+    file_format: str = "ome-tiff",
+    stop: Stop | None = None,
+) -> Recipe:
+    """What a restoration is going to do; see `core.recipes.making.recipe_of_restoration`."""
+    from napari_hdn.core.recipes.making import recipe_of_restoration
+
+    return recipe_of_restoration(
+        model,
+        stack,
+        config,
+        student=student,
+        integers=integers,
+        tag=tag,
+        file_format=file_format,
+        stop=stop,
+    )
+
+
+def finished_recipe(recipe: Recipe, event: RestorationFinished) -> Recipe:
+    """The recipe of a restoration that is over; see `core.recipes.making.finished`."""
+    from napari_hdn.core.recipes.making import finished
+
+    return finished(recipe, event)
+
+
+def recipe_images(
+    recipe: Recipe, base: Path, data: Path | None = None, stop: Stop | None = None
+) -> list[list[FileStack]]:
+    """The images of a recipe, checked: of each part of a training, or the restored one."""
+    from napari_hdn.io.recipe_data import find_image, training_images
+
+    if recipe.restoration is not None:
+        return [[find_image(recipe.restoration.image, base, data, stop)]]
+    return training_images(recipe.training, base, data, stop)
+
+
+def recipe_model(recipe: Recipe, base: Path, given: Path | None = None) -> HDN | None:
+    """The model that a recipe begins with; see `napari_hdn.io.recipe_data.find_model`.
+
+    For a restoration the one that restores; for a training the one that a variant was made of, and
+    None for a model of its own.
+    """
+    from napari_hdn.io.recipe_data import find_model
+
+    if recipe.restoration is not None:
+        model, sha256, path = recipe.model, recipe.model.sha256, recipe.model.path
+        places = [] if path is None else [base / path]
+        return find_model(
+            sha256=sha256, family=model.family, name=model.name, places=places, given=given
+        )
+    origin = recipe.training.origin
+    if origin is None:
+        return None
+    places = [Path(origin.parent_path)] if origin.parent_path else []
+    return find_model(
+        sha256=origin.parent_sha256,
+        family=recipe.model.family,
+        name=origin.parent,
+        places=places,
+        given=given,
+    )
+
+
+def recipe_direct(recipe: Recipe, model: HDN) -> Direct | None:
+    """The direct network that a recipe restored with, if it did; see `core.direct.choice`."""
+    from napari_hdn.api.direct import choose_direct
+
+    assert recipe.restoration is not None
+    if recipe.restoration.direct is None:
+        return None
+    return choose_direct(model, recipe.restoration.levels_off, recipe.restoration.direct.learned)
+
+
+def repeat_training(
+    recipe: Recipe,
+    images: Sequence[Sequence[ImageStack]],
+    folder: Path,
+    *,
+    start: HDN | None = None,
+    stop: Stop | None = None,
+) -> Iterator[TrainingEvent]:
+    """Train as a recipe says; see `napari_hdn.core.recipes.repeating.repeat_training`."""
+    from napari_hdn.core.recipes.repeating import repeat_training as _repeat
+
+    return _repeat(recipe, images, folder, start=start, stop=stop)
+
+
+def check_repeatable(recipe: Recipe, start: HDN | None) -> None:
+    """Whether a training can be repeated; see `core.recipes.repeating.check_repeatable`."""
+    from napari_hdn.core.recipes.repeating import check_repeatable as _check
+
+    _check(recipe.training, start)
+
+
+def repeated_config(recipe: Recipe, stack: ImageStack) -> RestorationConfig:
+    """The config that restores as a recipe says; see `napari_hdn.core.recipes.repeating`."""
+    from napari_hdn.core.recipes.repeating import repeated_config as _config
+
+    return _config(recipe, stack)
+
+
+def recipe_remark(recipe: Recipe) -> str:
+    """What is different here from where an image was restored; empty if nothing is."""
+    from napari_hdn.core.recipes.repeating import restoration_remark
+
+    return restoration_remark(recipe)
+
+
+def recipe_threads(recipe: Recipe) -> AbstractContextManager[None]:
+    """Computing with the threads of a recipe; see `core.recipes.repeating.threads_of`."""
+    from napari_hdn.core.recipes.repeating import threads_of
+
+    return threads_of(recipe.environment)
+
+
+def compare_results(recorded: Recipe, again: Recipe) -> dict[str, bool]:
+    """Whether repeated results are identical; see `napari_hdn.io.recipe_results`."""
+    from napari_hdn.io.recipe_results import compare_results as _compare
+
+    return _compare(recorded, again)
 
 
 def methods_text(what: HDN | Recipe | Path | str) -> str:

@@ -16,7 +16,9 @@ from napari_hdn.cli.commands.distil import distil
 from napari_hdn.cli.commands.evaluate import evaluate
 from napari_hdn.cli.commands.generate import generate
 from napari_hdn.cli.commands.levels import levels
+from napari_hdn.cli.commands.methods import methods
 from napari_hdn.cli.commands.restore import restore
+from napari_hdn.cli.commands.run import run
 from napari_hdn.cli.commands.segment import segment
 from napari_hdn.cli.commands.shared import INTERRUPTED, OK, USER_ERROR
 from napari_hdn.cli.commands.train import train
@@ -33,6 +35,7 @@ app = App(
 for command in (
     *(calibrate, train, restore, distil, levels, generate),
     *(segment, evaluate, trust, demo),
+    *(run, methods),
 ):
     app.command(command)
 

@@ -34,6 +34,8 @@ from napari_hdn.core.errors import OutputError
 
 if TYPE_CHECKING:
     from napari_hdn.api import HDN, Direct
+    from napari_hdn.core.events import TrainingEvent
+    from napari_hdn.core.recipes.schema import Recipe
 
 
 @dataclass(frozen=True)
@@ -51,6 +53,7 @@ class Written:
 
     paths: list[Path]
     failed: int
+    recipe: Recipe | None = None
 
 
 def train(
@@ -66,11 +69,18 @@ def train(
 ) -> TrainingFinished:
     """Train and tell about it; the model lies in ``folder`` afterwards."""
     check_model_folder(folder)
-    validation = ""
-    finished: TrainingFinished | None = None
     events = api.train(
         stacks, config, folder=folder, resume=resume, start=start, scratch=scratch, stop=stop
     )
+    return tell_training(events, folder, progress)
+
+
+def tell_training(
+    events: Iterator[TrainingEvent], folder: Path, progress: Progress
+) -> TrainingFinished:
+    """Run a training that saves to ``folder``, and tell about it."""
+    validation = ""
+    finished: TrainingFinished | None = None
     for event in events:
         match event:
             case Notice():
@@ -148,10 +158,20 @@ def restore(
     When stopped, the complete planes are in files that say ``partial``; after an error too, whose
     notes name them.
     """
+    recipe = api.restoration_recipe(
+        model,
+        stack,
+        config,
+        student=student,
+        integers=outputs.integers,
+        tag=outputs.tag,
+        stop=stop,
+    )
     files = api.RestorationFiles(
         outputs.folder,
         stack,
         config,
+        recipe=recipe,
         tag=outputs.tag,
         model=model.name if student is None else f"{model.name}, direct network {student.name}",
         levels_off=model.levels_off(config),
@@ -176,8 +196,10 @@ def restore(
                     failed += 1
                     files.give_up(event.index)
                     progress.say(f"Warning: {event.reason} This plane was left out.")
-                case RestorationFinished(spread=MeanSpread() as spread) if "mean" in files.dtypes:
-                    progress.say(spread.in_words())
+                case RestorationFinished(spread=spread):
+                    files.recipe = api.finished_recipe(recipe, event)
+                    if isinstance(spread, MeanSpread) and "mean" in files.dtypes:
+                        progress.say(spread.in_words())
     for product, clipped in files.clipped.items():
         dtype = files.dtypes[product]
         limits: Any = np.iinfo(dtype)
@@ -194,4 +216,4 @@ def restore(
         )
     for path in files.written.values():
         progress.say(f"Wrote {path}")
-    return Written(list(files.written.values()), failed)
+    return Written(list(files.written.values()), failed, files.recipe)

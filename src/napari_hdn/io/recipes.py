@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Any
 
 from pydantic import ValidationError
 
 from napari_hdn.core.errors import RecipeError
+from napari_hdn.core.json_files import parse_object
 from napari_hdn.core.recipes.schema import FORMAT, RECIPE_SCHEMA_VERSION, Recipe
 
 RECIPE = "recipe.json"  # in a model folder
@@ -84,12 +84,9 @@ def _content(file: Path) -> bytes:
 
 def _parsed(content: bytes, name: str) -> dict[str, Any]:
     try:
-        data = json.loads(content)
-    except (ValueError, RecursionError) as error:
+        return parse_object(content, MOST_BYTES)
+    except ValueError as error:
         raise _damaged(name, str(error)) from error
-    if not isinstance(data, dict):
-        raise _damaged(name, "it is not a JSON object")
-    return data
 
 
 def _damaged(name: str, why: str) -> RecipeError:

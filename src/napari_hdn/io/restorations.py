@@ -18,8 +18,10 @@ from napari_hdn.core.events import PlaneRestored
 from napari_hdn.io.disk import check_room
 from napari_hdn.io.naming import free_paths, split_suffix
 from napari_hdn.io.ome_tiff import OmeTiffWriter
+from napari_hdn.io.recipe_results import with_results, write_recipe
 
 if TYPE_CHECKING:
+    from napari_hdn.core.recipes.schema import Recipe
     from napari_hdn.io.images import FileStack
 
 _MARK = "Restored by napari-hdn"
@@ -52,6 +54,9 @@ class RestorationFiles:
         Of all latent levels; named in the files, too.
     integers : bool
         Whether images in counts get the input's integer type; spreads stay float32.
+    recipe : Recipe, optional
+        What is done, for ``STEM_hdn-recipe.json`` with the number of the others; the attribute may be
+        replaced by what is known when it is over.
 
     Attributes
     ----------
@@ -76,6 +81,7 @@ class RestorationFiles:
         model: str = "",
         levels_off: Sequence[int] = (),
         integers: bool = False,
+        recipe: Recipe | None = None,
     ) -> None:
         sizes = dict(zip(stack.axes, stack.array.shape, strict=True))
         axes = "".join(a for a in stack.axes if a in stack.leading_axes or a in "YX")
@@ -86,13 +92,20 @@ class RestorationFiles:
         self.dtypes = {p: np.dtype(np.float32) if p in _SPREADS else whole for p in config.products}
         self.pixels = prod(shape)
         self.written: dict[str, Path] = {}
+        self.recipe = recipe
+        self.recipe_path: Path | None = None
         self._folder = folder
         self._open = ExitStack()
         stem = f"{stack.stem}_hdn{tag}"
         mark = restoration_mark(model, levels_off)
         endings = {product: (f"-{product}", ".ome.tif") for product in config.products}
+        if recipe is not None:
+            endings["recipe"] = ("-recipe", ".json")
         self._writers: dict[str, OmeTiffWriter] = {}
         for product, path in free_paths(folder, stem, endings).items():
+            if product == "recipe":
+                self.recipe_path = path
+                continue
             many = product == "samples"
             self._writers[product] = OmeTiffWriter(
                 path,
@@ -145,6 +158,18 @@ class RestorationFiles:
                 for p, writer in self._writers.items()
                 if writer.written is not None
             }
+            self._write_recipe()
+
+    def _write_recipe(self) -> None:
+        """Beside what was written, and called ``partial`` as that is."""
+        if self.recipe is None or self.recipe_path is None or not self.written:
+            self.recipe_path = None
+            return
+        path = self.recipe_path
+        if self.partial:
+            path = path.with_name(f"{path.stem}-partial.json")
+        self.recipe = with_results(self.recipe, self.written)
+        self.recipe_path = write_recipe(self.recipe, path)
 
     @property
     def clipped(self) -> dict[str, int]:

@@ -7,8 +7,12 @@ same, bit for bit.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
+
+import torch
 
 from napari_hdn.core.axes import ImageStack
 from napari_hdn.core.config import DeviceName, RestorationConfig, TrainingConfig
@@ -86,6 +90,17 @@ def repeat_training(
             yield event
         if stop.requested:
             return
+
+
+@contextmanager
+def threads_of(recorded: Environment) -> Iterator[None]:
+    """Compute with as many threads as a recipe says, as far as this computer has processors."""
+    usual = torch.get_num_threads()
+    torch.set_num_threads(min(recorded.threads, max(usual, os.cpu_count() or 1)))
+    try:
+        yield
+    finally:
+        torch.set_num_threads(usual)
 
 
 def check_repeatable(training: TrainingRecord, start: HDN | None) -> None:
