@@ -47,6 +47,7 @@ from napari_hdn.api.recipes import (
     repeat_training,
     repeated_config,
     restoration_recipe,
+    write_recipe_beside,
 )
 from napari_hdn.api.restoring import (
     compare_with_real,
@@ -320,6 +321,7 @@ __all__ = [
     "write_contributions",
     "write_new",
     "write_ome_tiff",
+    "write_recipe_beside",
     "write_trust",
 ]
 

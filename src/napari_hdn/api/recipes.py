@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+import json
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from napari_hdn.core.axes import ImageStack
 from napari_hdn.core.config import RestorationConfig
@@ -70,6 +71,26 @@ def finished_recipe(recipe: Recipe, event: RestorationFinished) -> Recipe:
     from napari_hdn.core.recipes.making import finished
 
     return finished(recipe, event)
+
+
+def write_recipe_beside(recipe: Mapping[str, Any], product: str, path: Path) -> Path:
+    """Write the recipe in a layer's metadata beside the file that the layer was saved to.
+
+    Raises
+    ------
+    RecipeError
+        If it is none.
+    OutputError
+        If it cannot be written.
+    """
+    from napari_hdn.io.naming import split_suffix
+    from napari_hdn.io.recipe_results import with_results, write_recipe
+    from napari_hdn.io.recipes import parse_recipe
+
+    read = parse_recipe(json.dumps(recipe).encode(), "of the layer")
+    if read.restoration is not None:
+        read = with_results(read, {product: path})
+    return write_recipe(read, path.with_name(f"{split_suffix(path.name)[0]}-recipe.json"))
 
 
 def recipe_images(

@@ -57,6 +57,8 @@ class RestorationFiles:
     recipe : Recipe, optional
         What is done, for ``STEM_hdn-recipe.json`` with the number of the others; the attribute may be
         replaced by what is known when it is over.
+    with_recipe : bool
+        Keep a name for a recipe that is given later.
 
     Attributes
     ----------
@@ -82,6 +84,7 @@ class RestorationFiles:
         levels_off: Sequence[int] = (),
         integers: bool = False,
         recipe: Recipe | None = None,
+        with_recipe: bool = False,
     ) -> None:
         sizes = dict(zip(stack.axes, stack.array.shape, strict=True))
         axes = "".join(a for a in stack.axes if a in stack.leading_axes or a in "YX")
@@ -99,7 +102,7 @@ class RestorationFiles:
         stem = f"{stack.stem}_hdn{tag}"
         mark = restoration_mark(model, levels_off)
         endings = {product: (f"-{product}", ".ome.tif") for product in config.products}
-        if recipe is not None:
+        if recipe is not None or with_recipe:
             endings["recipe"] = ("-recipe", ".json")
         self._writers: dict[str, OmeTiffWriter] = {}
         for product, path in free_paths(folder, stem, endings).items():

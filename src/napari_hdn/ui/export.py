@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -27,13 +27,17 @@ class Picture:
     name: str
     metadata: api.ImageMetadata
     description: str = ""
+    identity: Mapping[str, Any] = field(default_factory=dict)  # of a layer that was restored
 
     @classmethod
     def of(cls, layer: Any, axes: str | None = None) -> Picture:
         """Read it off a layer, on the main thread."""
         axes = guess_layer_axes(layer, axes)
         known = metadata_of(axes, layer.scale, layer.units, layer.metadata)
-        return cls(array_of(layer), axes, layer.name, known, description_of(layer.metadata))
+        return cls(
+            array_of(layer), axes, layer.name, known, description_of(layer.metadata),
+            layer.metadata.get(METADATA_KEY) or {},
+        )  # fmt: skip
 
 
 def description_of(metadata: Mapping[str, Any]) -> str:
@@ -153,6 +157,9 @@ class ExportJob(Job):
         """Write, in the worker's thread."""
         assert self.picture is not None
         clipped = write_replacing(self.picture, self.path, self.dtype)
+        if isinstance(recipe := self.picture.identity.get("recipe"), Mapping):
+            product = str(self.picture.identity.get("product", "image"))
+            yield Notice(f"Recipe: {api.write_recipe_beside(recipe, product, self.path).name}")
         yield Exported(self.path, clipped)
 
     def show(self, event: Any) -> None:

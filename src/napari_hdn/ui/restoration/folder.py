@@ -18,7 +18,7 @@ from napari_hdn.api import (
     RestorationFinished,
 )
 from napari_hdn.core.errors import DamagedPlaneError
-from napari_hdn.ui.restoration.base import Restoring
+from napari_hdn.ui.restoration.base import RecipeMade, Restoring
 from napari_hdn.ui.sources import FolderSource
 
 if TYPE_CHECKING:
@@ -74,6 +74,9 @@ class FolderJob(Restoring):
                             files.write(event)
                         elif isinstance(event, PlaneFailed):
                             files.give_up(event.index)
+                        elif isinstance(event, RecipeMade):
+                            files.recipe = event.recipe
+                            yield event
                         elif not isinstance(event, RestorationFinished):
                             yield event
             except DamagedPlaneError as error:
@@ -92,6 +95,7 @@ class FolderJob(Restoring):
             self.target,
             stack,
             self.config,
+            with_recipe=True,
             model=self.model.name
             + ("" if self.student is None else f", direct network {self.student.name}"),
             levels_off=self.model.levels_off(self.config),
