@@ -70,7 +70,7 @@ def train_as_published(task: object, datasets: object, arguments: argparse.Names
         spent += time.process_time() - began
         if (step + 1) % 200 == 0:
             run.averaged.network.load_state_dict(run.network.state_dict())
-            model = run.model(seconds=spent, stopped=False, device=choose("cpu"), folder=None)
+            model = run.model(seconds=spent, ended="complete", device=choose("cpu"), folder=None)
             db = score(model, task, datasets)
             print(
                 f"  published recipe, {step + 1:5d} steps {spent:8.0f} s {db:6.2f} dB", flush=True

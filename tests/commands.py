@@ -40,3 +40,8 @@ def interrupted_after(events: Iterator, kind: type, count: int) -> Iterator:
 def iter_raising(error: Exception) -> Iterator:
     raise error
     yield
+
+
+def images_in(folder: Path) -> list[str]:
+    """Names of what was written, without the recipes and the table beside the images."""
+    return sorted(p.name for p in folder.iterdir() if p.suffix not in (".json", ".csv"))

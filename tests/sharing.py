@@ -10,8 +10,9 @@ from napari_hdn.core.config import TrainingConfig
 from napari_hdn.core.direct import folder as direct
 from napari_hdn.core.direct.config import DirectConfig, DirectNetworkConfig
 from napari_hdn.core.direct.network import random_network
-from napari_hdn.core.direct.student import Direct, DirectSummary, fingerprint
+from napari_hdn.core.direct.student import Direct, DirectSummary
 from napari_hdn.core.hdn import HDN, TrainingSummary
+from napari_hdn.core.identity import fingerprint
 from napari_hdn.core.noise.poisson_gaussian import PoissonGaussian
 from napari_hdn.core.normalisation import Normalisation
 from simulated import TINY, network

@@ -9,8 +9,9 @@ import torch
 from napari_hdn.core.direct.config import DirectConfig, DirectNetworkConfig, Statistic
 from napari_hdn.core.direct.lessons import Exam, Lesson
 from napari_hdn.core.direct.network import random_network
-from napari_hdn.core.direct.student import Direct, DirectSummary, Marks, fingerprint
+from napari_hdn.core.direct.student import Direct, DirectSummary, Marks
 from napari_hdn.core.hdn import HDN
+from napari_hdn.core.identity import fingerprint
 
 
 def exam_of(

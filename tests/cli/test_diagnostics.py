@@ -45,7 +45,7 @@ def test_a_mistake_of_ours_says_what_to_report(model: Path, capsys, monkeypatch)
     def broken(*args, **kwargs):
         raise ZeroDivisionError("ours")
 
-    monkeypatch.setattr("napari_hdn.cli.commands.restore.api.open_images", broken)
+    monkeypatch.setattr("napari_hdn.cli.commands.restore.api.restore_batch", broken)
     with pytest.raises(ZeroDivisionError):
         main(["restore", str(model), "a.tif", "--out", "b"])
     assert "'napari-hdn diagnostics' tells what a bug report needs" in capsys.readouterr().err

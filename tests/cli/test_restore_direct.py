@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 import tifffile
 
+from commands import images_in
 from napari_hdn import api
 from napari_hdn.cli import main
 
@@ -25,8 +26,8 @@ def test_direct_writes_what_the_direct_network_makes(taught, tmp_path, capsys):
     teacher, image = taught
     out = tmp_path / "out"
     assert main(["restore", str(teacher), image, "--out", str(out), "--direct"]) == 0
-    assert os.listdir(out) == ["a_hdn-mean.ome.tif"]
-    (made,) = api.open_images(out.iterdir())
+    assert images_in(out) == ["a_hdn-mean.ome.tif"]
+    (made,) = api.open_images(out.glob("*.tif"))
     (stack,) = api.open_images([image])
     model = api.load_model(teacher)
     events = api.restore_direct(model, api.choose_direct(model, ()), stack, api.RestorationConfig())

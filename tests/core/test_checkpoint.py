@@ -44,7 +44,7 @@ def test_saved_and_loaded_models_restore_the_same(folder, tmp_path):
 
 def test_a_folder_holds_no_pickle_and_states_its_version(folder):
     assert sorted(p.name for p in folder.iterdir()) == [
-        "config.json", "noise_model.json", "resume.ckpt", "weights.safetensors",
+        "config.json", "noise_model.json", "recipe.json", "resume.ckpt", "weights.safetensors",
     ]  # fmt: skip
     data = json.loads((folder / "config.json").read_text())
     assert data["schema_version"] == 1 and data["version"]

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import tifffile
 
+from commands import images_in
 from napari_hdn import api
 from napari_hdn.io.metadata import ImageMetadata
 from ngff import write_image
@@ -37,7 +38,7 @@ def test_a_folder_into_a_folder(viewer, session, dock, until_free, noisy, tmp_pa
     dock.batch.again.setChecked(True)
     dock.restore.click()  # nothing is overwritten: numbered
     until_free()
-    assert sorted(p.name for p in target.glob("*.tif")) == [
+    assert images_in(target) == [
         "n0_hdn-mean-2.ome.tif",
         "n0_hdn-mean.ome.tif",
         "n1_hdn-mean-2.ome.tif",
@@ -75,7 +76,7 @@ def test_files_of_several_images_are_named_by_their_stem(dock, until_free, noisy
     dock.targets.output.edit.setText(str(target))
     dock.restore.click()
     until_free()
-    assert sorted(p.name for p in target.glob("*.tif")) == [
+    assert images_in(target) == [
         "pair-0_hdn-mean.ome.tif",
         "pair-1_hdn-mean.ome.tif",
     ]

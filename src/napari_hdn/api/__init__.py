@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from napari_hdn.api.batching import restore_batch
+from napari_hdn.api.batching import restore_batch, restore_opened
 from napari_hdn.api.cluster import agree, check_shared, hire, restore_by
 from napari_hdn.api.direct import choose_direct, distil, load_direct, restore_direct
 from napari_hdn.api.estimating import estimate_files, estimate_restoration, estimate_training
@@ -33,6 +33,24 @@ from napari_hdn.api.levels import (
     level_view,
     spoken_levels,
     structure_of_difference,
+)
+from napari_hdn.api.recipes import (
+    check_repeatable,
+    compare_results,
+    finished_recipe,
+    methods_bibtex,
+    methods_text,
+    read_recipe,
+    recipe_direct,
+    recipe_images,
+    recipe_model,
+    recipe_of,
+    recipe_remark,
+    recipe_threads,
+    repeat_training,
+    repeated_config,
+    restoration_recipes,
+    write_recipe_beside,
 )
 from napari_hdn.api.restoring import (
     asked_digest,
@@ -268,6 +286,7 @@ __all__ = [
     "cells_with_stripes",
     "check_fits",
     "check_recipe",
+    "check_repeatable",
     "check_shared",
     "check_trust_folder",
     "check_truth",
@@ -275,6 +294,7 @@ __all__ = [
     "choose_direct",
     "chosen_threads",
     "compare_models",
+    "compare_results",
     "compare_with_real",
     "covered_signal",
     "csv_text",
@@ -293,6 +313,7 @@ __all__ = [
     "export_model",
     "find_files",
     "find_model",
+    "finished_recipe",
     "free_model_folder",
     "free_noise_model_path",
     "free_path",
@@ -318,6 +339,8 @@ __all__ = [
     "load_settings",
     "log_path",
     "measure_convergence",
+    "methods_bibtex",
+    "methods_text",
     "model_places",
     "models_folder",
     "noise_models_folder",
@@ -329,18 +352,29 @@ __all__ = [
     "rank_here",
     "read_notes",
     "read_pixel_size",
+    "read_recipe",
     "read_record",
     "read_variant",
     "real_pieces",
+    "recipe_direct",
+    "recipe_images",
+    "recipe_model",
+    "recipe_of",
+    "recipe_remark",
+    "recipe_threads",
     "record_stamp",
     "rename_model",
+    "repeat_training",
+    "repeated_config",
     "reserve_direct_folder",
     "reserve_model_folder",
     "restoration_mark",
+    "restoration_recipes",
     "restore",
     "restore_batch",
     "restore_by",
     "restore_direct",
+    "restore_opened",
     "restored_pieces",
     "restorer_for",
     "sampler",
@@ -372,6 +406,7 @@ __all__ = [
     "write_notes",
     "write_ome_tiff",
     "write_ome_zarr",
+    "write_recipe_beside",
     "write_trust",
 ]
 

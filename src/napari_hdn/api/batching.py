@@ -5,22 +5,27 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator, Sequence
 from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from napari_hdn.api.cluster import SharedWork
+from napari_hdn.api.noted import noted
 from napari_hdn.core.config import RestorationConfig
 from napari_hdn.core.errors import StoppedEarly
-from napari_hdn.core.events import Notice, RateLimit, Stop
+from napari_hdn.core.events import Notice, RateLimit, RestorationEvent, Stop
 from napari_hdn.io.batch.events import BatchEvent, BatchLooking
 
 if TYPE_CHECKING:
     from napari_hdn.core.direct.student import Direct
     from napari_hdn.core.hdn import HDN
+    from napari_hdn.core.recipes.schema import Recipe
     from napari_hdn.core.restorer import Restorer
+    from napari_hdn.io.batch.image import Work
     from napari_hdn.io.cluster.crew import Crew
-    from napari_hdn.io.restorations import Format
+    from napari_hdn.io.images import FileStack
+    from napari_hdn.io.restorations import Format, RestorationFiles
 
 
+@noted
 def restore_batch(
     model: HDN,
     images: Sequence[str | Path],
@@ -91,12 +96,8 @@ def restore_batch(
     ClusterError
         If the crew cannot do the work, or is lost; what is done is kept.
     """
-    from napari_hdn import api
-    from napari_hdn.core.identity import asked_digest
-    from napari_hdn.io.batch.image import Work
     from napari_hdn.io.batch.images import BatchImage, find_images, is_one
     from napari_hdn.io.batch.run import run, run_alone
-    from napari_hdn.io.restorations import leftovers
 
     stop = stop or Stop()
     told: list[Notice] = []
@@ -115,19 +116,74 @@ def restore_batch(
         elif limit.ready():
             yield BatchLooking(looked)
     yield from told
+    work = _work(
+        model,
+        config,
+        folder,
+        {"axes": axes, "integers": integers, "tag": tag, "format": format},
+        pyramid=pyramid,
+        student=student,
+        crew=crew,
+        stop=stop,
+    )
+    if len(found) == len(images) == 1 and is_one(images[0]):
+        yield from run_alone(found[0], work, stop=stop)
+    else:
+        yield from run(found, base, work, again=again, stop=stop)
+
+
+@noted
+def restore_opened(
+    model: HDN,
+    stack: FileStack,
+    config: RestorationConfig,
+    folder: Path,
+    *,
+    student: Direct | None = None,
+    integers: bool = False,
+    format: Format = "ome-tiff",
+    tag: str = "",
+    stop: Stop | None = None,
+) -> Iterator[BatchEvent]:
+    """Restore one image that is open into a folder; as `restore_batch` does one that is named alone."""
+    from napari_hdn.io.batch.images import BatchImage
+    from napari_hdn.io.batch.run import run_alone
+
+    stop = stop or Stop()
+    about = {"axes": stack.axes, "integers": integers, "tag": tag, "format": format}
+    work = _work(model, config, folder, about, student=student, stop=stop)
+    yield from run_alone(BatchImage.of(stack), work, stop=stop)
+
+
+def _work(
+    model: HDN,
+    config: RestorationConfig,
+    folder: Path,
+    about: dict[str, Any],
+    *,
+    stop: Stop,
+    pyramid: bool | None = None,
+    student: Direct | None = None,
+    crew: Crew | None = None,
+) -> Work:
+    """What is done with every image; ``about`` are axes, integers, tag, and format of the files."""
+    from napari_hdn import api
+    from napari_hdn.core.identity import asked_digest
+    from napari_hdn.core.recipes.making import RestorationRecipes
+    from napari_hdn.io.batch.image import Work
+    from napari_hdn.io.restorations import leftovers
+
+    integers, tag, format = about["integers"], about["tag"], about["format"]
     off = model.levels_off(config)
     name = model.name if student is None else f"{model.name}, direct network {student.name}"
-
-    asked = asked_digest(
-        model, config, student, axes=axes, integers=integers, tag=tag, format=format
+    asked = asked_digest(model, config, student, **about)
+    recipes = RestorationRecipes(
+        model, config, student=student, integers=integers, tag=tag, file_format=format
     )
-
     shared = None if crew is None else SharedWork(crew, model, config, format, student, stop)
     restorer: Restorer | None = None  # kept: to make it takes as long as a small image
 
-    def restored(
-        stack: api.FileStack, done: Collection[tuple[int, ...]]
-    ) -> Iterator[api.RestorationEvent]:
+    def restored(stack: FileStack, done: Collection[tuple[int, ...]]) -> Iterator[RestorationEvent]:
         if shared is not None:
             return shared.restore(stack)
         if student is None:
@@ -138,10 +194,10 @@ def restore_batch(
 
     hidden = cache(leftovers)  # listed once: folders may come to hold ten thousands of results
 
-    def files(stack: api.FileStack, place: Path) -> api.RestorationFiles:
-        about = {"tag": tag, "model": name, "levels_off": off, "integers": integers}
+    def files(stack: FileStack, place: Path) -> RestorationFiles:
+        named = {"tag": tag, "model": name, "levels_off": off, "integers": integers}
         if shared is not None:
-            return shared.files(stack, place, pyramid=pyramid, **about)
+            return shared.files(stack, place, pyramid=pyramid, **named)
         return api.RestorationFiles(
             place,
             stack,
@@ -150,19 +206,11 @@ def restore_batch(
             identity=asked,
             pyramid=pyramid,
             tidy=any(name.startswith(f".{stack.stem}_hdn") for name in hidden(place)),
-            **about,
+            **named,
         )
 
-    work = Work(
-        restored,
-        files,
-        folder,
-        asked,
-        name,
-        ", ".join(map(str, off)),
-        config.samples,
-    )
-    if len(found) == len(images) == 1 and is_one(images[0]):
-        yield from run_alone(found[0], work, stop=stop)
-    else:
-        yield from run(found, base, work, again=again, stop=stop)
+    def recipe(stack: FileStack) -> Recipe:
+        return recipes.of(stack, by=None if shared is None else shared.environment)
+
+    levels = ", ".join(map(str, off))
+    return Work(restored, files, recipe, folder, asked, name, levels, config.samples)

@@ -14,6 +14,7 @@ from napari_hdn.core.events import RestorationEvent, Stop
 if TYPE_CHECKING:
     from napari_hdn.core.direct.student import Direct
     from napari_hdn.core.hdn import HDN
+    from napari_hdn.core.recipes.environment import Environment
     from napari_hdn.io.cluster.agreement import Agreement
     from napari_hdn.io.cluster.crew import Crew
     from napari_hdn.io.images import FileStack
@@ -140,6 +141,12 @@ class SharedWork:
         )
         self._at = (stack, agreed, files)
         return files
+
+    @property
+    def environment(self) -> Environment:
+        """With what the workers compute, after the files of an image."""
+        assert self._at is not None, "its files come first"
+        return self._at[1].environment
 
     def restore(self, stack: FileStack) -> Iterator[RestorationEvent]:
         """The events of the image that the last files are of, which have been entered."""

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 
 from napari_hdn.api.noted import noted
-from napari_hdn.core.events import InspectionEvent, Stop
+from napari_hdn.core.events import InspectionEvent, InspectionFinished, Stop
 
 if TYPE_CHECKING:
     from napari_hdn.core.artefacts import Structure
@@ -28,10 +28,19 @@ def inspect_levels(
     stop: Stop | None = None,
     name: str = "the image",
 ) -> Iterator[InspectionEvent]:
-    """What each latent level contributes to a plane; see `core.levels.inspection.inspect`."""
-    from napari_hdn.core.levels.inspection import inspect
+    """What each latent level contributes to a plane; see `core.levels.inspection.inspect`.
 
-    return inspect(model, counts, boxes=boxes, device=device, tile_px=tile_px, stop=stop, name=name)
+    The scores are kept with the model, for the recipes of what is restored with it afterwards.
+    """
+    from napari_hdn.core.levels.inspection import inspect
+    from napari_hdn.core.recipes.looks import remember
+
+    for event in inspect(
+        model, counts, boxes=boxes, device=device, tile_px=tile_px, stop=stop, name=name
+    ):
+        if isinstance(event, InspectionFinished):
+            remember(model, event.inspection, name)
+        yield event
 
 
 def level_view(model: HDN, counts: np.ndarray, device: str = "auto") -> LevelView:

@@ -21,7 +21,9 @@ from napari_hdn.cli.commands.evaluate import evaluate
 from napari_hdn.cli.commands.export import export, import_model
 from napari_hdn.cli.commands.generate import generate
 from napari_hdn.cli.commands.levels import levels
+from napari_hdn.cli.commands.methods import methods
 from napari_hdn.cli.commands.restore import restore
+from napari_hdn.cli.commands.run import run
 from napari_hdn.cli.commands.segment import segment
 from napari_hdn.cli.commands.shared import INTERRUPTED, OK, USER_ERROR
 from napari_hdn.cli.commands.train import train
@@ -41,6 +43,7 @@ app = App(
 for command in (
     *(calibrate, train, restore, distil, levels, generate),
     *(segment, evaluate, trust, export, demo, diagnostics),
+    *(run, methods),
 ):
     app.command(command)
 app.command(import_model, name="import")

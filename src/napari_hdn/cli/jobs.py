@@ -34,6 +34,9 @@ from napari_hdn.core.errors import OutputError
 
 if TYPE_CHECKING:
     from napari_hdn.api import HDN, Crew, Direct
+    from napari_hdn.core.events import TrainingEvent
+    from napari_hdn.core.recipes.schema import Recipe
+    from napari_hdn.io.batch.events import BatchEvent
 
 
 @dataclass(frozen=True)
@@ -53,6 +56,7 @@ class Written:
 
     paths: list[Path]
     complete: bool
+    recipes: tuple[Recipe, ...] = ()
 
 
 def train(
@@ -73,8 +77,6 @@ def train(
     The model lies in ``folder`` afterwards.
     """
     check_model_folder(folder)
-    validation = ""
-    finished: TrainingFinished | None = None
     events = api.train(
         stacks,
         config,
@@ -85,6 +87,18 @@ def train(
         stop=stop,
         rank=rank,
     )
+    return tell_training(events, folder, progress, begun)
+
+
+def tell_training(
+    events: Iterator[TrainingEvent],
+    folder: Path,
+    progress: Progress,
+    begun: Callable[[], None] = lambda: None,
+) -> TrainingFinished:
+    """Run a training that saves to ``folder``, and tell about it."""
+    validation = ""
+    finished: TrainingFinished | None = None
     for event in events:
         match event:
             case Notice():
@@ -180,7 +194,13 @@ def restore(
         crew=crew,
         stop=stop,
     )
+    return tell_batch(events, progress, stop)
+
+
+def tell_batch(events: Iterator[BatchEvent], progress: Progress, stop: Stop) -> Written:
+    """Run a batch and tell about it."""
     written: list[Path] = []
+    recipes: list[Recipe] = []
     finished: BatchFinished | None = None
     for event in events:
         match event:
@@ -202,6 +222,8 @@ def restore(
                 for path in event.paths:
                     progress.say(f"Wrote {path}")
                 written += event.paths
+                if event.recipe is not None:
+                    recipes.append(event.recipe)
                 if stop.requested:
                     progress.say(f"Stopped at image {event.number + 1} of {total}.")
             case BatchFinished():
@@ -209,4 +231,4 @@ def restore(
     assert finished is not None, "a batch ends with BatchFinished"
     if finished.table is not None:
         progress.say(f"{finished.in_words()}. Table: {finished.table}")
-    return Written(written, finished.complete)
+    return Written(written, finished.complete, tuple(recipes))

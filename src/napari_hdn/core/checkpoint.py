@@ -1,4 +1,4 @@
-"""Model folders: config.json + weights.safetensors + noise_model.json (+ resume.ckpt).
+"""Model folders: config.json + weights.safetensors + noise_model.json + recipe.json (+ resume.ckpt).
 
 Model folders come from strangers, too. Nothing in one is a pickle that could run code; ``resume.ckpt``
 is read with ``weights_only=True``. What a file claims is held against its size before memory is asked
@@ -14,7 +14,7 @@ import os
 import uuid
 import zipfile
 from collections.abc import Callable
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -29,14 +29,17 @@ from napari_hdn.core.json_files import read_object
 from napari_hdn.core.model.ladder import Ladder
 from napari_hdn.core.noise.base import noise_model_from_json, noise_model_to_json
 from napari_hdn.core.normalisation import Normalisation
+from napari_hdn.core.recipes.looks import recall
+from napari_hdn.core.recipes.making import recipe_of_model, to_text
 from napari_hdn.core.summary import TrainingSummary
 from napari_hdn.core.weights import WeightsError, load_weights
 
-CONFIG, WEIGHTS, NOISE, RESUME = (
+CONFIG, WEIGHTS, NOISE, RESUME, RECIPE = (
     "config.json",
     "weights.safetensors",
     "noise_model.json",
     "resume.ckpt",
+    "recipe.json",
 )
 
 
@@ -66,7 +69,11 @@ def write_files(folder: Path, files: dict[str, Callable[[Path], object]]) -> Non
 
 def json_writer(data: dict[str, Any]) -> Callable[[Path], object]:
     """What writes these values as JSON to a path."""
-    text = json.dumps(data, indent=1, allow_nan=False)
+    return text_writer(json.dumps(data, indent=1, allow_nan=False))
+
+
+def text_writer(text: str) -> Callable[[Path], object]:
+    """What writes a text to a path."""
     return lambda path: path.write_text(text, encoding="utf-8")
 
 
@@ -87,11 +94,14 @@ def save(model: HDN, folder: Path) -> Path:
         "normalisation": asdict(model.normalisation),
         "summary": model.summary.model_dump(mode="json"),
     }
+    # the recipe says where the model lies
+    recipe = recipe_of_model(replace(model, folder=folder))
     write_files(
         folder,
         {
             WEIGHTS: lambda path: save_file(state, path),
             NOISE: json_writer(noise_model_to_json(model.noise_model)),
+            RECIPE: text_writer(to_text(recipe, folder)),
             CONFIG: json_writer(about),
         },
     )
@@ -139,7 +149,8 @@ def load(folder: Path) -> HDN:
         network = load_weights(lambda: Ladder(config.network), folder / WEIGHTS)
     except WeightsError as error:
         raise damaged(folder / WEIGHTS, error) from error
-    return HDN(config, network.eval(), noise_model.eval(), normalisation, summary, folder)
+    look = recall(folder)
+    return HDN(config, network.eval(), noise_model.eval(), normalisation, summary, folder, look)
 
 
 def save_resume(folder: Path, state: dict[str, Any]) -> None:

@@ -62,6 +62,10 @@ class ModelFolderError(HDNError, RuntimeError):
     """A model folder with a missing, damaged or newer file."""
 
 
+class RecipeError(HDNError, ValueError):
+    """A recipe that cannot be read, or cannot be repeated here."""
+
+
 class ImageFileError(HDNError, RuntimeError):
     """An image file that cannot be read."""
 

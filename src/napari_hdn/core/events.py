@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from napari_hdn.core.convergence import MeanSpread
     from napari_hdn.core.hdn import HDN
     from napari_hdn.core.levels.inspection import Inspection
+    from napari_hdn.core.recipes.tiles import Tiles
     from napari_hdn.core.residuals import ResidualCheck
     from napari_hdn.core.trust.judgement import Judgement
 
@@ -214,6 +215,7 @@ class RestorationFinished:
     stopped: bool
     spread: MeanSpread | None = None  # how near the mean is to its limit, where it was measured
     failed: int = 0  # planes
+    tiles: Tiles | None = field(default=None, compare=False)  # that planes were taken apart into
 
 
 @dataclass(frozen=True)

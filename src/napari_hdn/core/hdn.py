@@ -11,6 +11,7 @@ from napari_hdn.core.config import RestorationConfig, TrainingConfig
 from napari_hdn.core.model.ladder import Ladder
 from napari_hdn.core.noise.base import NoiseModel
 from napari_hdn.core.normalisation import Normalisation
+from napari_hdn.core.recipes.looks import LevelLook
 from napari_hdn.core.summary import TrainingSummary
 
 if TYPE_CHECKING:
@@ -31,6 +32,8 @@ class HDN:
     summary : TrainingSummary
     folder : Path or None
         Where the model lies, if it was saved.
+    look : LevelLook or None
+        What the last look at its levels came to.
     """
 
     config: TrainingConfig
@@ -39,6 +42,7 @@ class HDN:
     normalisation: Normalisation
     summary: TrainingSummary
     folder: Path | None = field(default=None)
+    look: LevelLook | None = field(default=None, repr=False)
 
     @property
     def name(self) -> str:

@@ -20,25 +20,19 @@ if TYPE_CHECKING:
 _HOW = {"schema_version", "tile_px", "batch_size", "device", "deactivated_levels"}
 
 
-def network_digest(network: torch.nn.Module) -> str:
-    """SHA-256 of all weights with their names, hexadecimal."""
-    digest = hashlib.sha256()
+def network_digest(network: torch.nn.Module, about: str = "") -> str:
+    """SHA-256 of ``about`` and all weights with their names, hexadecimal."""
+    digest = hashlib.sha256(about.encode())
     for name, tensor in sorted(network.state_dict().items()):
-        values = tensor.detach().cpu().contiguous()
-        digest.update(f"{name} {values.dtype} {tuple(values.shape)}".encode())
-        digest.update(values.reshape(-1).view(torch.uint8).numpy().tobytes())
+        digest.update(name.encode())
+        digest.update(tensor.detach().cpu().contiguous().numpy().tobytes())
     return digest.hexdigest()
 
 
-def model_digest(model: HDN) -> str:
-    """SHA-256 of all that a restoration takes from a model: weights, noise model, normalisation."""
-    about = {
-        "weights": network_digest(model.network),
-        "network": model.config.network.model_dump(mode="json"),
-        "noise_model": noise_model_to_json(model.noise_model),
-        "normalisation": asdict(model.normalisation),
-    }
-    return _digest(about)
+def fingerprint(model: HDN) -> str:
+    """SHA-256 of a model's weights, network and normalisation, as hexadecimal digits."""
+    about = {**asdict(model.normalisation), **model.config.network.model_dump(mode="json")}
+    return network_digest(model.network, json.dumps(about, sort_keys=True))
 
 
 def asked_digest(
@@ -52,11 +46,9 @@ def asked_digest(
         **config.model_dump(mode="json", exclude=_HOW),
         **more,
         "levels_off": model.levels_off(config),
-        "model": model_digest(model),
+        "model": fingerprint(model),
+        "noise_model": noise_model_to_json(model.noise_model),
         "direct": None if student is None else network_digest(student.network),
     }
-    return f"r{_digest(about)[:16]}"  # no spreadsheet takes it for a number
-
-
-def _digest(about: dict[str, Any]) -> str:
-    return hashlib.sha256(json.dumps(about, sort_keys=True, default=str).encode()).hexdigest()
+    digest = hashlib.sha256(json.dumps(about, sort_keys=True, default=str).encode()).hexdigest()
+    return f"r{digest[:16]}"  # no spreadsheet takes it for a number

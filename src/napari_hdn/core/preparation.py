@@ -19,11 +19,13 @@ from napari_hdn.core.errors import ConfigurationError, ModelFolderError
 from napari_hdn.core.events import Notice, Stop
 from napari_hdn.core.hdn import HDN
 from napari_hdn.core.model.ladder import Ladder
-from napari_hdn.core.noise.base import NoiseModel
+from napari_hdn.core.noise.base import NoiseModel, noise_model_to_json
 from napari_hdn.core.noise.gaussian import LearnedGaussian
 from napari_hdn.core.normalisation import Normalisation
 from napari_hdn.core.patches import Patches, Split, split_regions
 from napari_hdn.core.progress import History
+from napari_hdn.core.recipes.images import identify
+from napari_hdn.core.recipes.parts import TrainingPart
 from napari_hdn.core.refinement import NoiseWatch, watched_level
 from napari_hdn.core.run import Run
 from napari_hdn.core.statistics import ImageStatistics, measure_images
@@ -34,9 +36,16 @@ STABILISED_PX = 1024  # of each, in the middle
 
 
 def prepare(
-    images: Sequence[ImageStack], config: TrainingConfig, device: Device, stop: Stop
+    images: Sequence[ImageStack],
+    config: TrainingConfig,
+    device: Device,
+    stop: Stop,
+    *,
+    given_noise: NoiseModel | None = None,
 ) -> Run:
     """Look at the images, estimate their noise, split them and make the network.
+
+    A training that is repeated takes ``given_noise`` for what the config's file held.
 
     Raises
     ------
@@ -51,6 +60,8 @@ def prepare(
     remarks: list[Notice] = []
     if config.network.likelihood == "gaussian":
         noise_model: NoiseModel = LearnedGaussian(statistics.std)
+    elif given_noise is not None:
+        noise_model = given_noise
     else:
         noise_model, texts = make_noise_model(images, config.noise, stop)
         remarks += [Notice(text, "warning") for text in texts]
@@ -66,6 +77,8 @@ def prepare(
         device,
         remarks,
         family=uuid.uuid4().hex,
+        images=tuple(identify(stack, stop) for stack in images),
+        given_noise=noise_model_to_json(noise_model) if config.noise.source == "file" else None,
     )
     run.budget.begin_at(0)
     return run
@@ -117,6 +130,7 @@ def prepare_variant(
         watch=NoiseWatch(inherited=_held_up_to(watched_level(config.network), parent)),
         family=parent.summary.family,
         origin=origin_of(parent, scratch=scratch),
+        images=tuple(identify(stack, stop) for stack in images),
     )
     run.budget.begin_at(0)
     return run
@@ -217,9 +231,12 @@ def prepare_resumed(
         history=History(model.summary.history),
         family=model.summary.family,
         origin=model.summary.origin,
+        images=tuple(identify(stack, stop) for stack in images),
+        given_noise=model.summary.given_noise,
     )
     try:
         run.load(state, noise_model=data == model.summary.data)
+        run.earlier = _parts_until(model.summary.parts, run.step)
     except (KeyError, TypeError, ValueError, RuntimeError) as error:
         raise ModelFolderError(
             f"resume.ckpt of {folder.name} does not fit its config.json ({error!r:.120}); copy the "
@@ -232,3 +249,8 @@ def prepare_resumed(
         budget.origin, budget.origin_step = used, run.step
     budget.begin_at(run.step)
     return run
+
+
+def _parts_until(parts: Sequence[TrainingPart], step: int) -> tuple[TrainingPart, ...]:
+    """The parts of a training that goes on from a step; the last may have come further unsaved."""
+    return tuple(part.until(step) for part in parts if part.first_step < step)

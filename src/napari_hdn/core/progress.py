@@ -14,6 +14,8 @@ from napari_hdn.core.config import TrainingConfig
 from napari_hdn.core.events import TrainingStep, Validation
 from napari_hdn.core.objective import Losses
 from napari_hdn.core.optimisation import learning_rate
+from napari_hdn.core.pace import Pace
+from napari_hdn.core.recipes.parts import TrainingPart
 from napari_hdn.core.summary import LossRecord
 
 MAX_RECORDS = 2000
@@ -26,7 +28,9 @@ class Budget:
     """Minutes or steps to train, counted over stops and continuations.
 
     ``origin`` is where the present budget began (steps or seconds): 0, or the end of a training
-    that got a budget once more, which is over at ``origin`` + budget.
+    that got a budget once more, which is over at ``origin`` + budget. ``pace`` says how much is used
+    as a function of steps alone, by the clock only in knots that are kept; `repeat` gives those of a
+    training that is repeated.
     """
 
     minutes: float | None
@@ -35,7 +39,17 @@ class Budget:
     origin_step: int = 0
     seconds_before: float = 0.0
     clock: Callable[[], float] = time.monotonic
+    pace: Pace = field(default_factory=Pace, init=False)
     _started: float | None = field(default=None, init=False)
+    _repeated: TrainingPart | None = field(default=None, init=False)
+
+    def repeat(self, part: TrainingPart) -> None:
+        """Spend steps as an earlier training did, whatever the clock says."""
+        self._repeated = part
+        self.pace = Pace(part.schedule)
+        self.origin_step = part.origin_step
+        if self.minutes is None:
+            self.origin = float(part.origin_step)
 
     def start(self) -> None:
         """The clock runs from here."""
@@ -57,23 +71,37 @@ class Budget:
 
     def fraction(self, step: int) -> float:
         """How much of the present budget is used, 0..1."""
+        if self._repeated is not None and self.minutes is not None:
+            return min(1.0, step / max(1, self._repeated.last_step))
         used = self.elapsed_s if self.minutes is not None else float(step)
         return min(1.0, max(0.0, (used - self.origin) / max(1e-9, self.total - self.origin)))
 
+    def follow(self, step: int) -> None:
+        """Look at the clock before a step, if time is what is spent."""
+        if self.minutes is not None:
+            self.pace.follow(step, self.fraction(step))
+
+    def spent(self, step: int) -> float:
+        """How much is used before a step, 0..1; unlike `fraction` the same when it is repeated."""
+        return self.fraction(step) if self.minutes is None else self.pace.fraction(step)
+
     def used_up(self, step: int) -> bool:
         """Whether training is over."""
+        if self._repeated is not None:
+            return step >= self._repeated.last_step
         return self.fraction(step) >= 1.0
 
     def remaining_s(self, step: int) -> float:
         """Estimated seconds to go."""
         fraction = self.fraction(step)
-        if self.minutes is not None:
+        if self.minutes is not None and self._repeated is None:
             return max(0.0, self.total - self.elapsed_s)
         spent = self.elapsed_s - self.seconds_before
         done = step - self._first_step if self._first_step is not None else 0
         if done <= 0:
             return float("inf") if fraction < 1 else 0.0
-        return (self.total - step) * spent / done
+        end = self.total if self._repeated is None else self._repeated.last_step
+        return (end - step) * spent / done
 
     _first_step: int | None = field(default=None, init=False)
 
@@ -83,7 +111,7 @@ class Budget:
 
     def learning_rate(self, config: TrainingConfig, step: int, scale: float) -> float:
         """The rate of the next step."""
-        return learning_rate(config, self.fraction(step), step - self.origin_step, scale)
+        return learning_rate(config, self.spent(step), step - self.origin_step, scale)
 
 
 @dataclass

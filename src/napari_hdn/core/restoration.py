@@ -135,6 +135,7 @@ def walk(
     started, may_speak = time.monotonic(), RateLimit()
     total, warned, failed = len(stack), False, 0
     spreads: list[tuple[MeanSpread, int]] = []
+    restorer.begin()
     if remark := channel_remark(model, stack):
         yield Notice(remark, "warning")
     for number, index in enumerate(stack.indices()):
@@ -171,9 +172,11 @@ def walk(
                 break
     else:
         yield progress_since(1.0, started)
-        yield RestorationFinished(total - failed, total, False, pooled(spreads), failed)
+        yield RestorationFinished(
+            total - failed, total, False, pooled(spreads), failed, restorer.tiles
+        )
         return
-    yield RestorationFinished(number - failed, total, True, pooled(spreads), failed)
+    yield RestorationFinished(number - failed, total, True, pooled(spreads), failed, restorer.tiles)
 
 
 def checked_reader(stack: ImageStack, index: tuple[int, ...]) -> Read:

@@ -131,7 +131,7 @@ class Restorer(TiledRestorer):
         if self.batch == 1:
             return super()._smaller(tile, shape, error)
         self.device.release()
-        self.ran_short = True
+        self._note_short()
         self.batch //= 2
         return [tile]
 

@@ -38,6 +38,9 @@ from napari_hdn.core.optimisation import (
 )
 from napari_hdn.core.patches import Patches, Split
 from napari_hdn.core.progress import Budget, History
+from napari_hdn.core.recipes.environment import environment
+from napari_hdn.core.recipes.images import ImageRecord
+from napari_hdn.core.recipes.parts import Ended, TrainingPart
 from napari_hdn.core.refinement import NoiseWatch
 from napari_hdn.core.residuals import ResidualCheck, check_residuals
 from napari_hdn.core.statistics import ImageStatistics
@@ -70,9 +73,14 @@ class Run:
     residuals: ResidualCheck | None = None
     family: str = ""
     origin: Origin | None = None
+    images: tuple[ImageRecord, ...] = ()
+    earlier: tuple[TrainingPart, ...] = ()  # of a training that goes on
+    given_noise: dict[str, Any] | None = None
+    split_batches: list[tuple[int, int]] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         config, at = self.config, self.device.torch
+        self.first_step = self.step
         self.network.to(at).to(memory_format=torch.channels_last).train()  # type: ignore[call-overload]
         if config.learns == "below":
             hold_above(self.network)
@@ -188,7 +196,36 @@ class Run:
             held = held_modules(network) if self.config.learns == "below" else ()
             recompute_batch_norm(network, batches, rng, held)
 
-    def model(self, *, seconds: float, stopped: bool, device: Device, folder: Path | None) -> HDN:
+    def part(self, seconds: float, ended: Ended, processes: int = 1) -> TrainingPart:
+        """What was done since this training began or was continued, to be repeated."""
+        precision = self.device.dtype(self.config.precision)
+        whole = (image for part in reversed(self.earlier) if (image := part.images))
+        before = next(whole, ())
+        return TrainingPart(
+            first_step=self.first_step,
+            last_step=self.step,
+            minutes=self.budget.minutes,
+            steps=self.budget.steps,
+            origin_step=self.budget.origin_step,
+            schedule=tuple(k for k in self.budget.pace.knots if k[0] < self.step),
+            split_batches=tuple(k for k in self.split_batches if k[0] < self.step),
+            ended=ended,
+            seconds=round(seconds - self.budget.seconds_before, 3),
+            environment=environment(
+                self.device.label, str(precision).removeprefix("torch."), processes
+            ),
+            images=() if self.images == before else self.images,
+        )
+
+    def model(
+        self,
+        *,
+        seconds: float,
+        ended: Ended,
+        device: Device,
+        folder: Path | None,
+        processes: int = 1,
+    ) -> HDN:
         """The model as it is now, with averaged weights, on the CPU."""
         network = Ladder(self.config.network)
         state = {k: v.detach().cpu() for k, v in self.averaged.network.state_dict().items()}
@@ -198,7 +235,7 @@ class Run:
             created=datetime.now(UTC).isoformat(timespec="seconds"),
             steps=self.step,
             seconds=seconds,
-            stopped=stopped,
+            stopped=ended in ("stopped", "cut"),
             device=device.label,
             data=self.data,
             data_low=self.statistics.low,
@@ -207,6 +244,8 @@ class Run:
             residuals=self.residuals,
             family=self.family,
             origin=self.origin,
+            parts=(*self.earlier, self.part(seconds, ended, processes)),
+            given_noise=self.given_noise,
         )
         noise_model = noise_model_from_json(noise_model_to_json(self.noise_model))
         return HDN(self.config, network.eval(), noise_model, self.normalisation, summary, folder)
@@ -246,7 +285,7 @@ class Run:
             step, weights = state["at_least_kl"]
             self.at_least_kl = int(step), dict(weights)
         self.batch_norm.remember()
-        self.step = int(state["step"])
+        self.step = self.first_step = int(state["step"])
         self.budget.seconds_before = float(state["seconds"])
         self.budget.origin = float(state["origin"])
         self.budget.origin_step = int(state["origin_step"])

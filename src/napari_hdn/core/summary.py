@@ -8,6 +8,8 @@ from typing import Any, Literal
 from pydantic import model_validator
 
 from napari_hdn.core.config import Frozen
+from napari_hdn.core.recipes.looks import LevelLook
+from napari_hdn.core.recipes.parts import TrainingPart
 from napari_hdn.core.residuals import ResidualCheck
 
 
@@ -34,6 +36,11 @@ class Origin(Frozen):
         ``warm``: with the parent's weights; ``scratch``: with random ones.
     steps_before : int
         How long the weights had been trained before, all parents together.
+    parent_path, parent_sha256 : str
+        Where the model was, and its `napari_hdn.core.identity.fingerprint`.
+    look : LevelLook or None
+        What a look at the levels of the parent came to: the scores and the advice that led to the
+        levels that are off.
     """
 
     base: str
@@ -41,12 +48,17 @@ class Origin(Frozen):
     parent_created: str
     begun: Literal["warm", "scratch"]
     steps_before: int
+    parent_path: str = ""
+    parent_sha256: str = ""
+    look: LevelLook | None = None
 
 
 class TrainingSummary(Frozen):
     """What was done, for the record and for warnings at restoration.
 
-    ``family`` is shared by a model and all its variants, whatever they are called.
+    ``family`` is shared by a model and all its variants, whatever they are called. ``parts`` is one
+    for each beginning and continuation, with what is needed to repeat it; empty for models of
+    earlier versions. ``given_noise`` is the noise model that a file gave, before training mended it.
     """
 
     version: str
@@ -62,6 +74,8 @@ class TrainingSummary(Frozen):
     residuals: ResidualCheck | None = None  # how the noise model held, on held-out patches
     family: str = ""
     origin: Origin | None = None  # of a variant
+    parts: tuple[TrainingPart, ...] = ()
+    given_noise: dict[str, Any] | None = None
 
     @model_validator(mode="before")
     @classmethod

@@ -15,6 +15,7 @@ from napari_hdn.core.devices import Device
 from napari_hdn.core.errors import is_memory_short
 from napari_hdn.core.events import Stop
 from napari_hdn.core.normalisation import NoiseCurve
+from napari_hdn.core.recipes.tiles import Tiles
 from napari_hdn.core.tiling import Tile, by_rows, halved, padded_size, plan_within
 
 Read = Callable[[slice, slice], np.ndarray]
@@ -50,12 +51,27 @@ class TiledRestorer(ABC):
         self.device = device
         self._multiple, self._halo = multiple, halo
         self._largest: int | None = None  # side of tiles, once memory has run short
+        self.batch = 1
+        self.begin()
+
+    def begin(self) -> None:
+        """A new stack: it gets a plan of its own, which its recipe notes."""
         self.ran_short = False
+        self._planned: dict[tuple[int, int], tuple[int | None, int]] = {}  # sides by plane's shape
+        self.tiles: Tiles | None = None
 
     def plan(self, size: tuple[int, int], *, settled: bool = False) -> list[Tile]:
-        """Tiles of a (Y, X) plane, by the free memory; if ``settled``, as if it had never run short."""
+        """Tiles of a (Y, X) plane, by the memory that was free at the first plane of this size.
+
+        If ``settled``, as if memory had never run short.
+        """
         shape = padded_size(size, self._multiple)
-        side, most = self._sides(shape)
+        if shape not in self._planned:
+            side, most = self._planned[shape] = self._sides(shape)
+            sides = (side, self._largest, most if most < max(shape) else None)
+            least = min((s for s in sides if s is not None), default=None)
+            self.tiles = Tiles(side_px=least, samples_at_a_time=self.batch)
+        side, most = self._planned[shape]
         if self._largest is not None and not settled:
             side = self._largest if side is None else min(side, self._largest)
         return plan_within(shape, side, most, self._halo, self._multiple)
@@ -130,13 +146,18 @@ class TiledRestorer(ABC):
     def _smaller(self, tile: Tile, shape: tuple[int, int], error: Exception) -> list[Tile]:
         """What to try instead where memory ran short: tiles of half the side; the result stays."""
         self.device.release()
-        self.ran_short = True
+        self._note_short()
         parts = halved(tile, shape, self._halo, self._multiple)
         seen = _pixels(tile.y, tile.x)
         if len(parts) == 1 or all(_pixels(p.y, p.x) >= seen for p in parts):
             raise error
         self._largest = max(t.inner_y.stop - t.inner_y.start for t in parts)
         return parts
+
+    def _note_short(self) -> None:
+        self.ran_short = True
+        if self.tiles is not None:
+            self.tiles = self.tiles.model_copy(update={"changed": True})
 
     @abstractmethod
     def _sides(self, shape: tuple[int, int]) -> tuple[int | None, int]:

@@ -15,6 +15,7 @@ from pydantic import ValidationError
 from napari_hdn.core.axes import ImageStack
 from napari_hdn.core.config import NetworkConfig, TrainingConfig
 from napari_hdn.core.errors import ConfigurationError
+from napari_hdn.core.identity import fingerprint
 from napari_hdn.core.summary import Origin
 
 if TYPE_CHECKING:
@@ -163,12 +164,17 @@ def check_fits(
 
 def origin_of(parent: HDN, *, scratch: bool) -> Origin:
     """What a variant records of the model that it is made of."""
+    sha256 = fingerprint(parent)
+    look = parent.look
     return Origin(
         base=_family_name(parent),
         parent=parent.name,
         parent_created=parent.summary.created,
         begun="scratch" if scratch else "warm",
         steps_before=0 if scratch else parent.summary.steps_in_all,
+        parent_path="" if parent.folder is None else str(parent.folder.absolute()),
+        parent_sha256=sha256,
+        look=look if look is not None and look.weights_sha256 == sha256 else None,
     )
 
 

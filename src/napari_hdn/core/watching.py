@@ -28,7 +28,7 @@ def look(run: Run, device: Device, seed: int, stop: Stop) -> Iterator[Notice]:
     """Look at the KL of the lowest level that is on, and do what can be done if it rises."""
     off, level = run.config.network.deactivated_levels, watched_level(run.config.network)
     config, watch = run.config.noise, run.watch
-    is_half_way = run.budget.fraction(run.step) >= BOOTSTRAP_AT
+    is_half_way = run.budget.spent(run.step) >= BOOTSTRAP_AT
     if config.bootstrap and is_half_way and watch.bootstrapped_at is None:
         watch.bootstrapped_at = run.step
         yield Notice(f"Step {run.step}: {_bootstrap(run, device)}.")

@@ -19,10 +19,12 @@ from napari_hdn.core.events import Notice, PlaneRestored
 from napari_hdn.io.naming import free_paths, split_suffix
 from napari_hdn.io.products import Product, TiffProducts
 from napari_hdn.io.reading.zarr_metadata import made_by
+from napari_hdn.io.recipe_results import with_results, write_recipe
 from napari_hdn.io.zarr.image import need_zarr
 from napari_hdn.io.zarr.products import ZarrProducts
 
 if TYPE_CHECKING:
+    from napari_hdn.core.recipes.schema import Recipe
     from napari_hdn.io.reading.stack import FileStack
 
 Format = Literal["ome-tiff", "ome-zarr"]
@@ -86,6 +88,9 @@ class RestorationFiles:
         For the user, after OME-Zarr was left early: where what is done is, and how to go on.
     integers : bool
         Whether there are integers among them.
+    recipe : Recipe or None
+        What is done: written as ``STEM_hdn-recipe.json``, with the number of the other names, once
+        there are files to tell of; then it names these. To be set by whoever knows.
 
     Raises
     ------
@@ -122,10 +127,15 @@ class RestorationFiles:
         self.written: dict[str, Path] = {}
         self.done: frozenset[tuple[int, ...]] = frozenset()
         self.kept = ""
+        self.recipe: Recipe | None = None
         stem = f"{stack.stem}_hdn{tag}"
         endings = {product: (f"-{product}", ENDINGS[format]) for product in config.products}
+        endings["recipe"] = ("-recipe", ".json")
         products = {}
         for product, path in free_paths(folder, stem, endings).items():
+            if product == "recipe":
+                self._recipe_path = path
+                continue
             many = product == "samples"
             products[product] = Product(
                 path,
@@ -191,6 +201,17 @@ class RestorationFiles:
             self._sink.__exit__(kind, error, traceback)
         finally:
             self.written, self.kept = self._sink.written, self._sink.kept
+        self._write_recipe()
+
+    def _write_recipe(self) -> None:
+        """Beside what was written, and called ``partial`` as that is."""
+        if self.recipe is None or not self.written:
+            return
+        path = self._recipe_path
+        if self.partial:
+            path = path.with_name(f"{path.stem}-partial.json")
+        self.recipe = with_results(self.recipe, self.written)
+        write_recipe(self.recipe, path)
 
     @property
     def clipped(self) -> dict[str, int]:

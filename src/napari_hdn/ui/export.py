@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import math
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +29,7 @@ class Picture:
     name: str
     metadata: api.ImageMetadata
     description: str = ""
+    identity: Mapping[str, Any] = field(default_factory=dict)  # of a layer that was restored
 
     @classmethod
     def of(cls, layer: Any, axes: str | None = None) -> Picture:
@@ -36,7 +37,8 @@ class Picture:
         axes = guess_layer_axes(layer, axes)
         array = array_of(layer)
         known = metadata_of(axes, layer.scale, layer.units, layer.metadata, array)
-        return cls(array, axes, layer.name, known, description_of(layer.metadata))
+        identity = layer.metadata.get(METADATA_KEY) or {}
+        return cls(array, axes, layer.name, known, description_of(layer.metadata), identity)
 
 
 def description_of(metadata: Mapping[str, Any]) -> str:
@@ -175,6 +177,9 @@ class ExportJob(Job):
         """Write, in the worker's thread."""
         assert self.picture is not None
         clipped = write_replacing(self.picture, self.path, self.dtype)
+        if isinstance(recipe := self.picture.identity.get("recipe"), Mapping):
+            product = str(self.picture.identity.get("product", "image"))
+            yield Notice(f"Recipe: {api.write_recipe_beside(recipe, product, self.path).name}")
         yield Exported(self.path, clipped)
 
     def show(self, event: Any) -> None:

@@ -114,6 +114,12 @@ class GrowingLayer:
             if self._limit.ready():
                 layer.refresh()
 
+    def note(self, name: str, value: Any) -> None:
+        """Keep something in the layer's metadata."""
+        layer = self._layer()
+        if layer is not None:
+            layer.metadata[METADATA_KEY][name] = value
+
     def finish(self, planes: int, total: int) -> None:
         """Show all that was written, and say in the layer's name if planes are missing."""
         layer = self._layer()

@@ -18,6 +18,7 @@ from napari_hdn.ui.parts.estimate import EstimateLine, Question
 from napari_hdn.ui.parts.exporting import Exporting
 from napari_hdn.ui.parts.forms import Form, Hint, heading, row, watch
 from napari_hdn.ui.parts.levels import LevelSwitches
+from napari_hdn.ui.parts.methods import CopyMethods
 from napari_hdn.ui.parts.models import ModelChoice
 from napari_hdn.ui.parts.notices import Notices
 from napari_hdn.ui.parts.outputs import OutputChoice
@@ -66,6 +67,7 @@ class RestoreDock(JobDock):
         self.notices = Notices()
         self.exporting = Exporting(self._session)
         self.estimate = EstimateLine(self._session, self._question)
+        self.methods = CopyMethods(self._session, restoring=True)
         self.restore = QPushButton("Restore")
         self.preview = QPushButton("Preview")
         self.preview.setToolTip(
@@ -100,6 +102,7 @@ class RestoreDock(JobDock):
         self.body.addWidget(self.notices)
         self.body.addWidget(heading("Export as OME-TIFF"))
         self.body.addWidget(self.exporting)
+        self.body.addWidget(row(self.methods, stretch=0))
         self.body.addStretch(1)
         self.footer.addWidget(self.estimate)
         self.footer.addWidget(row(self.restore, self.preview, self.stop))

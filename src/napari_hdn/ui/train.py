@@ -18,6 +18,7 @@ from napari_hdn.ui.parts.estimate import EstimateLine, Question
 from napari_hdn.ui.parts.expert import ExpertSettings, with_changes
 from napari_hdn.ui.parts.forms import Choice, Form, Hint, row, watch
 from napari_hdn.ui.parts.loss_plot import LossPlot
+from napari_hdn.ui.parts.methods import CopyMethods
 from napari_hdn.ui.parts.models import ModelChoice
 from napari_hdn.ui.parts.noise import NoiseChoice
 from napari_hdn.ui.parts.notices import Notices
@@ -60,6 +61,7 @@ class TrainDock(JobDock):
         self.models = ModelChoice(self._session, "Continue")
         self.plot = LossPlot()
         self.residuals = ResidualView()
+        self.methods = CopyMethods(self._session, restoring=False)
         self.notices = Notices()
         self.estimate = EstimateLine(self._session, self._question)
         self.train = QPushButton("Train")
@@ -95,6 +97,7 @@ class TrainDock(JobDock):
         self.body.addWidget(self.models)
         self.body.addWidget(self.plot)
         self.body.addWidget(self.residuals)
+        self.body.addWidget(row(self.methods, stretch=0))
         self.body.addWidget(self.notices)
         self.body.addStretch(1)
         self.footer.addWidget(self.estimate)

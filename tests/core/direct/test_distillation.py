@@ -15,7 +15,6 @@ from napari_hdn.core.direct.events import (
     DistillationValidated,
 )
 from napari_hdn.core.direct.folder import load
-from napari_hdn.core.direct.student import fingerprint
 from napari_hdn.core.errors import (
     ConfigurationError,
     ImageError,
@@ -25,6 +24,7 @@ from napari_hdn.core.errors import (
     TrainingError,
 )
 from napari_hdn.core.events import Notice, Stop
+from napari_hdn.core.identity import fingerprint
 from simulated import simulate
 
 BLUR = np.array([[1.0, 2.0, 1.0], [2.0, 4.0, 2.0], [1.0, 2.0, 1.0]]) / 16

@@ -4,8 +4,9 @@ from pathlib import Path
 import pytest
 import torch
 
-from napari_hdn.core.direct.student import check_fits, fingerprint
+from napari_hdn.core.direct.student import check_fits
 from napari_hdn.core.errors import ConfigurationError
+from napari_hdn.core.identity import fingerprint
 from taught import direct_of
 
 

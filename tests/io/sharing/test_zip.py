@@ -10,7 +10,6 @@ import pytest
 from napari_hdn import api
 from napari_hdn.core import checkpoint
 from napari_hdn.core.direct import folder as direct
-from napari_hdn.core.direct.student import fingerprint
 from napari_hdn.core.errors import (
     ArchiveError,
     ConfigurationError,
@@ -18,6 +17,7 @@ from napari_hdn.core.errors import (
     OutputError,
     StoppedEarly,
 )
+from napari_hdn.core.identity import fingerprint
 from napari_hdn.io.library import list_models, models_folder
 from napari_hdn.io.sharing import contents as names
 from napari_hdn.io.sharing import zip_export

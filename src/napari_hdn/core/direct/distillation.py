@@ -41,7 +41,7 @@ from napari_hdn.core.direct.lessons import (
     split,
 )
 from napari_hdn.core.direct.network import DirectNetwork, random_network
-from napari_hdn.core.direct.student import Direct, DirectSummary, Marks, fingerprint
+from napari_hdn.core.direct.student import Direct, DirectSummary, Marks
 from napari_hdn.core.errors import (
     ImageError,
     MemoryShortError,
@@ -52,6 +52,7 @@ from napari_hdn.core.errors import (
 )
 from napari_hdn.core.events import Notice, RateLimit, Stop
 from napari_hdn.core.hdn import HDN
+from napari_hdn.core.identity import fingerprint
 from napari_hdn.core.memory import kept_memory
 from napari_hdn.core.optimisation import Averaged, StepGuard, copy_weights, together
 from napari_hdn.core.restorer import check_levels

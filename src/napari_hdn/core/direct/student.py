@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from napari_hdn.core.config import Frozen
@@ -13,6 +11,7 @@ from napari_hdn.core.direct.config import DirectConfig
 from napari_hdn.core.direct.network import DirectNetwork
 from napari_hdn.core.errors import ConfigurationError
 from napari_hdn.core.hdn import HDN
+from napari_hdn.core.identity import fingerprint
 
 
 class Marks(Frozen):
@@ -107,17 +106,6 @@ def in_words(student: Direct) -> tuple[str, bool]:
     )
     bad = marks.loss_db > MUCH_DB
     return text + (" That is a lot: teach another, longer or on such images." if bad else ""), bad
-
-
-def fingerprint(model: HDN) -> str:
-    """What tells a model's weights from all others, whatever its folder is called."""
-    found = hashlib.sha256()
-    about = {**asdict(model.normalisation), **model.config.network.model_dump(mode="json")}
-    found.update(json.dumps(about, sort_keys=True).encode())
-    for name, tensor in sorted(model.network.state_dict().items()):
-        found.update(name.encode())
-        found.update(tensor.detach().cpu().contiguous().numpy().tobytes())
-    return found.hexdigest()
 
 
 def check_fits(student: Direct, model: HDN, levels_off: Sequence[int]) -> None:

@@ -20,8 +20,10 @@ from napari_hdn.core.errors import (
 from napari_hdn.core.events import Notice, PreviewRequest, Stop, TrainingEvent, check_stop
 from napari_hdn.core.hdn import HDN
 from napari_hdn.core.memory import kept_memory
+from napari_hdn.core.noise.base import NoiseModel
 from napari_hdn.core.preparation import prepare, prepare_resumed, prepare_variant
 from napari_hdn.core.ranks import ALONE, Rank
+from napari_hdn.core.recipes.parts import TrainingPart
 from napari_hdn.core.run import Run
 from napari_hdn.core.training import processes
 from napari_hdn.core.training.trainer import Trainer
@@ -40,6 +42,8 @@ def train(
     stop: Stop | None = None,
     preview: PreviewSource | None = None,
     rank: Rank = ALONE,
+    repeated: TrainingPart | None = None,
+    given_noise: NoiseModel | None = None,
 ) -> Iterator[TrainingEvent]:
     """Train an HDN on noisy images alone, telling what happens as it goes.
 
@@ -68,6 +72,11 @@ def train(
         Which of the processes this is that train together. The leading one writes and tells all;
         the others tell only when they begin and end, and take from ``folder`` no more than the
         settings of a training that goes on.
+    repeated : TrainingPart, optional
+        Take exactly the steps of this part of an earlier training, at its learning rates; for
+        `napari_hdn.core.recipes.repeating`. One that was cut off ends without `TrainingFinished`.
+    given_noise : NoiseModel, optional
+        Beside ``repeated``: the noise model that the file of ``config`` held.
 
     Yields
     ------
@@ -109,13 +118,16 @@ def train(
             return prepare_resumed(images, config, folder, device, stop)
         if start is not None:
             return prepare_variant(images, config, start, device, stop, scratch=scratch)
-        return prepare(images, config, device, stop)
+        return prepare(images, config, device, stop, given_noise=given_noise)
 
     run = together.prepared(prepared, images)
     yield from run.remarks
     if rank.leads:
         check_stop(stop)
-    trainer = Trainer(run, device, folder if rank.leads else None, stop, preview, together)
+    if repeated is not None:
+        run.budget.repeat(repeated)
+    saved_to = folder if rank.leads else None
+    trainer = Trainer(run, device, saved_to, stop, preview, together, repeated)
     try:
         with kept_memory():
             yield from trainer.events()

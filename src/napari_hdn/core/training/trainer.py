@@ -30,6 +30,7 @@ from napari_hdn.core.hdn import HDN
 from napari_hdn.core.objective import Losses
 from napari_hdn.core.optimisation import together
 from napari_hdn.core.progress import LossMeter
+from napari_hdn.core.recipes.parts import Ended, TrainingPart
 from napari_hdn.core.refinement import WATCH_EVERY
 from napari_hdn.core.restoration import preview_plane
 from napari_hdn.core.run import Run
@@ -52,6 +53,7 @@ class Trainer:
     stop: Stop
     preview: Callable[[], PreviewRequest | None] | None
     processes: Alone
+    repeated: TrainingPart | None = None
     meter: LossMeter = field(default_factory=LossMeter)
 
     def events(self) -> Iterator[TrainingEvent]:
@@ -76,6 +78,9 @@ class Trainer:
             folder=self.folder,
         )
         while not self._over():
+            budget.follow(run.step)
+            if self.repeated is not None:
+                gradients.parts = max(gradients.parts, self.repeated.parts_of_a_batch(run.step))
             rate = budget.learning_rate(config, run.step, run.guard.rate_scale)
             for group in optimizer.param_groups:
                 group["lr"] = rate
@@ -89,6 +94,7 @@ class Trainer:
                     raise
                 gradients.make_smaller(error, config.batch_size)
                 run.batch_norm.restore()
+                run.split_batches.append((run.step, gradients.parts))
                 yield Notice(
                     f"There is not enough memory on {self.device.label} for {config.batch_size} patches "
                     f"at a time; going on with {gradients.at_a_time(config.batch_size)} at a time.",
@@ -110,7 +116,10 @@ class Trainer:
                 yield from self._preview()
                 may_preview.rest()
             if may_save.ready():
-                yield from self._save(stopped=True, final=False)
+                yield from self._save("cut", final=False)
+        if self.repeated is not None and self.repeated.ended == "cut" and not self.stop.requested:
+            yield from self._save("cut")  # to go on from, as it was then
+            return
         yield from self._end(rng)
 
     def _over(self) -> bool:
@@ -163,7 +172,7 @@ class Trainer:
         if run.watch.copies_noise:
             yield watching.back_to_the_least(run)
         run.finish_weights()
-        stopped = not (budget.used_up(run.step) or run.watch.copies_noise)
+        ended = self._ended()
         if leads:
             yield from self._validate(rng)
             if (check := run.check_residuals(self.device)) is not None:
@@ -171,15 +180,22 @@ class Trainer:
                 yield Notice(check.in_words(), "info" if check.verdict == "good" else "warning")
             if self.preview is not None:
                 yield from self._preview()
-            yield from self._save(stopped=stopped)
-        model = self._model(stopped)
-        yield TrainingFinished(model, run.step, stopped, model.folder)
+            yield from self._save(ended)
+        model = self._model(ended)
+        yield TrainingFinished(model, run.step, model.summary.stopped, model.folder)
+
+    def _ended(self) -> Ended:
+        if self.run.watch.copies_noise:
+            return "by itself"
+        if not self.run.budget.used_up(self.run.step):
+            return "stopped"
+        return "complete" if self.repeated is None else self.repeated.ended
 
     def rescue(self) -> Iterator[TrainingEvent]:
         """Save what there is when something unexpected ends the training."""
         if self.run.step > 0:
             self.run.batch_norm.restore()  # of a step that was not taken
-            yield from self._save(stopped=True)
+            yield from self._save("cut")
 
     def _validate(self, rng: torch.Generator) -> Iterator[TrainingEvent]:
         run = self.run
@@ -208,17 +224,21 @@ class Trainer:
         )
         yield Preview(run.step, image, request.tag)
 
-    def _model(self, stopped: bool) -> HDN:
+    def _model(self, ended: Ended) -> HDN:
         run = self.run
         return run.model(
-            seconds=run.budget.elapsed_s, stopped=stopped, device=self.device, folder=self.folder
+            seconds=run.budget.elapsed_s,
+            ended=ended,
+            device=self.device,
+            folder=self.folder,
+            processes=self.processes.rank.of,
         )
 
-    def _save(self, *, stopped: bool, final: bool = True) -> Iterator[TrainingEvent]:
+    def _save(self, ended: Ended, *, final: bool = True) -> Iterator[TrainingEvent]:
         if self.folder is None:
             return
         try:
-            checkpoint.save(self._model(stopped), self.folder)
+            checkpoint.save(self._model(ended), self.folder)
             checkpoint.save_resume(self.folder, self.run.state(self.run.budget))
         except OutputError as error:
             kept = "The model is still in memory" if final else "Training goes on"

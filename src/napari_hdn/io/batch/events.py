@@ -8,6 +8,7 @@ from pathlib import Path
 
 from napari_hdn.core.convergence import MeanSpread
 from napari_hdn.core.events import Notice
+from napari_hdn.core.recipes.schema import Recipe
 from napari_hdn.io.batch.rows import Row
 
 
@@ -70,12 +71,16 @@ class BatchProgress:
 
 @dataclass(frozen=True)
 class ImageOver:
-    """An image is done, or nothing came of it: ``row.status`` says which."""
+    """An image is done, or nothing came of it: ``row.status`` says which.
+
+    ``recipe`` is what is written beside ``paths``, where there are some.
+    """
 
     number: int
     row: Row
     paths: tuple[Path, ...] = ()
     spread: MeanSpread | None = None
+    recipe: Recipe | None = None
 
 
 @dataclass(frozen=True)

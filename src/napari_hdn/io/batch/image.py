@@ -32,6 +32,8 @@ from napari_hdn.core.events import (
     RestorationFinished,
     RestorationProgress,
 )
+from napari_hdn.core.recipes.making import finished
+from napari_hdn.core.recipes.schema import Recipe
 from napari_hdn.io.batch.events import ImageOver
 from napari_hdn.io.batch.images import BatchImage
 from napari_hdn.io.batch.rows import Row
@@ -52,6 +54,8 @@ class Work:
         Gives the events of an image's restoration, but for planes that are done already.
     files : callable
         Gives the files for an image's results, not yet entered, in this folder.
+    recipe : callable
+        Gives the recipe of an image, after its files were made.
     out : Path
         The folder of the results and of the table.
     asked : str
@@ -64,6 +68,7 @@ class Work:
 
     restore: Callable[[FileStack, Collection[tuple[int, ...]]], Iterator[RestorationEvent]]
     files: Callable[[FileStack, Path], RestorationFiles]
+    recipe: Callable[[FileStack], Recipe]
     out: Path
     asked: str
     model: str
@@ -121,6 +126,7 @@ def restore_image(
         with files:
             yield from files.remarks()
             filled.done = len(files.done)
+            files.recipe = work.recipe(image.stack)
             for event in _fill(files, work.restore(image.stack, files.done), filled):
                 if isinstance(event, Notice) and event.severity == "warning":
                     warnings.append(event.text)
@@ -155,7 +161,7 @@ def restore_image(
     over = _judged(over, warnings, blame, bool(paths or files.kept))
     if filled.mixed and over.status == "done":
         over = replace(over, status="done in part")
-    yield ImageOver(0, over, paths, filled.spread)
+    yield ImageOver(0, over, paths, filled.spread, files.recipe if paths else None)
     if blame is not None:
         if alone or not _only_this(blame):
             raise blame
@@ -179,8 +185,10 @@ def _fill(
                 files.give_up(event.index)
                 filled.failed += 1
                 yield Notice(f"{event.reason} This plane was left out.", "warning")
-            case RestorationFinished(spread=spread) if "mean" in files.dtypes:
-                filled.spread = spread
+            case RestorationFinished(spread=spread):
+                filled.spread = spread if "mean" in files.dtypes else None
+                assert files.recipe is not None, "made before the work began"
+                files.recipe = finished(files.recipe, event)
 
 
 def _judged(row: Row, warnings: list[str], blame: Exception | None, kept: bool) -> Row:

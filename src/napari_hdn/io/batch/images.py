@@ -68,6 +68,13 @@ class BatchImage:
         height, width = self.stack.plane_shape
         return len(self.stack) * int(height) * int(width)
 
+    @classmethod
+    def of(cls, stack: FileStack) -> Self:
+        """An image that was opened by itself."""
+        marked = _marked(stack)
+        known = fingerprint(marked)
+        return cls(stack.name, stack.path, Path(), stack, None, marked, *known)
+
     def of_channel(self, channel: int | None) -> Self:
         """The same, restricted to a channel where there are several."""
         return self if self.stack is None else replace(self, stack=self.stack.of_channel(channel))

@@ -15,6 +15,8 @@ from napari_hdn.core.config import NetworkConfig, RestorationConfig
 from napari_hdn.core.errors import ClusterError, ConfigurationError, HDNError
 from napari_hdn.core.hdn import HDN
 from napari_hdn.core.identity import asked_digest
+from napari_hdn.core.recipes.environment import Environment, environment
+from napari_hdn.core.recipes.tiles import Tiles
 from napari_hdn.core.regions import Region, file_rows, plan_regions, plane_tiles, settled
 from napari_hdn.core.tiling import MEMORY_SHARE, MOST_BYTES
 from napari_hdn.io.cluster import worker
@@ -39,15 +41,31 @@ class Agreement:
         Of the files to be written to, where planes are cut: no two regions share one.
     remarks : tuple of str
         What the user should know of the workers.
+    workers : int
     """
 
     config: RestorationConfig
     regions: tuple[Region, ...]
     file_rows: int | None
     remarks: tuple[str, ...]
+    workers: int
     model: HDN = field(repr=False)
     files: ModelFiles = field(repr=False)
     stack: FileStack = field(repr=False)
+
+    @property
+    def tiles(self) -> Tiles:
+        """That planes are taken apart into, for a recipe."""
+        network, size = self.model.config.network, self.stack.plane_shape
+        planes = plane_tiles(self.config, network, size)
+        side = None if len(planes) == 1 else self.config.tile_px
+        return Tiles(side_px=side, samples_at_a_time=self.config.batch_size)
+
+    @property
+    def environment(self) -> Environment:
+        """With what the workers compute, for a recipe."""
+        label = f"{self.workers} workers on {self.config.device}"
+        return environment(label, self.config.precision)
 
     @property
     def identity(self) -> str:
@@ -101,6 +119,7 @@ def agree(
         regions=tuple(plan_regions(stack, tiles, rows)),
         file_rows=rows,
         remarks=_remarks(abouts, config),
+        workers=len(abouts),
         model=model,
         files=files.light() if light else files,
         stack=stack,

@@ -264,7 +264,9 @@ class _Walk:
         missing = sum(1 for left in self._left.values() if left)
         if not missing:
             yield progress_since(1.0, started)
-        yield RestorationFinished(total - failed - missing, total, missing > 0, spread, failed)
+        yield RestorationFinished(
+            total - failed - missing, total, missing > 0, spread, failed, self._agreed.tiles
+        )
 
     def _once(self, text: str) -> Iterator[Notice]:
         if text not in self._told:

@@ -25,6 +25,15 @@ from napari_hdn.ui.jobs import Job
 if TYPE_CHECKING:
     from napari_hdn.api import HDN
     from napari_hdn.core.direct.student import Direct
+    from napari_hdn.core.recipes.schema import Recipe
+
+
+@dataclass(frozen=True)
+class RecipeMade:
+    """What is done to image ``number``; again when it is over, with how it went."""
+
+    number: int
+    recipe: Recipe
 
 
 @dataclass(frozen=True)
@@ -65,15 +74,21 @@ class Restoring(Job):
         self.model: HDN | None = model  # until the job is over
         self.config = config
         self.identity = identity_of(model, config)
+        self.recipe: Recipe | None = None  # of the last image
         if student is not None:
             self.identity["direct_network"] = student.name
 
     def restored(
         self, stacks: list[ImageStack], number: int, began: float
-    ) -> Iterator[PlaneRestored | PlaneFailed | RestorationFinished | Notice | Overall]:
+    ) -> Iterator[
+        PlaneRestored | PlaneFailed | RestorationFinished | Notice | Overall | RecipeMade
+    ]:
         """Restore one of several images, with progress over all of them; damage is told."""
         assert self.model is not None
         stack, config, stop = stacks[number], self.config, self.stop
+        recipes = api.restoration_recipes(self.model, config, student=self.student)
+        recipe = recipes.of(stack, stop=stop)
+        yield RecipeMade(number, recipe)
         if self.student is None:
             events = api.restore(self.model, stack, config, stop=stop)
         else:
@@ -88,6 +103,8 @@ class Restoring(Job):
                 left = event.remaining_s if len(stacks) == 1 else left
                 yield Overall(fraction, left)
                 continue
+            if isinstance(event, RestorationFinished):
+                yield RecipeMade(number, api.finished_recipe(recipe, event))
             yield event
             match event:
                 case PlaneFailed(reason=reason):
@@ -98,6 +115,8 @@ class Restoring(Job):
     def show(self, event: Any) -> None:
         """Take in an event, on the main thread."""
         super().show(event)
+        if isinstance(event, RecipeMade):
+            self.recipe = event.recipe
         if isinstance(event, Overall):
             self.fraction, self.remaining_s = event.fraction, event.remaining_s
 

@@ -128,6 +128,7 @@ class FolderJob(Restoring):
                 self.planes = (event.planes_done, event.planes)
             case ImageOver(number=number, row=row, paths=paths, spread=spread):
                 self.rows[number] = row
+                self.recipe = event.recipe or self.recipe
                 self.begun = None
                 self.written += paths
                 if spread is not None:

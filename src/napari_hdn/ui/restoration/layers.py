@@ -27,7 +27,7 @@ from napari_hdn.ui.layers import (
     put_plane,
 )
 from napari_hdn.ui.outputs import GrowingLayer
-from napari_hdn.ui.restoration.base import Restoring
+from napari_hdn.ui.restoration.base import RecipeMade, Restoring
 from napari_hdn.ui.samples import add_samples
 from napari_hdn.ui.sources import LayerSource
 
@@ -83,6 +83,7 @@ class LayersJob(Restoring):
         self._layers: dict[tuple[int, str], GrowingLayer] = {}
         self._totals = [len(s.stack) for s in sources]
         self._done = [0] * len(sources)  # planes, by image
+        self._recipes: dict[int, dict[str, Any]] = {}  # by image, as layers keep them
         self._drawn: RestorationConfig | None = None  # of samples that are drawn when looked at
         if "samples" in config.outputs:
             self._drawn = config
@@ -146,6 +147,11 @@ class LayersJob(Restoring):
         """Take in an event, on the main thread."""
         super().show(event)
         match event:
+            case RecipeMade(number=number, recipe=recipe):
+                self._recipes[number] = recipe.model_dump(mode="json")
+                for (image, _), layer in self._layers.items():
+                    if image == number:
+                        layer.note("recipe", self._recipes[number])
             case LayerFilled(number=number, parts=parts, complete=complete):
                 self._done[number] += complete
                 for product, part in parts.items():
@@ -210,6 +216,7 @@ class LayersJob(Restoring):
             product_name(source.name, product, "" if self.student is None else "one pass"),
             output_placement(source.placement, source.stack),
             self._identity(source, product)
+            | ({"recipe": self._recipes[number]} if number in self._recipes else {})
             | {"planes": [self._done[number], self._totals[number]]},
             product=product,
             first=part,
