@@ -10,6 +10,7 @@ import tifffile
 
 from napari_hdn import api
 from napari_hdn.cli import main
+from napari_hdn.core.recipes.images import identify
 from simulated import counts, scene
 
 
@@ -83,6 +84,11 @@ def test_clean_dark_and_other_images(repeats, tmp_path, capsys):
     printed = capsys.readouterr().out
     words = " ".join(printed.split())
     assert "Source: flat field" in words and re.search(r"offset (100|99\.9\d) counts", words)
+    found = [api.load_calibration(tmp_path / f"{name}.json") for name in "ab"]
+    assert [i.name for i in (*found[0].images, found[0].clean)] == ["noisy.tif", "clean.tif"]
+    assert [i.name for i in (*found[1].images, found[1].dark)] == ["flat.tif", "dark.tif"]
+    (again,) = api.open_images([tmp_path / "dark.tif"])
+    assert found[1].dark == identify(again) and found[0].dark is None
 
 
 def test_a_file_is_judged_on_these_images(repeats, tmp_path, capsys):
@@ -118,6 +124,10 @@ def test_the_calibration_stays_with_the_trained_model(repeats, tiny, tmp_path):
     model = api.load_model(tmp_path / "m")
     assert model.noise_model.calibration["source"] == "repeats" and model.config.noise.bootstrap
     assert model.summary.residuals is not None
+    recipe = api.read_recipe(tmp_path / "m")
+    (image,) = recipe.training.noise.calibration.images
+    assert image.path == "../repeats.tif" and image.sha256_of == "all pixels"
+    assert image.sha256 == recipe.training.images[0].sha256  # trained on the same file
 
 
 def test_stopping_leaves_nothing(repeats, tmp_path, monkeypatch):

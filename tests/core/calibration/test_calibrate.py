@@ -202,14 +202,21 @@ def test_a_calibration_is_kept_in_the_noise_model_and_read_back():
     again = Calibration.of(noise_model_from_json(noise_model_to_json(made.noise_model)))
     assert again.checks == made.checks and again.config == made.config
     assert again.reason == made.reason and again.data == made.data
+    assert again.images == made.images and len(made.images) == 1
+    earlier = noise_model_to_json(made.noise_model)  # did not note which images it was made of
+    for name in ("images", "dark", "clean"):
+        del earlier["calibration"][name]
+    assert Calibration.of(noise_model_from_json(earlier)).images == ()
     np.testing.assert_array_equal(again.measured[0].variance, made.measured[0].variance)
     np.testing.assert_allclose(
         again.structure.autocorrelation, made.structure.autocorrelation, atol=1e-5
     )
     damaged = noise_model_to_json(made.noise_model)
-    damaged["calibration"] = {"source": "repeats"}
-    with pytest.raises(NoiseModelError, match="damaged"):
-        Calibration.of(noise_model_from_json(damaged))
+    record = damaged["calibration"]
+    for wrong in ({"source": "repeats"}, record | {"images": [{"name": 7}]}, record | {"dark": 3}):
+        damaged["calibration"] = wrong
+        with pytest.raises(NoiseModelError, match="damaged"):
+            Calibration.of(noise_model_from_json(damaged))
 
 
 def test_a_drawn_region_is_read_where_it_was_drawn():

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Generator, Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -48,6 +49,7 @@ from napari_hdn.core.events import (
 )
 from napari_hdn.core.noise.base import Clipping, NoiseModel, load_noise_model
 from napari_hdn.core.noise.curves import MeasuredCurve, merged
+from napari_hdn.core.recipes.images import identify
 
 USELESS = 0.5  # share of saturated pixels above which nothing can be measured
 LEAST_SIDE_PX = 12
@@ -98,7 +100,9 @@ def calibrate(
     clean = None if clean is None else clean.of_channel(config.channel)
     targets = [s.of_channel(config.channel) for s in meant_for] if meant_for else images
     began, speak = time.monotonic(), RateLimit()
-    steps = _calibrate(images, config, dark, clean, targets, stop)
+    steps = _identified(
+        _calibrate(images, config, dark, clean, targets, stop), images, dark, clean, stop
+    )
     while True:
         try:
             fraction, doing = next(steps)
@@ -110,6 +114,27 @@ def calibrate(
             elapsed = time.monotonic() - began
             left = elapsed * (1 - fraction) / fraction if fraction > 0.02 else float("inf")
             yield CalibrationProgress(fraction, doing, elapsed, left)
+
+
+def _identified(
+    steps: Generator[Step, None, Calibration],
+    images: list[ImageStack],
+    dark: ImageStack | None,
+    clean: ImageStack | None,
+    stop: Stop,
+) -> Generator[Step, None, Calibration]:
+    """The calibration with a record of which images it was made of, for its file and for recipes."""
+    found = yield from steps
+    yield 0.99, "noting which images these are"
+    calibration = replace(
+        found,
+        images=tuple(identify(stack, stop) for stack in images),
+        dark=None if dark is None else identify(dark, stop),
+        clean=None if clean is None else identify(clean, stop),
+    )
+    # the noise model takes the record along, to its file and to the model trained with it
+    calibration.noise_model.calibration = calibration.record()
+    return calibration
 
 
 def _calibrate(
@@ -160,19 +185,17 @@ def _calibrate(
         judging.scaling_check(model, fitted.gains, apart=fitted.apart),
         judging.values_check(target_planes),
     ]
-    return _recorded(
-        Calibration(
-            model,
-            config,
-            source,
-            proposal.reason,
-            measured,
-            histogram,
-            tuple(check for check in checks if check is not None),
-            structure,
-            tuple(evidence.remarks + fitted.remarks),
-            describe_data(images),
-        )
+    return Calibration(
+        model,
+        config,
+        source,
+        proposal.reason,
+        measured,
+        histogram,
+        tuple(check for check in checks if check is not None),
+        structure,
+        tuple(evidence.remarks + fitted.remarks),
+        describe_data(images),
     )
 
 
@@ -296,27 +319,19 @@ def _judged_file(
     reason = "as you chose"
     if isinstance(loaded, Calibration):
         reason = f"made {loaded.noise_model.source} of {', '.join(loaded.data)[:200]}"
-    return _recorded(
-        Calibration(
-            model,
-            config,
-            "file",
-            reason,
-            measured,
-            histogram,
-            tuple(check for check in checks if check is not None),
-            structure,
-            (
-                *remarks,
-                *own.remarks,
-                "The points in the plot are the noise of these images themselves.",
-            ),
-            describe_data(images),
-        )
+    return Calibration(
+        model,
+        config,
+        "file",
+        reason,
+        measured,
+        histogram,
+        tuple(check for check in checks if check is not None),
+        structure,
+        (
+            *remarks,
+            *own.remarks,
+            "The points in the plot are the noise of these images themselves.",
+        ),
+        describe_data(images),
     )
-
-
-def _recorded(calibration: Calibration) -> Calibration:
-    """The noise model takes the record along, to its file and to the model trained with it."""
-    calibration.noise_model.calibration = calibration.record()
-    return calibration

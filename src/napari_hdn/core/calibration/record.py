@@ -12,6 +12,7 @@ from napari_hdn.core.config import CalibrationConfig
 from napari_hdn.core.errors import NoiseModelError
 from napari_hdn.core.noise.base import NoiseModel
 from napari_hdn.core.noise.curves import MeasuredCurve
+from napari_hdn.core.recipes.images import ImageRecord
 
 Verdict = Literal["good", "doubtful", "bad"]
 
@@ -74,6 +75,10 @@ class Calibration:
         What else the user should know.
     data : tuple of str
         Names, axes and shapes of the images that were used.
+    images : tuple of ImageRecord
+        Which images these were, by checksums of their pixels; empty in files of earlier versions.
+    dark, clean : ImageRecord or None
+        Which dark frames, and which clean image, were given beside them.
     """
 
     noise_model: NoiseModel
@@ -86,6 +91,9 @@ class Calibration:
     structure: Structure | None = None
     remarks: tuple[str, ...] = ()
     data: tuple[str, ...] = ()
+    images: tuple[ImageRecord, ...] = ()
+    dark: ImageRecord | None = None
+    clean: ImageRecord | None = None
 
     @property
     def verdict(self) -> Verdict:
@@ -116,6 +124,9 @@ class Calibration:
             "structure": None if self.structure is None else self.structure.to_json(),
             "remarks": list(self.remarks),
             "data": list(self.data),
+            "images": [image.model_dump(mode="json") for image in self.images],
+            "dark": None if self.dark is None else self.dark.model_dump(mode="json"),
+            "clean": None if self.clean is None else self.clean.model_dump(mode="json"),
         }
 
     @classmethod
@@ -149,8 +160,15 @@ class Calibration:
                 else Structure.from_json(record["structure"]),
                 remarks=tuple(record["remarks"]),
                 data=tuple(record["data"]),
+                images=tuple(ImageRecord.model_validate(i) for i in record.get("images", ())),
+                dark=_image(record.get("dark")),
+                clean=_image(record.get("clean")),
             )
         except (AttributeError, KeyError, TypeError, ValueError) as error:
             raise NoiseModelError(
                 f"The record of the noise model's calibration is damaged: {error!r:.160}."
             ) from error
+
+
+def _image(record: Any) -> ImageRecord | None:
+    return None if record is None else ImageRecord.model_validate(record)

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from napari_hdn.core.axes import ImageStack
 from napari_hdn.core.config import RestorationConfig
@@ -83,15 +83,15 @@ class RestorationRecipes:
         self._name = model.name
         self._model, self._training = _model(model), _training(model)
         look = model.look
-        self._shared = RestorationRecord.model_construct(
-            config=config,
-            levels_off=model.levels_off(config),
-            look=look if look and look.weights_sha256 == self._model.sha256 else None,
-            direct=None if student is None else _direct(student),
-            integers=integers,
-            tag=tag,
-            file_format=file_format,
-        )
+        self._shared: dict[str, Any] = {
+            "config": config,
+            "levels_off": model.levels_off(config),
+            "look": look if look and look.weights_sha256 == self._model.sha256 else None,
+            "direct": None if student is None else _direct(student),
+            "integers": integers,
+            "tag": tag,
+            "file_format": file_format,
+        }
 
     def of(
         self,
@@ -115,9 +115,7 @@ class RestorationRecipes:
             device = choose(config.device)
             precision = str(device.dtype(config.precision)).removeprefix("torch.")
             by = environment(device.label, precision)
-        done = self._shared.model_copy(
-            update={"image": identify(stack, stop), "planes": len(stack)}
-        )
+        done = RestorationRecord(image=identify(stack, stop), planes=len(stack), **self._shared)
         return Recipe(
             kind="restoration",
             in_words=f"How {stack.name} was restored with {self._name}: napari-hdn run repeats it.",
@@ -157,7 +155,12 @@ def placed(recipe: Recipe, folder: Path) -> Recipe:
     def part(of: TrainingPart) -> TrainingPart:
         return of.model_copy(update={"images": tuple(map(image, of.images))})
 
-    training = recipe.training.model_copy(update={"parts": tuple(map(part, recipe.training.parts))})
+    training = recipe.training.model_copy(
+        update={
+            "parts": tuple(map(part, recipe.training.parts)),
+            "noise": _placed_noise(recipe.training.noise, image),
+        }
+    )
     model = recipe.model.model_copy(update={"path": _near(recipe.model.path, folder)})
     restoration = recipe.restoration
     if restoration is not None:
@@ -170,6 +173,18 @@ def placed(recipe: Recipe, folder: Path) -> Recipe:
     return recipe.model_copy(
         update={"training": training, "model": model, "restoration": restoration}
     )
+
+
+def _placed_noise(noise: NoiseRecord, image: Callable[[ImageRecord], ImageRecord]) -> NoiseRecord:
+    made = noise.calibration
+    if made is None:
+        return noise
+    changes = {
+        "images": tuple(map(image, made.images)),
+        "dark": None if made.dark is None else image(made.dark),
+        "clean": None if made.clean is None else image(made.clean),
+    }
+    return noise.model_copy(update={"calibration": made.model_copy(update=changes)})
 
 
 def _near(path: str | None, folder: Path) -> str | None:
@@ -256,6 +271,8 @@ def _calibration(model: NoiseModel) -> CalibrationRecord | None:
             asked_for=str(record["config"]["model"])[:_LINE],
             data=tuple(str(d)[:_LINE] for d in record["data"]),
             images=tuple(ImageRecord.model_validate(i) for i in record.get("images", ())),
+            dark=record.get("dark"),
+            clean=record.get("clean"),
             checks=tuple(
                 CheckRecord(name=str(c["name"]), verdict=str(c["verdict"]), text=str(c["text"]))
                 for c in record["checks"]

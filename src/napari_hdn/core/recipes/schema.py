@@ -36,13 +36,19 @@ class CheckRecord(Record):
 
 
 class CalibrationRecord(Record):
-    """How a noise model was calibrated: from what source, of which images, how well it fits."""
+    """How a noise model was calibrated: from what source, of which images, how well it fits.
+
+    ``images`` are those that the noise was measured on, ``dark`` and ``clean`` what was given beside
+    them; noise models of earlier versions of napari-hdn tell the names in ``data`` alone.
+    """
 
     source: Line
     reason: Line
     asked_for: Line
     data: tuple[Line, ...]
     images: tuple[ImageRecord, ...] = ()
+    dark: ImageRecord | None = None
+    clean: ImageRecord | None = None
     checks: tuple[CheckRecord, ...] = ()
 
 
