@@ -11,6 +11,12 @@ from napari_hdn.api.batching import restore_batch, restore_opened
 from napari_hdn.api.cluster import agree, check_shared, hire, restore_by
 from napari_hdn.api.direct import choose_direct, distil, load_direct, restore_direct
 from napari_hdn.api.estimating import estimate_files, estimate_restoration, estimate_training
+from napari_hdn.api.job_recipes import (
+    job_images,
+    job_recipe,
+    repeated_settings,
+    write_job_recipe,
+)
 from napari_hdn.api.judging import (
     check_recipe,
     check_trust_folder,
@@ -23,6 +29,7 @@ from napari_hdn.api.judging import (
     segment_samples,
     trust_maps,
     trust_paths,
+    trust_products,
     write_trust,
 )
 from napari_hdn.api.levels import (
@@ -123,6 +130,13 @@ from napari_hdn.core.events import (
 from napari_hdn.core.memory import check_fits
 from napari_hdn.core.presets import PRESETS, preset
 from napari_hdn.core.ranks import ALONE, OURS, Rank, rank_here
+from napari_hdn.core.recipes.jobs import (
+    EvaluationSettings,
+    JobInput,
+    JobRecipe,
+    LevelsSettings,
+    TrustSettings,
+)
 from napari_hdn.core.segmentation.settings import SegmentationConfig
 from napari_hdn.core.settings import Settings, chosen_threads
 from napari_hdn.core.settings import as_read as settings_as_read
@@ -228,6 +242,7 @@ __all__ = [
     "Estimate",
     "Evaluation",
     "EvaluationProgress",
+    "EvaluationSettings",
     "Exported",
     "FileStack",
     "Format",
@@ -240,6 +255,9 @@ __all__ = [
     "Imported",
     "InspectionFinished",
     "InspectionProgress",
+    "JobInput",
+    "JobRecipe",
+    "LevelsSettings",
     "MeanSpread",
     "ModelRecord",
     "NetworkConfig",
@@ -271,6 +289,7 @@ __all__ = [
     "TrainingStep",
     "TrustFinished",
     "TrustProgress",
+    "TrustSettings",
     "Unopened",
     "Validation",
     "VariantRecord",
@@ -326,6 +345,8 @@ __all__ = [
     "hire",
     "import_model",
     "inspect_levels",
+    "job_images",
+    "job_recipe",
     "judge_restoration",
     "label_writer",
     "level_paths",
@@ -366,6 +387,7 @@ __all__ = [
     "rename_model",
     "repeat_training",
     "repeated_config",
+    "repeated_settings",
     "reserve_direct_folder",
     "reserve_model_folder",
     "restoration_mark",
@@ -396,12 +418,14 @@ __all__ = [
     "train",
     "trust_maps",
     "trust_paths",
+    "trust_products",
     "tsv_text",
     "use_settings",
     "variant_config",
     "variant_name",
     "variants_of",
     "write_contributions",
+    "write_job_recipe",
     "write_new",
     "write_notes",
     "write_ome_tiff",

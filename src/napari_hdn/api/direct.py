@@ -10,8 +10,10 @@ from napari_hdn.api.noted import noted
 from napari_hdn.core.axes import ImageStack
 from napari_hdn.core.config import RestorationConfig
 from napari_hdn.core.direct.config import DirectConfig
-from napari_hdn.core.direct.events import DistillationEvent
-from napari_hdn.core.events import RestorationEvent, Stop
+from napari_hdn.core.direct.events import DistillationEvent, DistillationFinished
+from napari_hdn.core.errors import OutputError
+from napari_hdn.core.events import Notice, RestorationEvent, Stop
+from napari_hdn.core.recipes.jobs import JobInput, JobRecipe
 from napari_hdn.io.direct_networks import list_direct_folders
 
 if TYPE_CHECKING:
@@ -27,12 +29,34 @@ def distil(
     *,
     folder: Path | str | None = None,
     stop: Stop | None = None,
-) -> Iterator[DistillationEvent]:
-    """Teach a direct one-pass network by a model; see `core.direct.distillation.distil`."""
+) -> Iterator[DistillationEvent | JobRecipe]:
+    """Teach a direct one-pass network by a model; see `core.direct.distillation.distil`.
+
+    With a folder, a recipe is written to it, and yielded before `DistillationFinished`.
+    """
     from napari_hdn.core.direct.distillation import distil as _distil
 
     place = None if folder is None else Path(folder)
-    return _distil(model, images, config, folder=place, stop=stop)
+    for event in _distil(model, images, config, folder=place, stop=stop):
+        if isinstance(event, DistillationFinished) and event.folder is not None:
+            yield from _recipe_beside(model, images, config, event)
+        yield event
+
+
+def _recipe_beside(
+    model: HDN, images: Sequence[ImageStack], config: DirectConfig, event: DistillationFinished
+) -> Iterator[Notice | JobRecipe]:
+    from napari_hdn.core.recipes.job_making import job_recipe
+    from napari_hdn.io.recipe_results import write_direct_recipe
+
+    assert event.folder is not None
+    channel = model.config.channel if config.channel is None else config.channel
+    inputs = [JobInput("image", stack.of_channel(channel)) for stack in images]
+    recipe = job_recipe("distillation", config, inputs, model=model)
+    try:
+        yield write_direct_recipe(recipe, event.student, complete=not event.stopped)
+    except OutputError as error:
+        yield Notice(f"{error} The direct network itself is saved.", "warning")
 
 
 @noted

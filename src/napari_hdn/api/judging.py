@@ -146,6 +146,13 @@ def trust_paths(folder: Path | str, stem: str) -> dict[str, Path]:
     return _paths(Path(folder), stem)
 
 
+def trust_products(paths: Mapping[str, Path], written: Sequence[Path]) -> dict[str, Path]:
+    """What each file of a judgement holds; see `napari_hdn.io.trust_files`."""
+    from napari_hdn.io.trust_files import trust_products as _products
+
+    return _products(paths, written)
+
+
 def check_trust_folder(folder: Path | str, shape: tuple[int, int], levels: int) -> None:
     """Whether a judgement could be written, known before it; see `napari_hdn.io.trust_files`."""
     from napari_hdn.io.trust_files import check_trust_folder as _check

@@ -12,6 +12,7 @@ from napari_hdn.api.noted import noted
 from napari_hdn.core.axes import ImageStack
 from napari_hdn.core.config import RestorationConfig
 from napari_hdn.core.events import RestorationFinished, Stop, TrainingEvent
+from napari_hdn.core.recipes.jobs import JobRecipe
 from napari_hdn.core.recipes.schema import Recipe
 
 if TYPE_CHECKING:
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
     from napari_hdn.io.images import FileStack
 
 
-def read_recipe(path: Path | str) -> Recipe:
+def read_recipe(path: Path | str) -> Recipe | JobRecipe:
     """Read a recipe file, or the recipe of a model folder; see `napari_hdn.io.recipes`.
 
     A model of an earlier napari-hdn has no recipe: what its config tells is taken.
@@ -77,11 +78,13 @@ def write_recipe_beside(recipe: Mapping[str, Any], product: str, path: Path) -> 
         If it cannot be written.
     """
     from napari_hdn.io.naming import split_suffix
-    from napari_hdn.io.recipe_results import with_results, write_recipe
+    from napari_hdn.io.recipe_results import finished_job, with_results, write_recipe
     from napari_hdn.io.recipes import parse_recipe
 
     read = parse_recipe(json.dumps(recipe).encode(), "of the layer")
-    if read.restoration is not None:
+    if isinstance(read, JobRecipe):
+        read = finished_job(read, {product: path}, complete=read.job.complete)
+    elif read.restoration is not None:
         read = with_results(read, {product: path})
     return write_recipe(read, path.with_name(f"{split_suffix(path.name)[0]}-recipe.json"))
 
@@ -97,19 +100,24 @@ def recipe_images(
     return training_images(recipe.training, base, data, stop)
 
 
-def recipe_model(recipe: Recipe, base: Path, given: Path | None = None) -> HDN | None:
+def recipe_model(recipe: Recipe | JobRecipe, base: Path, given: Path | None = None) -> HDN | None:
     """The model that a recipe begins with; see `napari_hdn.io.recipe_data.find_model`.
 
-    For a restoration the one that restores; for a training the one that a variant was made of, and
-    None for a model of its own.
+    For a training the one that a variant was made of, and None for a model of its own; else the one
+    that restored or took part in the job, if one did.
     """
     from napari_hdn.io.recipe_data import find_model
 
-    if recipe.restoration is not None:
-        model, sha256, path = recipe.model, recipe.model.sha256, recipe.model.path
-        places = [] if path is None else [base / path]
+    if isinstance(recipe, JobRecipe) or recipe.restoration is not None:
+        model = recipe.model
+        if model is None:
+            return None
         return find_model(
-            sha256=sha256, family=model.family, name=model.name, places=places, given=given
+            sha256=model.sha256,
+            family=model.family,
+            name=model.name,
+            places=[] if model.path is None else [base / model.path],
+            given=given,
         )
     origin = recipe.training.origin
     if origin is None:
@@ -163,33 +171,33 @@ def repeated_config(recipe: Recipe, stack: ImageStack) -> RestorationConfig:
     return _config(recipe, stack)
 
 
-def recipe_remark(recipe: Recipe) -> str:
-    """What is different here from where an image was restored; empty if nothing is."""
-    from napari_hdn.core.recipes.repeating import restoration_remark
+def recipe_remark(recipe: Recipe | JobRecipe) -> str:
+    """What is different here from where a job was done; empty if nothing is."""
+    from napari_hdn.core.recipes.repeating import job_remark, restoration_remark
 
-    return restoration_remark(recipe)
+    return job_remark(recipe) if isinstance(recipe, JobRecipe) else restoration_remark(recipe)
 
 
-def recipe_threads(recipe: Recipe) -> AbstractContextManager[None]:
+def recipe_threads(recipe: Recipe | JobRecipe) -> AbstractContextManager[None]:
     """Computing with the threads of a recipe; see `core.recipes.repeating.threads_of`."""
     from napari_hdn.core.recipes.repeating import threads_of
 
     return threads_of(recipe.environment)
 
 
-def compare_results(recorded: Recipe, again: Recipe) -> dict[str, bool]:
+def compare_results(recorded: Recipe | JobRecipe, again: Recipe | JobRecipe) -> dict[str, bool]:
     """Whether repeated results are identical; see `napari_hdn.io.recipe_results`."""
     from napari_hdn.io.recipe_results import compare_results as _compare
 
     return _compare(recorded, again)
 
 
-def methods_text(what: HDN | Recipe | Path | str) -> str:
+def methods_text(what: HDN | Recipe | JobRecipe | Path | str) -> str:
     """The paragraph for a methods section, with references; see `core.recipes.methods`.
 
     Parameters
     ----------
-    what : HDN, Recipe or path
+    what : HDN, Recipe, JobRecipe or path
         A model, a recipe, a model folder or a recipe file.
 
     Raises
@@ -202,15 +210,15 @@ def methods_text(what: HDN | Recipe | Path | str) -> str:
     return _text(_recipe(what))
 
 
-def methods_bibtex(what: HDN | Recipe | Path | str) -> str:
+def methods_bibtex(what: HDN | Recipe | JobRecipe | Path | str) -> str:
     """The references of `methods_text` for BibTeX."""
     from napari_hdn.core.recipes.methods import bibtex
 
     return bibtex(_recipe(what))
 
 
-def _recipe(what: HDN | Recipe | Path | str) -> Recipe:
-    if isinstance(what, Recipe):
+def _recipe(what: HDN | Recipe | JobRecipe | Path | str) -> Recipe | JobRecipe:
+    if isinstance(what, Recipe | JobRecipe):
         return what
     return read_recipe(what) if isinstance(what, Path | str) else recipe_of(what)
 

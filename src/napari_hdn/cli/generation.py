@@ -11,12 +11,13 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from napari_hdn import api
-from napari_hdn.api import FileStack, GenerationConfig, Notice, Stop
+from napari_hdn.api import FileStack, GenerationConfig, JobInput, JobRecipe, Notice, Stop
 from napari_hdn.cli.terminal import Progress
 from napari_hdn.core.errors import ConfigurationError, StoppedEarly
 
 if TYPE_CHECKING:
     from napari_hdn.api import HDN
+    from napari_hdn.core.recipes.jobs import JobImage
 
 COMPARED = 4  # real pieces beside as many generated ones
 _SHOWN_PX = 256  # of a side in the picture
@@ -47,15 +48,25 @@ def generate(
     folder: Path,
     progress: Progress,
     stop: Stop,
-) -> list[Path]:
-    """Generate, write, compare where there is something to compare with; return the files.
+    like: JobImage | None = None,
+) -> JobRecipe:
+    """Generate, write, compare where there is something to compare with; return what was done.
+
+    ``like`` tells which part of the real image the counts are taken from; by default its first plane.
 
     Raises
     ------
     StoppedEarly
         If the user stopped before there was an image.
     """
-    plane = None if real is None else real.plane(next(real.indices()))
+    plane, inputs = None, []
+    if real is not None:
+        index = next(real.indices()) if like is None or like.plane is None else like.plane
+        region = None if like is None else like.region
+        y0, y1, x0, x1 = region or (0, real.plane_shape[0], 0, real.plane_shape[1])
+        plane = real.crop(index, slice(y0, y1), slice(x0, x1))
+        inputs = [JobInput("real image", real, index, region)]
+    recipe = api.job_recipe("generation", config, inputs, model=model, stop=stop)
     told = api.generation_remarks(model, config, chosen=plane is not None)
     if real is not None and plane is not None:
         told.append(api.range_remark(model, plane, real.name))
@@ -81,10 +92,12 @@ def generate(
     if writer.written is None:
         raise StoppedEarly("Stopped before an image was done; nothing was written.")
     progress.say(f"Wrote {writer.written}")
-    written = [writer.written]
+    written = {"images": writer.written}
     if real is not None and not stop.requested:
-        written += _compared(model, config, real, first, paths["comparison"], progress, stop)
-    return written
+        written |= _compared(model, config, real, first, paths["comparison"], progress, stop)
+    done, path = api.write_job_recipe(recipe, written, paths["recipe"], complete=not stop.requested)
+    progress.say(f"Wrote {path}")
+    return done
 
 
 def _images(
@@ -113,11 +126,11 @@ def _compared(
     path: Path,
     progress: Progress,
     stop: Stop,
-) -> list[Path]:
+) -> dict[str, Path]:
     held = _held(model, config, real, generated, progress, stop)
     if held is None:
         progress.say(f"Stopped: {path.name} was not made.")
-        return []
+        return {}
     what = "raw" if config.camera_noise else "restored"
     likeness = api.compare_with_real(list(held), generated)
     progress.say(likeness.in_words(model.config.network.multiple))
@@ -134,7 +147,7 @@ def _compared(
     )
     written = api.write_new(path, picture)
     progress.say(f"Wrote {written}")
-    return [written]
+    return {"comparison": written}
 
 
 def _held(

@@ -14,10 +14,19 @@ import numpy as np
 
 import napari_hdn
 from napari_hdn import api
-from napari_hdn.api import FileStack, InspectionFinished, InspectionProgress, Stop
+from napari_hdn.api import (
+    FileStack,
+    InspectionFinished,
+    InspectionProgress,
+    JobInput,
+    JobRecipe,
+    LevelsSettings,
+    Stop,
+)
 from napari_hdn.cli import level_report
 from napari_hdn.cli.calibration import box
 from napari_hdn.cli.terminal import Progress
+from napari_hdn.core.config import DeviceName
 from napari_hdn.core.errors import ConfigurationError, StoppedEarly
 
 if TYPE_CHECKING:
@@ -71,6 +80,13 @@ class Piece:
     def at(self) -> dict[str, int]:
         """The plane's place by axis letter."""
         return dict(zip(self.stack.leading_axes, self.index, strict=True))
+
+    @property
+    def recorded(self) -> JobInput:
+        """What a recipe says of it."""
+        height, width = self.stack.plane_shape
+        whole = self.region == (0, height, 0, width)
+        return JobInput("image", self.stack, self.index, None if whole else self.region)
 
     @property
     def pixel_um(self) -> float | None:
@@ -201,9 +217,9 @@ def look(
     *,
     samples: int,
     seed: int,
-    device: str,
-) -> list[Path]:
-    """Inspect, tell what was found, write it, draw the samples; return the files.
+    device: DeviceName,
+) -> JobRecipe:
+    """Inspect, tell what was found, write it, draw the samples; return what was done.
 
     Raises
     ------
@@ -216,7 +232,15 @@ def look(
     inspection = _inspected(model, piece, counts, progress, stop, device)
     paths = api.level_paths(folder, piece.stack.stem)
     where = piece.in_words()
-    written = api.write_contributions(
+    recipe = api.job_recipe(
+        "levels",
+        LevelsSettings(
+            background=piece.background or None, samples=samples, seed=seed, device=device
+        ),
+        [piece.recorded],
+        model=model,
+    )
+    api.write_contributions(
         paths,
         inspection.decomposition,
         model=model.name,
@@ -225,22 +249,25 @@ def look(
     )
     report = level_report.report(inspection, where, piece.pixel_um)
     record = piece.to_json() | {"version": napari_hdn.__version__} | inspection.to_json()
-    written += [
-        api.write_new(paths["scores"], _json(record)),
-        api.write_new(paths["report"], "\n".join([*report, ""]).encode()),
-    ]
+    written = {kind: paths[kind] for kind in ("contributions", "mean")}
+    written["scores"] = api.write_new(paths["scores"], _json(record))
+    written["report"] = api.write_new(paths["report"], "\n".join([*report, ""]).encode())
     for line in report:
         progress.say(line)
     progress.say("")
-    for path in written:
+    for path in written.values():
         progress.say(f"Wrote {path}")
     picture = _drawn(model, counts, progress, stop, samples=samples, seed=seed, device=device)
     if picture is None:
         progress.say(f"Stopped: {paths['samples'].name} was not drawn.")
-        return written
-    written.append(api.write_new(paths["samples"], picture))
-    progress.say(f"Wrote {written[-1]}")
-    return written
+    else:
+        written["samples"] = api.write_new(paths["samples"], picture)
+        progress.say(f"Wrote {written['samples']}")
+    done, path = api.write_job_recipe(
+        recipe, written, paths["recipe"], complete=picture is not None
+    )
+    progress.say(f"Wrote {path}")
+    return done
 
 
 def _inspected(

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from napari_hdn import api
-from napari_hdn.api import FileStack, Notice, SegmentationConfig, Stop
+from napari_hdn.api import FileStack, JobInput, JobRecipe, Notice, SegmentationConfig, Stop
 from napari_hdn.cli.inspection import one_image, plane_index
 from napari_hdn.cli.segmentation_files import SegmentationFiles
 from napari_hdn.cli.terminal import Progress
@@ -40,10 +40,13 @@ class Work:
         An image, or samples of one along its axis S.
     chosen : tuple of int or None
         The one plane to segment, along `lead`; None for all.
+    region : (y0, y1, x0, x1) or None
+        The part of each plane, in pixels; None for all.
     """
 
     stack: FileStack
     chosen: Index | None = None
+    region: tuple[int, int, int, int] | None = None
 
     @property
     def lead(self) -> str:
@@ -59,7 +62,23 @@ class Work:
     @property
     def shape(self) -> Index:
         """Of the labels that are written, along `axes`."""
-        return (*(self.sizes if self.chosen is None else ()), *self.stack.plane_shape)
+        return (*(self.sizes if self.chosen is None else ()), *self.plane_shape)
+
+    @property
+    def plane_shape(self) -> tuple[int, int]:
+        """(Y, X) pixels of what is segmented of each plane."""
+        ys, xs = self._part
+        return ys.stop - ys.start, xs.stop - xs.start
+
+    @property
+    def _part(self) -> tuple[slice, slice]:
+        height, width = self.stack.plane_shape
+        y0, y1, x0, x1 = self.region or (0, height, 0, width)
+        return slice(y0, y1), slice(x0, x1)
+
+    def plane(self, index: Index) -> np.ndarray:
+        """(Y, X) counts of a plane, of its region only where there is one."""
+        return self.stack.crop(index, *self._part)
 
     @property
     def axes(self) -> str:
@@ -87,7 +106,7 @@ class Work:
         at = dict(zip(self.lead, index, strict=True))
         return np.stack(
             [
-                self.stack.plane(tuple(k if a == "S" else at[a] for a in self.stack.leading_axes))
+                self.plane(tuple(k if a == "S" else at[a] for a in self.stack.leading_axes))
                 for k in range(self.samples or 0)
             ]
         )
@@ -171,9 +190,19 @@ def open_truth(path: str, work: Work, progress: Progress) -> Truth:
     stacks = api.open_images([path])
     if len(stacks) != 1:
         raise ConfigurationError(f"Give one image of labels, not the {len(stacks)} of {path}.")
-    (stack,) = stacks
+    return truth_of(stacks[0], work, progress)
+
+
+def truth_of(stack: FileStack, work: Work, progress: Progress) -> Truth:
+    """The same of labels that are open.
+
+    Raises
+    ------
+    ConfigurationError
+        As `open_truth`.
+    """
     one = len(stack) == 1 and (work.chosen is not None or int(np.prod(work.sizes)) == 1)
-    if stack.plane_shape != work.stack.plane_shape or not (
+    if stack.plane_shape != work.plane_shape or not (
         one or _without_ones(stack.leading_shape) == _without_ones(work.sizes)
     ):
         raise ConfigurationError(
@@ -186,7 +215,7 @@ def open_truth(path: str, work: Work, progress: Progress) -> Truth:
     for index in planes:  # before hours of drawing
         labels = truth.at(index, work.sizes)
         if labels.any() or len(planes) == 1:
-            api.check_truth(labels, work.stack.plane_shape, stack.name)
+            api.check_truth(labels, work.plane_shape, stack.name)
             drawn.add(index)
     if not drawn:
         raise ConfigurationError(f"The truth {stack.name} has no objects: all its pixels are 0.")
@@ -205,16 +234,18 @@ def run(
     folder: Path,
     progress: Progress,
     stop: Stop,
-) -> int:
-    """Segment plane by plane, write what was found, tell about it.
+) -> tuple[int, JobRecipe | None]:
+    """Segment plane by plane, write what was found with a recipe, tell about it.
 
     A damaged plane among several is told and left out, and so is one that was not restored, and the
     one in which the user stopped.
 
     Returns
     -------
-    int
+    damaged : int
         How many planes are damaged.
+    recipe : JobRecipe or None
+        With its results; None where it could not be written.
 
     Raises
     ------
@@ -225,7 +256,8 @@ def run(
     """
     planes = list(work.planes())
     damaged: list[ImageError] = []
-    with SegmentationFiles(folder, work, config, model) as files:
+    recipe = _recipe(model, work, truth, config, stop)
+    with SegmentationFiles(folder, work, config, model, recipe) as files:
         for number, index in enumerate(planes):
             try:
                 result = _segmented(model, work, index, config, progress, stop, number)
@@ -257,7 +289,16 @@ def run(
             f"Warning: {len(damaged)} of {len(planes)} planes are damaged and 0 in the files."
         )
     files.tell(progress)
-    return len(damaged)
+    return len(damaged), files.recipe
+
+
+def _recipe(
+    model: HDN | None, work: Work, truth: Truth | None, config: SegmentationConfig, stop: Stop
+) -> JobRecipe:
+    """What is going to be done."""
+    image = JobInput("samples" if model is None else "image", work.stack, work.chosen, work.region)
+    truths = [] if truth is None else [JobInput("truth", truth.stack)]
+    return api.job_recipe("segmentation", config, [image, *truths], model=model, stop=stop)
 
 
 def _nothing(work: Work, damaged: list[ImageError], stop: Stop) -> Exception:
@@ -287,7 +328,7 @@ def _segmented(
     total = 1 if work.chosen is not None else int(np.prod(work.sizes, dtype=int))
     lacking = 0
     if model is not None:
-        counts = _read(lambda: work.stack.plane(index), name)
+        counts = _read(lambda: work.plane(index), name)
         if np.isfinite(counts).all():  # else it is refused below
             remark = api.range_remark(model, counts, name)
             if remark:

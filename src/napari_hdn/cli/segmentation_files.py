@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Self
 import numpy as np
 
 from napari_hdn import api
-from napari_hdn.api import FileStack, SegmentationConfig
+from napari_hdn.api import FileStack, JobRecipe, SegmentationConfig
 from napari_hdn.cli.terminal import Progress
 from napari_hdn.core.errors import OutputError
 
@@ -53,6 +53,8 @@ class SegmentationFiles:
     work : Work
     config : SegmentationConfig
     model : HDN or None
+    recipe : JobRecipe
+        What is going to be done; written at the end.
 
     Attributes
     ----------
@@ -61,11 +63,20 @@ class SegmentationFiles:
         Planes written.
     written : list of Path
         After the context was left.
+    recipe : JobRecipe or None
+        With its results, after the context was left; None where it could not be written.
     """
 
     def __init__(
-        self, folder: Path, work: Work, config: SegmentationConfig, model: HDN | None
+        self,
+        folder: Path,
+        work: Work,
+        config: SegmentationConfig,
+        model: HDN | None,
+        recipe: JobRecipe,
     ) -> None:
+        self._begun = recipe
+        self.recipe: JobRecipe | None = None
         self._work = work
         self._samples = work.samples or config.samples
         self._paths = api.segmentation_paths(folder, work.stack.stem)
@@ -89,7 +100,7 @@ class SegmentationFiles:
                 kind: opening.enter_context(self._writer(kind))
                 for kind in ("consensus", "samples", "confidence")
             }
-            self._all = list(self._writers.values())
+            self._all = list(self._writers.items())
             self._open = opening.pop_all()
         return self
 
@@ -104,12 +115,14 @@ class SegmentationFiles:
             for kind in ("consensus", "confidence"):
                 writer = self._writer(kind, f"consensus of {result.shortfall}")
                 self._writers[kind] = self._open.enter_context(writer)
-                self._all.append(writer)
+                self._all.append((kind, writer))
         self._writers["consensus"].write(at, result.consensus.labels)
         self._writers["confidence"].write(at, result.consensus.confidence_image())
         for k, labels in enumerate(result.samples):
             self._writers["samples"].write((k, *at), labels)
-        self.objects.add(index, api.objects_table(result, _pixel_um(self._work.stack)))
+        y0, _, x0, _ = self._work.region or (0, 0, 0, 0)
+        table = api.objects_table(result, _pixel_um(self._work.stack), (y0, x0))
+        self.objects.add(index, table)
         self.done += 1
 
     def __exit__(
@@ -121,11 +134,10 @@ class SegmentationFiles:
         try:
             self._open.__exit__(kind, error, traceback)
         except Exception as other:  # a full disk may have room for a table
-            self._write_tables(other)
+            self._write_rest(other)
             raise
         if error is None or isinstance(error, Exception):
-            self._write_tables(error)
-        self.written[:0] = [w.written for w in self._all if w.written is not None]
+            self._write_rest(error)
 
     def tell(self, progress: Progress) -> None:
         """Say what was found and written."""
@@ -137,7 +149,31 @@ class SegmentationFiles:
         for path in self.written:
             progress.say(f"Wrote {path}")
 
-    def _write_tables(self, error: Exception | None) -> None:
+    def _write_rest(self, error: Exception | None) -> None:
+        """Tables, then the recipe that tells of all files."""
+        tables = self._write_tables(error)
+        images = {kind: w.written for kind, w in self._all if w.written is not None}
+        path = self._paths["recipe"]
+        self.written = [*images.values(), *tables.values()]
+        if not self.done or not self.written:
+            return
+        lacking = self._short or self.done < self._planes
+        try:
+            self.recipe, made = api.write_job_recipe(
+                self._begun,
+                images | tables,
+                _partial(path) if lacking else path,
+                complete=not lacking,
+            )
+        except OutputError as other:
+            if error is None:
+                raise
+            error.add_note(str(other))
+            return
+        self.written.append(made)
+
+    def _write_tables(self, error: Exception | None) -> dict[str, Path]:
+        written: dict[str, Path] = {}
         for name, table in (("objects", self.objects), ("scores", self.scores)):
             if not table.header:
                 continue
@@ -145,14 +181,15 @@ class SegmentationFiles:
             if self._short or self.done < self._planes:
                 path = _partial(path)
             try:
-                self.written.append(api.write_new(path, table.csv()))
+                written[name] = api.write_new(path, table.csv())
             except OutputError as other:
                 if error is None:
                     raise
                 error.add_note(str(other))
                 continue
             if error is not None:
-                error.add_note(f"The {name} are in {self.written[-1]}.")
+                error.add_note(f"The {name} are in {written[name]}.")
+        return written
 
     def _writer(self, kind: str, remark: str = "") -> api.OmeTiffWriter:
         work, path = self._work, self._paths[kind]

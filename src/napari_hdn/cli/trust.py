@@ -11,7 +11,15 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from napari_hdn import api
-from napari_hdn.api import ImageStack, Stop, TrustFinished, TrustProgress
+from napari_hdn.api import (
+    ImageStack,
+    JobInput,
+    JobRecipe,
+    Stop,
+    TrustFinished,
+    TrustProgress,
+    TrustSettings,
+)
 from napari_hdn.cli.inspection import Piece, one_image
 from napari_hdn.cli.terminal import Progress
 from napari_hdn.core.errors import ConfigurationError
@@ -42,8 +50,8 @@ def middle(piece: Piece, progress: Progress) -> Piece:
 
 def second_frame_of(
     piece: Piece, path: str, channel: int | str | None, progress: Progress
-) -> np.ndarray:
-    """The same piece of a second frame.
+) -> ImageStack:
+    """A second frame of the same scene as a piece.
 
     Raises
     ------
@@ -63,9 +71,7 @@ def second_frame_of(
             "frame shows "
             "the same scene, pixel by pixel."
         )
-    y0, y1, x0, x1 = piece.region
-    index = (0,) * len(stack.leading_shape)
-    return np.asarray(stack.crop(index, slice(y0, y1), slice(x0, x1)))
+    return stack
 
 
 def judge(
@@ -76,24 +82,36 @@ def judge(
     stop: Stop,
     *,
     repeats: ImageStack | None,
-    second_frame: np.ndarray | None,
-    samples: int,
-    off: tuple[int, ...],
-    seed: int,
-    device: str,
-) -> list[Path]:
-    """Judge, tell what was found, write it; return the files."""
+    second_frame: JobInput | None,
+    settings: TrustSettings,
+) -> JobRecipe:
+    """Judge, tell what was found, write it; return what was done.
+
+    ``second_frame`` has the role of that name; its region is the piece's, its plane, if it has
+    several, is named.
+    """
+    y0, y1, x0, x1 = piece.region
+    second = None
+    inputs = [piece.recorded]
+    if repeats is not None:
+        inputs.append(JobInput("repeats", repeats))
+    if second_frame is not None:
+        stack = second_frame.stack
+        index = second_frame.plane or (0,) * len(stack.leading_shape)
+        second = np.asarray(stack.crop(index, slice(y0, y1), slice(x0, x1)))
+        inputs.append(second_frame)
+    recipe = api.job_recipe("trust", settings, inputs, model=model, stop=stop)
     judgement: Judgement | None = None
     where = piece.in_words()
     for event in api.judge_restoration(
         model,
         piece.counts,
         repeats=repeats,
-        second_frame=second_frame,
-        samples=samples,
-        off=off,
-        seed=seed,
-        device=device,
+        second_frame=second,
+        samples=settings.judged_samples,
+        off=settings.deactivated_levels,
+        seed=settings.seed,
+        device=settings.device,
         name=piece.stack.name,
         stop=stop,
     ):
@@ -105,16 +123,21 @@ def judge(
     assert judgement is not None, "judging ends with TrustFinished"
     for line in report(judgement, where):
         progress.say(line)
+    paths = api.trust_paths(folder, piece.stack.stem)
     written = api.write_trust(
         judgement,
-        api.trust_paths(folder, piece.stack.stem),
+        paths,
         where=where,
         facts=piece.to_json(),
         metadata=piece.stack.own_metadata,
     )
     for path in written:
         progress.say(f"Wrote {path}")
-    return written
+    done, path = api.write_job_recipe(
+        recipe, api.trust_products(paths, written), paths["recipe"], complete=not judgement.not_done
+    )
+    progress.say(f"Wrote {path}")
+    return done
 
 
 def report(judgement: Judgement, where: str) -> list[str]:

@@ -13,16 +13,19 @@ from napari_hdn.io.ome_tiff import OmeTiffWriter
 
 # MODEL_hdn-generated, MODEL_hdn-generated-2, MODEL_hdn-generated-partial
 _NAME = re.compile(r"_hdn-generated(-\d+)?(-partial(-\d+)?)?\.ome\.(tiff?|zarr)$", re.IGNORECASE)
-_ENDINGS = {"images": ".ome.tif", "comparison": ".png"}
+_ENDINGS = {
+    "images": ("", ".ome.tif"),
+    "comparison": ("", ".png"),
+    "recipe": ("-recipe", ".json"),
+}
 
 
 def generation_paths(folder: Path, model: str) -> dict[str, Path]:
-    """Where to write what a model generates: ``images`` and ``comparison``.
+    """Where to write what a model generates: ``images``, ``comparison``, ``recipe``.
 
     ``MODEL_hdn-generated.ome.tif`` and so on, all with the same number where one of them exists.
     """
-    endings = {name: ("", ending) for name, ending in _ENDINGS.items()}
-    return free_paths(folder, f"{model}_hdn-generated", endings)
+    return free_paths(folder, f"{model}_hdn-generated", _ENDINGS)
 
 
 def generation_mark(

@@ -25,11 +25,12 @@ _ENDINGS = {
     "samples": ".png",
     "scores": ".json",
     "report": ".txt",
+    "recipe": ".json",
 }
 
 
 def level_paths(folder: Path, stem: str) -> dict[str, Path]:
-    """Where to write what, by name: contributions, mean, samples, scores and report.
+    """Where to write what, by name: contributions, mean, samples, scores, report, recipe.
 
     Parameters
     ----------

@@ -1,22 +1,33 @@
-"""Recipes beside the files that a restoration wrote, with checksums of what is in these."""
+"""Recipes beside the files that a job wrote, with checksums of what is in these."""
 
 from __future__ import annotations
 
+import contextlib
+import hashlib
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import tifffile
 
 from napari_hdn.core.axes import ImageStack, guess_axes
 from napari_hdn.core.recipes.images import identify
-from napari_hdn.core.recipes.making import to_text
+from napari_hdn.core.recipes.jobs import JobRecipe
 from napari_hdn.core.recipes.schema import Recipe, ResultRecord
 from napari_hdn.io.naming import write_new
+from napari_hdn.io.recipes import RECIPE
 from napari_hdn.io.zarr.image import need_zarr
 
+if TYPE_CHECKING:
+    from napari_hdn.core.direct.student import Direct
 
-def write_recipe(recipe: Recipe, path: Path) -> Path:
+WEIGHTS = "direct.safetensors"
+# the same from the same job; others tell of paths and versions, too
+_SAME_BYTES = {".csv", ".png"}
+
+
+def write_recipe(recipe: Recipe | JobRecipe, path: Path) -> Path:
     """Write a recipe as a new file, numbered where the name is taken; return where it is.
 
     Raises
@@ -24,6 +35,8 @@ def write_recipe(recipe: Recipe, path: Path) -> Path:
     OutputError
         If it cannot be written.
     """
+    from napari_hdn.core.recipes.making import to_text
+
     return write_new(path, to_text(recipe, path.parent).encode())
 
 
@@ -35,21 +48,71 @@ def with_results(recipe: Recipe, written: Mapping[str, Path]) -> Recipe:
     return recipe.model_copy(update={"restoration": done})
 
 
-def compare_results(recorded: Recipe, again: Recipe) -> dict[str, bool]:
-    """Whether each image of a repeated restoration is identical to the recorded one, by product."""
-    assert recorded.restoration is not None
-    assert again.restoration is not None
-    before = {r.product: r.sha256 for r in recorded.restoration.results if r.sha256}
+def finished_job(
+    recipe: JobRecipe, written: Mapping[str, Path], *, complete: bool = True
+) -> JobRecipe:
+    """The recipe of a job with its files, and checksums of images and tables."""
+    results = tuple(_job_result(product, path) for product, path in written.items())
+    done = recipe.job.model_copy(update={"results": results, "complete": complete})
+    return recipe.model_copy(update={"job": done})
+
+
+def write_direct_recipe(recipe: JobRecipe, student: Direct, *, complete: bool) -> JobRecipe:
+    """Write how a direct network was taught to its folder, with the checksum of its weights.
+
+    Raises
+    ------
+    OutputError
+        If it cannot be written.
+    """
+    from napari_hdn.core.identity import network_digest
+
+    assert student.folder is not None
+    weights = ResultRecord(
+        product="weights",
+        file=WEIGHTS,
+        sha256=network_digest(student.network),
+        sha256_of="the weights with their names",
+    )
+    done = recipe.job.model_copy(update={"results": (weights,), "complete": complete})
+    recipe = recipe.model_copy(update={"job": done})
+    write_recipe(recipe, student.folder / RECIPE)
+    return recipe
+
+
+def compare_results(recorded: Recipe | JobRecipe, again: Recipe | JobRecipe) -> dict[str, bool]:
+    """Whether each result of a repeated job is identical to the recorded one, by product."""
+    before = {r.product: r for r in _results(recorded) if r.sha256}
     return {
-        r.product: before[r.product] == r.sha256
-        for r in again.restoration.results
-        if r.product in before
+        r.product: before[r.product].sha256 == r.sha256
+        for r in _results(again)
+        if r.product in before and r.sha256
     }
 
 
-def _result(product: str, path: Path) -> ResultRecord:
+def _results(recipe: Recipe | JobRecipe) -> tuple[ResultRecord, ...]:
+    if isinstance(recipe, JobRecipe):
+        return recipe.job.results
+    assert recipe.restoration is not None
+    return recipe.restoration.results
+
+
+def _job_result(product: str, path: Path) -> ResultRecord:
+    if path.suffix in _SAME_BYTES:
+        with contextlib.suppress(OSError):  # gone meanwhile
+            digest = hashlib.sha256(path.read_bytes()).hexdigest()
+            return ResultRecord(
+                product=product, file=path.name, sha256=digest, sha256_of="the file"
+            )
+    return _result(product, path, squeezed=True)
+
+
+def _result(product: str, path: Path, *, squeezed: bool = False) -> ResultRecord:
+    """Of an image; where a layer of a single plane and its file shall be the same, ``squeezed``."""
     try:
         array = _pixels(path)
+        if squeezed and isinstance(array, np.ndarray):
+            array = array.reshape([n for n in array.shape[:-2] if n > 1] + [*array.shape[-2:]])
         record = identify(ImageStack(array, guess_axes(array.shape), path.name))
     except Exception:  # compressed, or another kind of file: the recipe does without
         return ResultRecord(product=product, file=path.name)

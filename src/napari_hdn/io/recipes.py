@@ -9,13 +9,14 @@ from pydantic import ValidationError
 
 from napari_hdn.core.errors import RecipeError
 from napari_hdn.core.json_files import parse_object
+from napari_hdn.core.recipes.jobs import JOB_KINDS, JobRecipe
 from napari_hdn.core.recipes.schema import FORMAT, RECIPE_SCHEMA_VERSION, Recipe
 
 RECIPE = "recipe.json"  # in a model folder
 MOST_BYTES = 2**26  # 10,000 images of a training are 4 MB
 
 
-def read_recipe(path: Path | str) -> Recipe:
+def read_recipe(path: Path | str) -> Recipe | JobRecipe:
     """Read a recipe, or that of a model folder.
 
     Parameters
@@ -33,7 +34,7 @@ def read_recipe(path: Path | str) -> Recipe:
     return parse_recipe(_content(file), file.name if file == path else f"{path.name}/{RECIPE}")
 
 
-def parse_recipe(content: bytes, name: str) -> Recipe:
+def parse_recipe(content: bytes, name: str) -> Recipe | JobRecipe:
     """The recipe that a file called ``name`` holds.
 
     Raises
@@ -45,7 +46,7 @@ def parse_recipe(content: bytes, name: str) -> Recipe:
     if data.get("format") != FORMAT:
         raise RecipeError(
             f"{name} is no recipe of napari-hdn. Recipes are the files that end in -recipe.json beside "
-            "restored images, and recipe.json in model folders."
+            "restored images and other results, and recipe.json in model folders."
         )
     version = data.get("schema_version")
     if isinstance(version, int) and version > RECIPE_SCHEMA_VERSION:
@@ -54,6 +55,8 @@ def parse_recipe(content: bytes, name: str) -> Recipe:
             f"{RECIPE_SCHEMA_VERSION}). Update napari-hdn to use it."
         )
     try:
+        if data.get("kind") in JOB_KINDS:
+            return JobRecipe.model_validate_json(content)
         return Recipe.model_validate_json(content)
     except ValidationError as error:
         first = error.errors(include_url=False, include_input=False)[0]

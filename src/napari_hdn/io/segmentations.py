@@ -16,11 +16,12 @@ _ENDINGS = {
     "confidence": ".ome.tif",
     "objects": ".csv",
     "scores": ".csv",
+    "recipe": ".json",
 }
 
 
 def segmentation_paths(folder: Path, stem: str) -> dict[str, Path]:
-    """Where to write what, by name: consensus, samples, confidence, objects and scores.
+    """Where to write what, by name: consensus, samples, confidence, objects, scores and recipe.
 
     Parameters
     ----------

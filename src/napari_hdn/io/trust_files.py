@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -24,6 +24,7 @@ _ENDINGS = {
     "numbers": ".json",
     "map": ".ome.tif",
     "parts": ".ome.tif",
+    "recipe": ".json",
 }
 
 
@@ -32,7 +33,7 @@ _PAGE_BYTES = 5_000_000  # of the report with its pictures, and the numbers
 
 
 def trust_paths(folder: Path, stem: str) -> dict[str, Path]:
-    """Where to write what, by name: report, numbers, map and parts.
+    """Where to write what, by name: report, numbers, map, parts and recipe.
 
     Returns
     -------
@@ -41,6 +42,12 @@ def trust_paths(folder: Path, stem: str) -> dict[str, Path]:
     """
     endings = {name: (f"-{name}", ending) for name, ending in _ENDINGS.items()}
     return free_paths(folder, f"{stem}_hdn-trust", endings)
+
+
+def trust_products(paths: Mapping[str, Path], written: Sequence[Path]) -> dict[str, Path]:
+    """What each file that `write_trust` wrote holds, by name; numbered ones, too."""
+    order = [name for name in ("map", "parts", "numbers", "report") if name in paths]
+    return dict(zip(order, written, strict=True))
 
 
 def check_trust_folder(folder: Path, shape: tuple[int, int], levels: int) -> None:

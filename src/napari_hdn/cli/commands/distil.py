@@ -2,31 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from contextlib import suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import Annotated, Any, Literal
 
 from cyclopts import Parameter
 
 from napari_hdn import api
-from napari_hdn.api import (
-    DirectConfig,
-    DistillationFinished,
-    DistillationProgress,
-    DistillationStarted,
-    DistillationValidated,
-    ImageStack,
-    Notice,
-    Stop,
-)
-from napari_hdn.cli import choices, jobs
+from napari_hdn.api import DirectConfig
+from napari_hdn.cli import choices, distillation
 from napari_hdn.cli.commands.shared import INTERRUPTED, OK, Device
-from napari_hdn.cli.terminal import Progress, duration, stop_on_interrupt
-from napari_hdn.core.errors import OutputError
-
-if TYPE_CHECKING:
-    from napari_hdn.api import HDN
+from napari_hdn.cli.terminal import Progress, stop_on_interrupt
 
 
 def distil(
@@ -46,7 +31,8 @@ def distil(
 
     It gives the mean (or median) in one cheap pass, and no uncertainty: for a standard deviation or
     samples, restore with the model itself. Tells how near it comes to the mean of many samples on
-    images that it did not learn from. Lies in the model's folder, under direct; earlier ones stay.
+    images that it did not learn from. Lies in the model's folder, under direct, with a recipe.json
+    that tells what was done; earlier ones stay.
     Ctrl-C stops and keeps what has learned until then.
 
     Parameters
@@ -90,64 +76,6 @@ def distil(
     progress = Progress()
     stacks = api.open_images(images, axes=axes, channel=channel, tell=progress.notice)
     teacher = api.load_model(choices.model_folder(model))
-    ours = out is None
-    if out is None:
-        assert teacher.folder is not None
-        off = {*teacher.config.network.deactivated_levels, *(config.deactivated_levels or ())}
-        out = api.reserve_direct_folder(teacher.folder, statistic, sorted(off))
-    else:
-        jobs.check_model_folder(out)
-    try:
-        with progress, stop_on_interrupt(progress) as stop:
-            finished = _run(teacher, stacks, config, out, progress, stop)
-            return INTERRUPTED if finished.stopped and stop.requested else OK
-    finally:
-        if ours:
-            with suppress(OSError):  # not empty: the direct network is in it
-                out.rmdir()
-
-
-def _run(
-    teacher: HDN,
-    stacks: Sequence[ImageStack],
-    config: DirectConfig,
-    out: Path,
-    progress: Progress,
-    stop: Stop,
-) -> DistillationFinished:
-    """Teach and tell about it."""
-    validated = ""
-    finished: DistillationFinished | None = None
-    for event in api.distil(teacher, stacks, config, folder=out, stop=stop):
-        match event:
-            case Notice():
-                progress.notice(event)
-            case DistillationStarted():
-                progress.say(
-                    f"{event.device}: {event.parameters:,} parameters (the model has "
-                    f"{event.teacher_parameters:,}) learn from {event.megapixels:.3g} megapixels; "
-                    f"pieces held out: {event.held_out}"
-                )
-            case DistillationProgress():
-                loss = "" if event.loss is None else f"  step {event.step}  loss {event.loss:.5f}"
-                progress.update(
-                    event.fraction, f"{event.doing}{loss}{validated}", event.remaining_s
-                )
-            case DistillationValidated():
-                validated = f"  {event.loss_db:.2f} dB to the sampled mean"
-            case DistillationFinished():
-                finished = event
-    assert finished is not None, "a distillation ends with DistillationFinished"
-    made = finished.student.summary
-    how = "Stopped" if finished.stopped else "Taught"
-    progress.say(f"{how} after {finished.step} steps ({duration(made.seconds)}).")
-    if (marks := made.marks) is not None:
-        progress.say(
-            f"On {marks.tiles} pieces held out, against the {config.learns} of {marks.samples} samples: "
-            f"{marks.loss_db:.2f} dB lost (by an antithetic pair of the model "
-            f"{marks.pair_loss_db:.2f} dB); PSNR to it {marks.agreement_db:.1f} dB."
-        )
-    if finished.folder is None:
-        raise OutputError(f"The direct network could not be saved to {out}; nothing was kept.")
-    progress.say(f"Direct network: {finished.folder}. It gives no uncertainty.")
-    return finished
+    with progress, stop_on_interrupt(progress) as stop:
+        finished, _ = distillation.teach(teacher, stacks, config, out, progress, stop)
+        return INTERRUPTED if finished.stopped and stop.requested else OK

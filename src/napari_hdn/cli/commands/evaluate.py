@@ -8,11 +8,11 @@ from typing import Annotated
 from cyclopts import Parameter
 
 from napari_hdn import api
-from napari_hdn.api import ImageStack, Notice
-from napari_hdn.cli import choices
+from napari_hdn.api import EvaluationSettings, ImageStack
+from napari_hdn.cli import choices, evaluation
 from napari_hdn.cli.commands.shared import INTERRUPTED, OK
 from napari_hdn.cli.terminal import Progress, stop_on_interrupt
-from napari_hdn.core.errors import ConfigurationError, StoppedEarly
+from napari_hdn.core.errors import ConfigurationError
 
 
 def evaluate(
@@ -46,7 +46,8 @@ def evaluate(
         Of PSNR, in counts: truth (max - min of the truth), or a number such as 255. With
         --second-frame the default is max - min of each image.
     out
-        A CSV file to write the table to; an existing one is kept, the new one numbered.
+        A CSV file to write the table to, with a recipe beside it, NAME-recipe.json, which run
+        repeats; an existing one is kept, the new one numbered.
     axes
         One letter per image axis out of S T C Z Y X, such as TYX; by default from the files.
     channel
@@ -67,42 +68,14 @@ def evaluate(
     stacks = api.open_images(restored, axes=axes, channel=channel, tell=progress.notice)
     reference = _one(truth or second_frame or "", axes, channel)
     with progress, stop_on_interrupt(progress) as stop:
-        if truth is not None or model is None:
-            events = api.evaluate(
-                stacks, reference, "truth" if counts is None else counts, stop=stop
-            )
-        else:
-            trained = api.load_model(choices.model_folder(model))
-            events = api.evaluate_second_frame(trained, stacks, reference, counts, stop=stop)
-        for event in events:
-            if isinstance(event, Notice):
-                progress.notice(event)
-            elif isinstance(event, api.EvaluationProgress):
-                progress.update(event.fraction, "comparing", event.remaining_s)
-            else:
-                result = event
-        if not any(row.planes for row in result.rows):
-            raise StoppedEarly("Stopped before a plane was compared.")
-        _tell(result, progress)
-        if out is not None:
-            written = api.write_new(out, api.csv_text(*result.table()).encode())
-            progress.say(f"Wrote {written}")
-        return INTERRUPTED if result.stopped else OK
-
-
-def _tell(result: api.Evaluation, progress: Progress) -> None:
-    """One block an image: a table of these columns is too wide for a terminal."""
-    for row in result.rows:
-        part = "" if row.planes == row.total else f" of {row.total}"
-        plural = "s" if row.total != 1 else ""
-        left_out = f", {row.empty} left out" if row.empty else ""
-        progress.say(
-            f"{row.name} ({row.planes}{part} plane{plural}{left_out}) against {result.against}:"
+        trained = (
+            None
+            if model is None or truth is not None
+            else api.load_model(choices.model_folder(model))
         )
-        for column, value in zip(result.columns, row.values, strict=True):
-            text = "–" if value is None else f"{value:.6g}"
-            progress.say(f"  {text:>10}  {column}")
-    progress.say(result.note)
+        settings = EvaluationSettings(range_counts=counts)
+        stopped, _ = evaluation.compare(trained, stacks, reference, settings, out, progress, stop)
+        return INTERRUPTED if stopped else OK
 
 
 def _one(path: str, axes: str | None, channel: int | None) -> ImageStack:

@@ -34,7 +34,8 @@ def generate(
 
     Writes MODEL_hdn-generated.ome.tif, its images along an axis S, in camera counts. With --like, also
     MODEL_hdn-generated.png with real images next to generated ones in the same contrast, and a line
-    that tells how alike they are. Existing files are kept: new ones are numbered. Ctrl-C keeps the
+    that tells how alike they are. MODEL_hdn-generated-recipe.json tells what was done; run repeats
+    it. Existing files are kept: new ones are numbered. Ctrl-C keeps the
     images that are done, in a file that says partial.
 
     Parameters

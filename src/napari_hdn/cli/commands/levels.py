@@ -33,8 +33,8 @@ def levels(
     Tells it as a table, and writes NAME_hdn-levels-... files: contributions.ome.tif (a channel a
     level, then the remainder; together they add up to the restored image), mean.ome.tif (that
     image), scores.json, report.txt (the table), samples.png (images drawn at each level, from this
-    image and from the prior). Existing files are kept: new ones are numbered. Ctrl-C keeps the files
-    that are whole.
+    image and from the prior), recipe.json (what was done; run repeats it). Existing
+    files are kept: new ones are numbered. Ctrl-C keeps the files that are whole.
 
     Parameters
     ----------

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from napari_hdn import api
-from napari_hdn.cli import choices, jobs
+from napari_hdn.cli import choices, jobs, repeating
 from napari_hdn.cli.commands.shared import INCOMPLETE, INTERRUPTED, OK
 from napari_hdn.cli.terminal import Progress, stop_on_interrupt
 from napari_hdn.core.errors import ConfigurationError
@@ -23,8 +23,9 @@ def run(
     data: Path | None = None,
     model: Path | None = None,
     out: Path | None = None,
+    function: str | None = None,
 ) -> int:
-    """Do again what a recipe says: train a model, or restore an image.
+    """Do again what a recipe says: train a model, restore or segment an image, ...
 
     On the same computer with the same versions the result is identical; what is different here is
     told. The images must be those of the recipe, pixel by pixel.
@@ -32,14 +33,18 @@ def run(
     Parameters
     ----------
     recipe
-        A file that ends in -recipe.json beside a restored image, or a model's folder or name.
+        A file that ends in -recipe.json beside a result, or a model's folder or name.
     data
         Folder with the images, if they are no longer where they were.
     model
         The model that restores, or that a variant begins from, if it is no longer where it was.
     out
-        Folder to write to: of the new model, by default a new one among the saved models; or of the
-        restored images, by default beside the recipe, with new numbers.
+        Folder to write to: of the new model, by default a new one among the saved models; of a new
+        direct network, by default one in the model's folder; or of the results, by default beside
+        the recipe, with new numbers.
+    function
+        For a segmentation with a function of somebody's own, which a recipe never runs by itself:
+        that function, as FILE.py:FUNCTION. Look at it first.
     """
     place = recipe if recipe.is_file() else choices.model_folder(recipe)
     read = api.read_recipe(place)
@@ -48,9 +53,14 @@ def run(
         raise ConfigurationError(f"--out takes a folder; {out} is a file.")
     if data is not None and not data.is_dir():
         raise ConfigurationError(f"--data takes a folder; there is no folder {data}.")
+    if function is not None and read.kind != "segmentation":
+        raise ConfigurationError("--function is for the recipe of a segmentation.")
     given = None if model is None else choices.model_folder(model)
     progress = Progress()
     with progress, stop_on_interrupt(progress) as stop:
+        if isinstance(read, api.JobRecipe):
+            again = repeating.Again(read, base, data, given, out, function, progress, stop)
+            return repeating.repeat(again)
         if read.kind == "training":
             return _train(read, base, data, given, out, progress, stop)
         return _restore(read, base, data, given, out or base, progress, stop)
@@ -109,11 +119,5 @@ def _restore(
     if stop.requested:
         return INTERRUPTED
     for again in written.recipes:
-        for product, same in api.compare_results(recipe, again).items():
-            how = (
-                "is identical to the recorded one, pixel by pixel"
-                if same
-                else "differs from the recorded one"
-            )
-            progress.say(f"The {product} {how}.")
+        repeating.tell_compared(recipe, again, progress)
     return OK if written.complete else INCOMPLETE

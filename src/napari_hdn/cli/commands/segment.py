@@ -37,9 +37,10 @@ def segment(
     """Segment many samples of an image, and find what objects they agree on.
 
     Writes NAME_hdn-segmented-... files: consensus.ome.tif (labels), samples.ome.tif (labels of each
-    sample), confidence.ome.tif, objects.csv (one row an object), and with --truth scores.csv.
-    Existing files are kept: new ones are numbered. Ctrl-C keeps what is segmented, in files that say
-    partial. Damaged planes of a stack are left out and told (exit code 1).
+    sample), confidence.ome.tif, objects.csv (one row an object), with --truth scores.csv, and
+    recipe.json (what was done; run repeats it). Existing files are kept: new ones are numbered.
+    Ctrl-C keeps what is segmented, in files that say partial. Damaged planes of a stack are left
+    out and told (exit code 1).
 
     Parameters
     ----------
@@ -108,7 +109,7 @@ def segment(
     labels = None if truth is None else segmentation.open_truth(truth, work, progress)
     trained = None if model is None else api.load_model(choices.model_folder(model))
     with progress, stop_on_interrupt(progress) as stop:
-        damaged = segmentation.run(trained, work, labels, config, out, progress, stop)
+        damaged, _ = segmentation.run(trained, work, labels, config, out, progress, stop)
         if stop.requested:
             return INTERRUPTED
         return INCOMPLETE if damaged else OK

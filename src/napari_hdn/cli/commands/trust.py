@@ -8,6 +8,7 @@ from typing import Annotated
 from cyclopts import Parameter
 
 from napari_hdn import api
+from napari_hdn.api import JobInput, TrustSettings
 from napari_hdn.cli import choices, inspection
 from napari_hdn.cli import trust as judging
 from napari_hdn.cli.commands.shared import INTERRUPTED, OK, Device
@@ -35,7 +36,8 @@ def trust(
 
     Tells the verdicts, and writes NAME_hdn-trust-... files: report.html (one page with all that it
     needs, to be printed or attached to a paper), numbers.json, map.ome.tif (trust, 0 to 1),
-    parts.ome.tif (what it is made of, and more maps, as named channels). Existing files are kept: new
+    parts.ome.tif (what it is made of, and more maps, as named channels), recipe.json (what was done;
+    run repeats it). Existing files are kept: new
     ones are numbered. Ctrl-C keeps what is done, and the report says what is not.
 
     Parameters
@@ -76,6 +78,12 @@ def trust(
         raise ConfigurationError(f"--out takes a folder; {out} is a file.")
     if repeats is not None and second_frame is not None:
         raise ConfigurationError("Give --repeats or --second-frame, not both.")
+    settings = TrustSettings(
+        judged_samples=samples,
+        deactivated_levels=choices.levels(deactivate) or (),
+        seed=seed,
+        device=device,
+    )
     progress = Progress()
     stack = inspection.one_image(image, axes, channel, progress)
     piece = inspection.choose_piece(stack, index, region, ())
@@ -89,7 +97,8 @@ def trust(
     frames = None if repeats is None else inspection.one_image(repeats, None, channel, progress)
     second = None
     if second_frame is not None:
-        second = judging.second_frame_of(piece, second_frame, channel, progress)
+        frame = judging.second_frame_of(piece, second_frame, channel, progress)
+        second = JobInput("second frame", frame)
     with progress, stop_on_interrupt(progress) as stop:
         judging.judge(
             trained,
@@ -99,9 +108,6 @@ def trust(
             stop,
             repeats=frames,
             second_frame=second,
-            samples=samples,
-            off=choices.levels(deactivate) or (),
-            seed=seed,
-            device=device,
+            settings=settings,
         )
         return INTERRUPTED if stop.requested else OK

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import os
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -16,7 +15,8 @@ from napari_hdn.core.events import RestorationFinished, Stop
 from napari_hdn.core.identity import fingerprint, network_digest
 from napari_hdn.core.recipes.environment import Environment, environment
 from napari_hdn.core.recipes.images import ImageRecord, identify
-from napari_hdn.core.recipes.parts import TrainingPart
+from napari_hdn.core.recipes.jobs import JobRecipe
+from napari_hdn.core.recipes.placing import placed
 from napari_hdn.core.recipes.schema import (
     CalibrationRecord,
     CheckRecord,
@@ -49,8 +49,8 @@ def recipe_of_model(model: HDN) -> Recipe:
         in_words=f"How the model {model.name} was trained: napari-hdn run repeats it.",
         made=model.summary.created,
         environment=parts[-1].environment if parts else _unrecorded(model),
-        model=_model(model),
-        training=_training(model),
+        model=model_record(model),
+        training=training_record(model),
     )
 
 
@@ -81,7 +81,7 @@ class RestorationRecipes:
     ) -> None:
         self._config = config
         self._name = model.name
-        self._model, self._training = _model(model), _training(model)
+        self._model, self._training = model_record(model), training_record(model)
         look = model.look
         self._shared: dict[str, Any] = {
             "config": config,
@@ -140,67 +140,14 @@ def finished(recipe: Recipe, event: RestorationFinished) -> Recipe:
     return recipe.model_copy(update={"restoration": over})
 
 
-def to_text(recipe: Recipe, folder: Path | None = None) -> str:
+def to_text(recipe: Recipe | JobRecipe, folder: Path | None = None) -> str:
     """The recipe as JSON for a file in ``folder``: paths near it become relative."""
     text = (recipe if folder is None else placed(recipe, folder)).model_dump_json(indent=1)
     return _NUMBERS.sub(lambda found: " ".join(found[0].split()), text) + "\n"
 
 
-def placed(recipe: Recipe, folder: Path) -> Recipe:
-    """The recipe with paths as seen from ``folder``, where they lie in it or beside it."""
-
-    def image(record: ImageRecord) -> ImageRecord:
-        return record.model_copy(update={"path": _near(record.path, folder)})
-
-    def part(of: TrainingPart) -> TrainingPart:
-        return of.model_copy(update={"images": tuple(map(image, of.images))})
-
-    training = recipe.training.model_copy(
-        update={
-            "parts": tuple(map(part, recipe.training.parts)),
-            "noise": _placed_noise(recipe.training.noise, image),
-        }
-    )
-    model = recipe.model.model_copy(update={"path": _near(recipe.model.path, folder)})
-    restoration = recipe.restoration
-    if restoration is not None:
-        direct = restoration.direct
-        if direct is not None:
-            direct = direct.model_copy(update={"path": _near(direct.path, folder)})
-        restoration = restoration.model_copy(
-            update={"image": image(restoration.image), "direct": direct}
-        )
-    return recipe.model_copy(
-        update={"training": training, "model": model, "restoration": restoration}
-    )
-
-
-def _placed_noise(noise: NoiseRecord, image: Callable[[ImageRecord], ImageRecord]) -> NoiseRecord:
-    made = noise.calibration
-    if made is None:
-        return noise
-    changes = {
-        "images": tuple(map(image, made.images)),
-        "dark": None if made.dark is None else image(made.dark),
-        "clean": None if made.clean is None else image(made.clean),
-    }
-    return noise.model_copy(update={"calibration": made.model_copy(update=changes)})
-
-
-def _near(path: str | None, folder: Path) -> str | None:
-    """A path relative to a folder, if it lies in it or in the one above; else as it is."""
-    if path is None:
-        return None
-    try:
-        relative = os.path.relpath(path, folder.absolute())
-    except ValueError:  # another drive
-        return path
-    if relative.split(os.sep)[:2] == [os.pardir, os.pardir]:
-        return path
-    return Path(relative).as_posix()
-
-
-def _model(model: HDN) -> ModelRecord:
+def model_record(model: HDN) -> ModelRecord:
+    """Which model it is."""
     return ModelRecord(
         name=model.name,
         path=None if model.folder is None else str(model.folder.absolute()),
@@ -210,7 +157,8 @@ def _model(model: HDN) -> ModelRecord:
     )
 
 
-def _training(model: HDN) -> TrainingRecord:
+def training_record(model: HDN) -> TrainingRecord:
+    """How a model was trained."""
     done, normalisation = model.summary, model.normalisation
     held_out = [r for r in done.history if r.part == "validation"]
     return TrainingRecord(

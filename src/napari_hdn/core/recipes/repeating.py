@@ -23,6 +23,7 @@ from napari_hdn.core.hdn import HDN
 from napari_hdn.core.identity import fingerprint
 from napari_hdn.core.noise.base import noise_model_from_json
 from napari_hdn.core.recipes.environment import Environment, environment
+from napari_hdn.core.recipes.jobs import JobRecipe
 from napari_hdn.core.recipes.parts import TrainingPart
 from napari_hdn.core.recipes.schema import Recipe, TrainingRecord
 from napari_hdn.core.tiling import padded_size
@@ -161,6 +162,14 @@ def restoration_remark(recipe: Recipe) -> str:
             "there on: the last digits may differ."
         )
     return told.strip()
+
+
+def job_remark(recipe: JobRecipe) -> str:
+    """What is different here from where a job was done, in words; empty if nothing is."""
+    settings = recipe.job.settings
+    device = device_for(getattr(settings, "device", "cpu"))
+    lower = str(device.dtype(getattr(settings, "precision", "auto"))).removeprefix("torch.")
+    return remark(recipe.environment, environment(device.label, lower))
 
 
 def device_for(name: DeviceName) -> Device:

@@ -40,7 +40,11 @@ def most_bytes(name: str) -> int | None:
     parts = name.split("/")
     if len(parts) == 1 and name not in (DIRECT_ABOUT, DIRECT_WEIGHTS, PACKED_MODEL):
         return MOST_BYTES.get(name)
-    if len(parts) == 3 and parts[0] == DIRECT and parts[2] in (DIRECT_ABOUT, DIRECT_WEIGHTS):
+    if (
+        len(parts) == 3
+        and parts[0] == DIRECT
+        and parts[2] in (DIRECT_ABOUT, DIRECT_WEIGHTS, RECIPE)
+    ):
         return MOST_BYTES[parts[2]]
     return None
 
