@@ -52,7 +52,7 @@ def test_a_direct_network_lies_with_its_model_and_restores(teacher, images, caps
 def test_another_folder_and_a_renamed_model(teacher, images, tmp_path):
     out = tmp_path / "elsewhere"
     assert main(["distil", str(teacher), images, "--steps", "1", "--out", str(out)]) == 0
-    assert sorted(os.listdir(out)) == ["direct.json", "direct.safetensors"]
+    assert sorted(os.listdir(out)) == ["direct.json", "direct.safetensors", "recipe.json"]
     assert not (teacher / "direct").exists()
     teacher.rename(tmp_path / "renamed")
     model = api.load_model(tmp_path / "renamed")

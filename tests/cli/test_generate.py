@@ -16,6 +16,8 @@ from napari_hdn.cli import main
 from napari_hdn.cli.generation import size_of
 from napari_hdn.io.metadata import ImageMetadata
 
+RECIPE = "model_hdn-generated-recipe.json"
+
 
 @pytest.fixture
 def real(tmp_path: Path) -> Path:
@@ -36,14 +38,14 @@ def test_images_along_an_axis_of_samples(model, tmp_path, capsys):
     out = tmp_path / "deep" / "out"
     command = ["generate", str(model), "--size", "50x72", "--number", "3", "--seed", "5"]
     assert main([*command, "--out", str(out)]) == 0
-    assert os.listdir(out) == ["model_hdn-generated.ome.tif"]
+    assert set(os.listdir(out)) == {"model_hdn-generated.ome.tif", RECIPE}
     (stack,) = api.open_images([out / "model_hdn-generated.ome.tif"])
     assert (stack.axes, stack.array.shape) == ("SYX", (3, 50, 72))
     made = expected(model, height=50, width=72, number=3, seed=5)
     np.testing.assert_array_equal(np.asarray(stack.array), made)
     assert "Wrote " in capsys.readouterr().out
     assert main([*command, "--out", str(out), "--noise"]) == 0
-    assert sorted(os.listdir(out))[0] == "model_hdn-generated-2.ome.tif"
+    assert "model_hdn-generated-2.ome.tif" in os.listdir(out)
     noisy = tifffile.imread(out / "model_hdn-generated-2.ome.tif")
     assert np.std(noisy - made) == pytest.approx(6, rel=0.05)  # trained with --noise sigma=6
 
@@ -53,7 +55,11 @@ def test_real_next_to_generated(model, real, tmp_path, capsys, noise):
     out = tmp_path / "out"
     command = ["generate", str(model), "--size", "64x80", "--number", "2", "--like", str(real)]
     assert main([*command, "--out", str(out), *(["--noise"] if noise else [])]) == 0
-    assert sorted(os.listdir(out)) == ["model_hdn-generated.ome.tif", "model_hdn-generated.png"]
+    assert sorted(os.listdir(out)) == [
+        RECIPE,
+        "model_hdn-generated.ome.tif",
+        "model_hdn-generated.png",
+    ]
     (stack,) = api.open_images([out / "model_hdn-generated.ome.tif"])
     assert stack.pixel_size_um == pytest.approx({"Y": 0.1, "X": 0.1})
     trained = api.load_model(model)
@@ -82,7 +88,11 @@ def test_fewer_real_pieces_than_images(model, tmp_path, capsys, noise):
     out = tmp_path / "out"
     assert main([*command, "--out", str(out), *(["--noise"] if noise else [])]) == 0
     assert "Generated (4 images) against real (1 piece): mean" in capsys.readouterr().out
-    assert sorted(os.listdir(out)) == ["model_hdn-generated.ome.tif", "model_hdn-generated.png"]
+    assert sorted(os.listdir(out)) == [
+        RECIPE,
+        "model_hdn-generated.ome.tif",
+        "model_hdn-generated.png",
+    ]
     assert tifffile.imread(out / "model_hdn-generated.ome.tif").shape == (4, 64, 80)
 
 
@@ -106,7 +116,9 @@ def test_a_stop_keeps_what_is_done(model, real, tmp_path, monkeypatch, capsys):
     command = ["generate", str(model), "--size", "32x48", "--number", "4", "--out", str(out)]
     assert main([*command, "--like", str(real)]) == 130
     monkeypatch.undo()
-    assert os.listdir(out) == ["model_hdn-generated-partial.ome.tif"]
+    partial = "model_hdn-generated-recipe-partial.json"
+    assert set(os.listdir(out)) == {"model_hdn-generated-partial.ome.tif", partial}
+    assert not api.read_recipe(out / partial).job.complete
     kept = tifffile.imread(out / "model_hdn-generated-partial.ome.tif")
     np.testing.assert_array_equal(kept, expected(model, height=32, width=48, number=2))
 

@@ -29,6 +29,7 @@ FILES = {
     "samples": ".png",
     "scores": ".json",
     "report": ".txt",
+    "recipe": ".json",
 }
 
 
@@ -83,7 +84,7 @@ def test_what_is_written_is_what_the_api_finds(model, striped, striped_tif, tmp_
     told = capsys.readouterr().out
     assert report in told
     assert "Looking at cells.ome.tif, T 0 of 3 T (--index)" in told
-    assert told.count("Wrote ") == 5
+    assert told.count("Wrote ") == 6
     assert main(command) == 0
     assert set(os.listdir(out)) == names() | names(number="-2")
 

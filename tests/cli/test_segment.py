@@ -68,7 +68,7 @@ def test_from_a_file_of_samples(sampled, capsys):
     assert f"SEG {scores.consensus.seg:.3f}" in capsys.readouterr().out
     before = {p: p.read_bytes() for p in out.iterdir()}
     assert main([*command, "--out", str(out)]) == 0
-    assert len(list(out.iterdir())) == 10
+    assert len(list(out.iterdir())) == 12
     assert all(p.read_bytes() == content for p, content in before.items())
     assert (out / f"{stem}objects-2.csv").exists()
 
@@ -135,10 +135,14 @@ def test_stop_keeps_what_is_segmented(sampled, monkeypatch, capsys):
         with tifffile.TiffFile(path) as opened:
             assert "; consensus of 3 of 4 samples" in opened.ome_metadata
     assert rows_of(out / "cells_hdn-samples_hdn-segmented-objects-partial.csv")
-    assert all("partial" in name for name in names) and len(names) == 4
+    assert all("partial" in name for name in names) and len(names) == 5
     assert "the consensus is of 3 of 4 samples" in capsys.readouterr().out
     assert main(command) == 130  # and once more, beside these
-    assert len(os.listdir(out)) == 8
+    assert len(os.listdir(out)) == 10
+    recipe = api.read_recipe(out / "cells_hdn-samples_hdn-segmented-recipe-partial.json")
+    assert not recipe.job.complete and len(recipe.job.results) == 4
+    assert main(["run", str(out / "cells_hdn-samples_hdn-segmented-recipe-partial.json")]) == 2
+    assert "a repetition would not end there" in " ".join(capsys.readouterr().err.split())
 
 
 @pytest.fixture

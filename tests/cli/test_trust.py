@@ -38,6 +38,7 @@ def cells(tmp_path, frames):
 
 def names(number=""):
     endings = {"report": ".html", "numbers": ".json", "map": ".ome.tif", "parts": ".ome.tif"}
+    endings["recipe"] = ".json"
     return {f"cells_hdn-trust-{n}{number}{e}" for n, e in endings.items()}
 
 
@@ -64,7 +65,7 @@ def test_what_is_written_is_what_the_api_finds(model, frames, cells, tmp_path, c
     assert numbers["calibration"] == json.loads(json.dumps(expected.spread.to_json()))
     told = " ".join(capsys.readouterr().out.split())
     assert " ".join(expected.spread.in_words().split()) in told
-    assert told.count("Wrote ") == 4
+    assert told.count("Wrote ") == 5
     assert "T 2" in (out / "cells_hdn-trust-report.html").read_text(encoding="utf-8")
     assert main(command) == 0
     assert set(os.listdir(out)) == names() | names("-2")

@@ -22,11 +22,13 @@ def test_names_belong_together(tmp_path):
     assert [p.name for p in paths.values()] == [
         "cells_hdn-generated.ome.tif",
         "cells_hdn-generated.png",
+        "cells_hdn-generated-recipe.json",
     ]
     paths["comparison"].touch()
     assert [p.name for p in generation_paths(tmp_path, "cells").values()] == [
         "cells_hdn-generated-2.ome.tif",
         "cells_hdn-generated-2.png",
+        "cells_hdn-generated-recipe-2.json",
     ]
 
 

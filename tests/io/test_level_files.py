@@ -56,6 +56,7 @@ def test_all_files_get_the_same_number(decomposition, tmp_path):
         "cells_hdn-levels-samples.png",
         "cells_hdn-levels-scores.json",
         "cells_hdn-levels-report.txt",
+        "cells_hdn-levels-recipe.json",
     }
     first["samples"].write_bytes(b"")
     second = level_paths(tmp_path, "cells")

@@ -13,7 +13,13 @@ from judged import SPREAD, make_judgement
 from napari_hdn.core.errors import OutputError
 from napari_hdn.io.images import open_images
 from napari_hdn.io.metadata import ImageMetadata
-from napari_hdn.io.trust_files import check_trust_folder, trust_maps, trust_paths, write_trust
+from napari_hdn.io.trust_files import (
+    check_trust_folder,
+    trust_maps,
+    trust_paths,
+    trust_products,
+    write_trust,
+)
 
 
 def test_all_is_written_and_numbered(tmp_path):
@@ -28,7 +34,8 @@ def test_all_is_written_and_numbered(tmp_path):
         facts={"region": [0, 64, 0, 80]},
         metadata=ImageMetadata(size),
     )
-    assert set(written) == set(paths.values()) and all(p.is_file() for p in written)
+    assert trust_products(paths, written) | {"recipe": paths["recipe"]} == paths
+    assert all(p.is_file() for p in written)
     numbers = json.loads(paths["numbers"].read_text(encoding="utf-8"))
     assert numbers["region"] == [0, 64, 0, 80] and numbers["seed"] == 7
     assert numbers["calibration"]["factor"] == 1.4

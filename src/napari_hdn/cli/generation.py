@@ -95,7 +95,10 @@ def generate(
     written = {"images": writer.written}
     if real is not None and not stop.requested:
         written |= _compared(model, config, real, first, paths["comparison"], progress, stop)
-    done, path = api.write_job_recipe(recipe, written, paths["recipe"], complete=not stop.requested)
+    beside = paths["recipe"]
+    if "-partial" in writer.written.name:
+        beside = beside.with_name(f"{beside.stem}-partial.json")
+    done, path = api.write_job_recipe(recipe, written, beside, complete=not stop.requested)
     progress.say(f"Wrote {path}")
     return done
 

@@ -257,16 +257,18 @@ def look(
     progress.say("")
     for path in written.values():
         progress.say(f"Wrote {path}")
-    picture = _drawn(model, counts, progress, stop, samples=samples, seed=seed, device=device)
-    if picture is None:
-        progress.say(f"Stopped: {paths['samples'].name} was not drawn.")
-    else:
-        written["samples"] = api.write_new(paths["samples"], picture)
-        progress.say(f"Wrote {written['samples']}")
-    done, path = api.write_job_recipe(
-        recipe, written, paths["recipe"], complete=picture is not None
-    )
-    progress.say(f"Wrote {path}")
+    try:
+        picture = _drawn(model, counts, progress, stop, samples=samples, seed=seed, device=device)
+        if picture is not None:
+            written["samples"] = api.write_new(paths["samples"], picture)
+            progress.say(f"Wrote {written['samples']}")
+        else:
+            progress.say(f"Stopped: {paths['samples'].name} was not drawn.")
+    finally:  # what is written has its recipe, even if the images cannot be drawn
+        done, path = api.write_job_recipe(
+            recipe, written, paths["recipe"], complete="samples" in written
+        )
+        progress.say(f"Wrote {path}")
     return done
 
 

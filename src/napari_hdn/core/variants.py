@@ -15,7 +15,6 @@ from pydantic import ValidationError
 from napari_hdn.core.axes import ImageStack
 from napari_hdn.core.config import NetworkConfig, TrainingConfig
 from napari_hdn.core.errors import ConfigurationError
-from napari_hdn.core.identity import fingerprint
 from napari_hdn.core.summary import Origin
 
 if TYPE_CHECKING:
@@ -164,6 +163,8 @@ def check_fits(
 
 def origin_of(parent: HDN, *, scratch: bool) -> Origin:
     """What a variant records of the model that it is made of."""
+    from napari_hdn.core.identity import fingerprint  # it loads torch
+
     sha256 = fingerprint(parent)
     look = parent.look
     return Origin(

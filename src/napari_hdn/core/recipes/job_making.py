@@ -19,7 +19,6 @@ from napari_hdn.core.recipes.jobs import (
     JobSettings,
 )
 from napari_hdn.core.recipes.making import model_record, training_record
-from napari_hdn.core.restorer import check_levels
 
 if TYPE_CHECKING:
     from napari_hdn.core.hdn import HDN
@@ -58,12 +57,10 @@ def job_recipe(
     ------
     StoppedEarly
         If ``stop`` was requested.
-    ConfigurationError, DeviceError
-        If levels or device do not exist.
+    DeviceError
+        If the device does not exist.
     """
     off = set(getattr(settings, "deactivated_levels", None) or ())
-    if model is not None:
-        check_levels(model.config.network, sorted(off))
     noted = tuple(
         JobImage(role=i.role, image=identify(i.stack, stop), plane=i.plane, region=i.region)
         for i in images
@@ -73,7 +70,9 @@ def job_recipe(
     made_by = None if model is None else model_record(model)
     look = None
     if model is not None and made_by is not None:
-        off |= set(model.config.network.deactivated_levels)
+        network = model.config.network
+        off = {k for k in off if 1 <= k <= network.levels}  # the job itself refuses the others
+        off |= set(network.deactivated_levels)
         if model.look is not None and model.look.weights_sha256 == made_by.sha256:
             look = model.look
     recipe = JobRecipe(

@@ -62,7 +62,7 @@ class EvaluationSettings(Frozen):
     ``range_counts`` is that of PSNR; None for max - min of the truth, or of each image.
     """
 
-    range_counts: Annotated[float, Field(gt=0, allow_inf_nan=False)] | None = None
+    range_counts: Annotated[float, Field(allow_inf_nan=False)] | None = None
 
 
 # the kind and the field that its settings alone have
