@@ -7,9 +7,11 @@ from typing import Any
 
 import numpy as np
 import pytest
+import tifffile
 
 from inspecting import by_product
 from napari_hdn import api
+from napari_hdn.cli import main
 from napari_hdn.ui.generate import GenerateDock
 
 
@@ -94,7 +96,7 @@ def test_nothing_real(dock, model, until_free):
     assert layer.data.shape == (3, 60, 72)
 
 
-def test_as_layers(dock, viewer, model, striped, until_free):
+def test_as_layers(dock, viewer, model, striped, until_free, tmp_path, capsys):
     dock.generate.click()
     until_free()
     dock.view.as_layers.click()
@@ -108,6 +110,13 @@ def test_as_layers(dock, viewer, model, striped, until_free):
     np.testing.assert_allclose(source.world_to_data(corner[1:]), (1, 0, 135), atol=1e-9)
     told = layer.metadata["napari-hdn"]
     assert told["config"]["seed"] == 0 and told["model"] == "lines" and told["source"] == "striped"
+    # saved through napari, with its recipe beside it, which the terminal repeats
+    assert layer.save(str(tmp_path / "g.ome.tif")) == [str(tmp_path / "g.ome.tif")]
+    (tmp_path / "raw").mkdir()
+    tifffile.imwrite(tmp_path / "raw" / "a.tif", striped, photometric="minisblack")
+    command = ["run", str(tmp_path / "g-recipe.json"), "--data", str(tmp_path / "raw")]
+    assert main([*command, "--out", str(tmp_path / "again")]) == 0
+    assert "The images are identical to the recorded ones" in capsys.readouterr().out
     dock.view.as_layers.click()
     assert len(viewer.layers) == 3  # another one, never over the first
     assert dock.image.findText(layer.name) == -1  # nobody learns from it

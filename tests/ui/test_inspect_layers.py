@@ -8,6 +8,7 @@ import pytest
 
 from inspecting import by_product, settled
 from napari_hdn import api
+from napari_hdn.api import JobRecipe
 from napari_hdn.core.artefacts import Structure
 from napari_hdn.core.config import RestorationConfig
 from napari_hdn.core.errors import StoppedEarly
@@ -48,6 +49,10 @@ def test_the_slider_shows_the_level(inspected, session, viewer, until_free):
     until_free()
     inspected.drawn.as_layers.click()
     drawn = by_product(viewer, "drawn")
+    for made in (layer, drawn):
+        recipe = JobRecipe.model_validate(made.metadata["napari-hdn"]["recipe"])
+        assert recipe.kind == "levels" and recipe.job.one("image").plane == (1,)
+        assert recipe.job.look.image == recipe.job.one("image").image.name
     for level in (1, 2, 3):
         viewer.dims.set_current_step(1, level)
         sample, at = (int(v) for v in np.round(drawn.world_to_data(viewer.dims.point))[:2])

@@ -4,9 +4,11 @@ import threading
 
 import numpy as np
 import pytest
+import tifffile
 
 from napari_hdn import api
 from napari_hdn.api import ImageStack, RestorationConfig
+from napari_hdn.cli import main
 from napari_hdn.ui.samples import LazySamples
 
 CONFIG = {"samples": 5, "device": "cpu"}
@@ -125,7 +127,9 @@ def test_a_damaged_plane_is_told_once(viewer, trained, noisy, qtbot, monkeypatch
     assert "noisy, plane 1: 1 of 7680 pixels" in told[0] and len(told) == 1
 
 
-def test_they_are_saved_whole(viewer, session, dock, until_free, expected, tmp_path, monkeypatch):
+def test_they_are_saved_whole(
+    viewer, session, dock, until_free, expected, tmp_path, monkeypatch, noisy, capsys
+):
     dock.outputs.boxes["samples"].click()
     dock.samples.setValue(5)
     dock.device.choose("cpu")
@@ -143,3 +147,9 @@ def test_they_are_saved_whole(viewer, session, dock, until_free, expected, tmp_p
     np.testing.assert_allclose(
         np.asarray(saved.array).transpose(order), expected, rtol=1e-2, atol=0.1
     )
+    # samples alone have their recipe, too, which the terminal repeats
+    (tmp_path / "raw").mkdir()
+    tifffile.imwrite(tmp_path / "raw" / "a.tif", noisy, photometric="minisblack")
+    command = ["run", str(tmp_path / "samples-recipe.json"), "--data", str(tmp_path / "raw")]
+    assert main([*command, "--out", str(tmp_path / "again")]) == 0
+    assert "The samples are identical to the recorded ones" in capsys.readouterr().out

@@ -2,12 +2,14 @@
 
 import numpy as np
 import pytest
+import tifffile
 from qtpy.QtWidgets import QApplication
 
 from cells import blobs
 from inspecting import by_product
 from napari_hdn import api
-from napari_hdn.api import SegmentationConfig
+from napari_hdn.api import JobRecipe, SegmentationConfig
+from napari_hdn.cli import main
 from napari_hdn.ui.layers import selectable
 
 
@@ -59,7 +61,7 @@ def with_samples(viewer, segment_dock):
     return segment_dock, truth, samples, drawn
 
 
-def test_with_a_model(with_model, viewer, session, until_free, model, striped):
+def test_with_a_model(with_model, viewer, session, until_free, model, striped, tmp_path, capsys):
     with_model.segment.click()
     until_free()
     config = SegmentationConfig(samples=3, device="cpu")
@@ -83,6 +85,13 @@ def test_with_a_model(with_model, viewer, session, until_free, model, striped):
     assert with_model.objects.table.rowCount() == len(expected.areas_px)
     n = len(expected.areas_px)
     assert f"{n} object" in with_model.progress.line.text()
+    # the confidence is saved with a recipe, which the terminal repeats
+    by_product(viewer, "confidence").save(str(tmp_path / "c.ome.tif"))
+    (tmp_path / "raw").mkdir()
+    tifffile.imwrite(tmp_path / "raw" / "a.tif", striped, photometric="minisblack")
+    command = ["run", str(tmp_path / "c-recipe.json"), "--data", str(tmp_path / "raw")]
+    assert main([*command, "--out", str(tmp_path / "again")]) == 0
+    assert "The confidence is identical to the recorded one" in capsys.readouterr().out
     np.testing.assert_array_equal(source.data, striped)
 
 
@@ -94,6 +103,8 @@ def test_from_a_layer_of_samples(with_samples, viewer, until_free, qtbot):
     consensus, each = by_product(viewer, "consensus"), by_product(viewer, "segmented")
     np.testing.assert_array_equal(consensus.data, expected.consensus.labels[None])
     np.testing.assert_array_equal(each.data, expected.samples[:, None])
+    recipe = JobRecipe.model_validate(consensus.metadata["napari-hdn"]["recipe"])
+    assert recipe.model is None and recipe.job.one("samples").image.shape == samples.shape
     np.testing.assert_allclose(consensus.scale, (1, 0.5, 0.2))
     np.testing.assert_allclose(consensus.translate[-2:], (7, 8))
     assert dock.agreement.hint.text().startswith("Choose a labels layer")

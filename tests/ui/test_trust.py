@@ -1,14 +1,17 @@
 """The dock Judge a restoration, driven as a user drives it."""
 
+import json
 import threading
 from types import SimpleNamespace
 
 import numpy as np
 import pytest
+import tifffile
 
 from inspecting import by_product
 from judged import make_judgement
 from napari_hdn import api
+from napari_hdn.cli import main
 from napari_hdn.ui.layers import METADATA_KEY, product_of, selectable
 
 
@@ -124,7 +127,7 @@ def test_all_maps_as_layers(trust_dock, viewer, session, until_free):
 
 
 def test_the_report_is_saved_and_nothing_overwritten(
-    trust_dock, session, until_free, tmp_path, monkeypatch
+    trust_dock, viewer, session, until_free, tmp_path, monkeypatch, striped, capsys
 ):
     monkeypatch.setattr(
         "napari_hdn.ui.trust.QFileDialog.getExistingDirectory", lambda *a, **k: str(tmp_path)
@@ -138,6 +141,17 @@ def test_the_report_is_saved_and_nothing_overwritten(
     assert reports == ["striped_hdn-trust-report-2.html", "striped_hdn-trust-report.html"]
     (trust,) = api.open_images([tmp_path / "striped_hdn-trust-map.ome.tif"])
     np.testing.assert_array_equal(trust.array, session.last["trust"].judged.judgement.trust.trust)
+    # done again in the terminal, from a file with the same pixels
+    (tmp_path / "raw").mkdir()
+    tifffile.imwrite(tmp_path / "raw" / "a.tif", striped, photometric="minisblack")
+    recipe = str(tmp_path / "striped_hdn-trust-recipe-2.json")
+    command = ["run", recipe, "--data", str(tmp_path / "raw")]
+    assert main([*command, "--out", str(tmp_path / "again")]) == 0
+    assert "The map is identical to the recorded one" in capsys.readouterr().out
+    layer = by_product(viewer, "trust")
+    assert layer.metadata[METADATA_KEY]["recipe"] == json.loads(
+        json.dumps(session.last["trust"].judged.recipe.model_dump(mode="json"))
+    )
     assert trust.pixel_size_um == pytest.approx({"Y": 0.13, "X": 0.13})
     assert "Saved striped_hdn-trust-report-2.html" in trust_dock.progress.line.text()
     assert not trust_dock.verdicts.isHidden()

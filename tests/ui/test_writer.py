@@ -162,3 +162,14 @@ def test_a_projection_keeps_metadata_but_not_axes(tmp_path):
     (back,) = api.open_images([path])
     assert back.axes == "YX"
     assert back.pixel_size_um == pytest.approx({"Y": 0.2, "X": 0.2})
+
+
+def test_a_recipe_that_is_none_is_told_and_the_file_is_saved(viewer, tmp_path, noisy, monkeypatch):
+    told = []
+    monkeypatch.setattr("napari_hdn.ui.contributions.show_info", told.append)
+    identity = {"product": "mean", "recipe": {"format": "something else"}}
+    layer = viewer.add_image(noisy.astype(np.float32), name="n", metadata={"napari-hdn": identity})
+    (path,) = layer.save(str(tmp_path / "n.ome.tif"))
+    np.testing.assert_array_equal(tifffile.imread(path), layer.data)
+    assert "n.ome.tif is saved, but not the recipe beside it" in told[0]
+    assert [p.name for p in tmp_path.iterdir()] == ["n.ome.tif"]

@@ -24,12 +24,13 @@ def job_recipe(
     images: Sequence[JobInput] = (),
     *,
     model: HDN | None = None,
+    complete: bool = True,
     stop: Stop | None = None,
 ) -> JobRecipe:
     """What a job is going to do; see `napari_hdn.core.recipes.job_making`."""
     from napari_hdn.core.recipes.job_making import job_recipe as _recipe
 
-    return _recipe(kind, settings, images, model=model, stop=stop)
+    return _recipe(kind, settings, images, model=model, complete=complete, stop=stop)
 
 
 def write_job_recipe(

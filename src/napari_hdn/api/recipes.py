@@ -22,6 +22,14 @@ if TYPE_CHECKING:
     from napari_hdn.io.images import FileStack
 
 
+# layers of jobs whose files have other names, or are put together in another way
+_LAYERS = {
+    "trust": "map",
+    "generated": "images",
+    "contributions": "contributions behind the remainder",
+}
+
+
 def read_recipe(path: Path | str) -> Recipe | JobRecipe:
     """Read a recipe file, or the recipe of a model folder; see `napari_hdn.io.recipes`.
 
@@ -67,6 +75,26 @@ def finished_recipe(recipe: Recipe, event: RestorationFinished) -> Recipe:
     return finished(recipe, event)
 
 
+def recipe_of_samples(recipe: Recipe, config: RestorationConfig) -> Recipe:
+    """The same restoration for a layer of samples that are drawn when looked at.
+
+    Parameters
+    ----------
+    recipe : Recipe
+        Of what was restored at once.
+    config : RestorationConfig
+        With the samples.
+    """
+    assert recipe.restoration is not None
+    changes = {
+        "config": config.model_copy(update={"batch_size": 1}),  # drawn one by one
+        "tiles": None,
+        "planes_done": recipe.restoration.planes,
+    }
+    done = recipe.restoration.model_copy(update=changes)
+    return recipe.model_copy(update={"restoration": done})
+
+
 def write_recipe_beside(recipe: Mapping[str, Any], product: str, path: Path) -> Path:
     """Write the recipe in a layer's metadata beside the file that the layer was saved to.
 
@@ -83,6 +111,7 @@ def write_recipe_beside(recipe: Mapping[str, Any], product: str, path: Path) -> 
 
     read = parse_recipe(json.dumps(recipe).encode(), "of the layer")
     if isinstance(read, JobRecipe):
+        product = _LAYERS.get(product, product)
         read = finished_job(read, {product: path}, complete=read.job.complete)
     elif read.restoration is not None:
         read = with_results(read, {product: path})

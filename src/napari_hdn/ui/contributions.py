@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -121,7 +121,21 @@ def _saved(
         show_info(
             f"{target.name} has 32-bit numbers; the layer's are {np.dtype(array.dtype).name}."
         )
+    _write_recipe(attributes.get("metadata") or {}, target)
     return [str(target)]
+
+
+def _write_recipe(metadata: Mapping[str, Any], target: Path) -> None:
+    """Beside the file of a layer that has one: what was done; the file is saved already."""
+    identity = metadata.get(METADATA_KEY)
+    recipe = identity.get("recipe") if isinstance(identity, Mapping) else None
+    if not isinstance(recipe, Mapping):
+        return
+    assert isinstance(identity, Mapping)
+    try:
+        api.write_recipe_beside(recipe, str(identity.get("product", "image")), target)
+    except HDNError as error:
+        show_info(f"{target.name} is saved, but not the recipe beside it: {error}")
 
 
 def _write(

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from napari_hdn import api
-from napari_hdn.api import GenerationConfig, Notice
+from napari_hdn.api import GenerationConfig, JobInput, Notice
 from napari_hdn.core.errors import StoppedEarly
 from napari_hdn.ui.inspection import Done
 from napari_hdn.ui.jobs import Job
@@ -41,11 +41,21 @@ class Real:
 
     def counts(self) -> np.ndarray:
         """(Y, X) the middle of the plane, for its noise; for a worker."""
-        parts = []
+        y0, y1, x0, x1 = self._middle
+        return self.source.stack.crop(self.index, slice(y0, y1), slice(x0, x1))
+
+    @property
+    def recorded(self) -> JobInput:
+        """What a recipe says of it."""
+        return JobInput("real image", self.source.stack, self.index, self._middle)
+
+    @property
+    def _middle(self) -> tuple[int, int, int, int]:
+        parts: list[int] = []
         for n in self.source.stack.plane_shape:
             length = min(n, _LIKE_PX)
-            parts.append(slice((n - length) // 2, (n + length) // 2))
-        return self.source.stack.crop(self.index, *parts)
+            parts += [(n - length) // 2, (n + length) // 2]
+        return parts[0], parts[1], parts[2], parts[3]
 
     def beside(self, size: tuple[int, int]) -> Region:
         """A place of that size to the right of the plane."""
@@ -137,10 +147,17 @@ class GenerationJob(Job):
         if pieces is not None:
             likeness = api.compare_with_real(list(pieces), list(images[:COMPARED]))
         made = images[:number]
+        recipe = api.job_recipe(
+            "generation",
+            config,
+            [] if real is None else [real.recorded],
+            model=model,
+            complete=number == config.number,
+        )
         yield Generated(
             model.name,
             model.config.network.multiple,
-            _identity(model, config),
+            _identity(model, config) | {"recipe": recipe.model_dump(mode="json")},
             config,
             made,
             real,

@@ -11,7 +11,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from napari_hdn import api
-from napari_hdn.api import InspectionFinished, InspectionProgress, Notice
+from napari_hdn.api import (
+    InspectionFinished,
+    InspectionProgress,
+    JobRecipe,
+    LevelsSettings,
+    Notice,
+)
 from napari_hdn.core.errors import StoppedEarly
 from napari_hdn.ui.jobs import Job
 from napari_hdn.ui.piece import Piece
@@ -34,6 +40,7 @@ class Inspected:
     inspection: Inspection
     device: str
     moved: Notice | None = None  # of a variant: whether the artefact has moved up
+    recipe: JobRecipe | None = None
 
     @property
     def untrained(self) -> tuple[int, ...]:
@@ -49,6 +56,7 @@ class Drawn:
     piece: Piece
     images: np.ndarray
     origin: str
+    recipe: JobRecipe | None = None
 
 
 @dataclass(frozen=True)
@@ -145,7 +153,8 @@ class InspectionJob(LevelsJob):
             if isinstance(event, InspectionFinished):
                 before = self._earlier
                 moved = None if before is None else moved_up(before, event.inspection)
-                yield Inspected(model, piece, event.inspection, self.device, moved)
+                recipe = _recipe(model, piece, self.device)
+                yield Inspected(model, piece, event.inspection, self.device, moved, recipe)
             else:
                 yield event
         if self.stop.requested:
@@ -191,6 +200,12 @@ def moved_up(earlier: Inspection, now: Inspection) -> Notice:
             "warning",
         )
     return Notice(f"The artefact has not moved up: {numbers}.")
+
+
+def _recipe(model: HDN, piece: Piece, device: str, **drawing: int) -> JobRecipe:
+    """What was done, for the layers that are made of it."""
+    settings = LevelsSettings(background=piece.background, device=device, **drawing)
+    return api.job_recipe("levels", settings, [piece.recorded], model=model)
 
 
 class DrawingJob(LevelsJob):
@@ -240,7 +255,8 @@ class DrawingJob(LevelsJob):
                 elapsed = time.monotonic() - began
                 yield Done(part, elapsed * (1 / part - 1) if part else math.inf)
             else:
-                yield Drawn(model, piece, part, self.origin)
+                recipe = _recipe(model, piece, self.device, samples=self.samples, seed=self.seed)
+                yield Drawn(model, piece, part, self.origin, recipe)
         if self.stop.requested:
             raise StoppedEarly("Stopped: no images were drawn.")
 

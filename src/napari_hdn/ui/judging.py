@@ -10,7 +10,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from napari_hdn import api
-from napari_hdn.api import HDNError, Notice, TrustFinished, TrustProgress
+from napari_hdn.api import (
+    HDNError,
+    JobInput,
+    JobRecipe,
+    Notice,
+    TrustFinished,
+    TrustProgress,
+    TrustSettings,
+)
 from napari_hdn.ui.jobs import Job
 from napari_hdn.ui.layers import is_open
 from napari_hdn.ui.piece import Piece
@@ -46,6 +54,7 @@ class Judged:
     judgement: Judgement
     piece: Piece
     identity: dict[str, Any]
+    recipe: JobRecipe
 
 
 class TrustJob(Job):
@@ -117,9 +126,23 @@ class TrustJob(Job):
             stop=self.stop,
         ):
             if isinstance(event, TrustFinished):
-                yield Judged(event.judgement, piece, _identity(model, event.judgement, piece))
+                recipe = self._recipe(model, piece, complete=not event.judgement.not_done)
+                identity = _identity(model, event.judgement, piece)
+                identity["recipe"] = recipe.model_dump(mode="json")
+                yield Judged(event.judgement, piece, identity, recipe)
             else:
                 yield event
+
+    def _recipe(self, model: HDN, piece: Piece, *, complete: bool) -> JobRecipe:
+        inputs = [piece.recorded]
+        if self.repeats is not None:
+            inputs.append(JobInput("repeats", self.repeats.stack))
+        if (second := self.second_frame) is not None:
+            inputs.append(JobInput("second frame", second.source.stack, second.region.index))
+        settings = TrustSettings(
+            judged_samples=self.samples, deactivated_levels=self.off, device=self.device
+        )
+        return api.job_recipe("trust", settings, inputs, model=model, complete=complete)
 
     def show(self, event: Any) -> None:
         """Take in an event, on the main thread."""
@@ -169,12 +192,21 @@ class ReportJob(Job):
         piece = self._judged.piece
         sizes = {} if piece.pixel_um is None else dict(zip("YX", piece.pixel_um, strict=True))
         stem = re.sub(r'[<>:"/\\|?*\[\]\s]+', "_", piece.source.name).strip("_.") or "image"
-        yield api.write_trust(
+        paths = api.trust_paths(self._folder, stem)
+        written = api.write_trust(
             self._judged.judgement,
-            api.trust_paths(self._folder, stem),
+            paths,
             where=piece.in_words(),
             metadata=api.ImageMetadata(sizes),
         )
+        recipe = self._judged.recipe
+        _, beside = api.write_job_recipe(
+            recipe,
+            api.trust_products(paths, written),
+            paths["recipe"],
+            complete=recipe.job.complete,
+        )
+        yield [beside, *written]
 
     def show(self, event: Any) -> None:
         """Take in an event, on the main thread."""

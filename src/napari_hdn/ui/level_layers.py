@@ -16,7 +16,7 @@ from napari_hdn.ui.looks import difference_colours, limit_of, look_of, sparse
 if TYPE_CHECKING:
     from napari.layers import Image
 
-    from napari_hdn.api import HDN
+    from napari_hdn.api import HDN, JobRecipe
     from napari_hdn.ui.inspection import Drawn, Inspected
     from napari_hdn.ui.piece import Piece
 
@@ -34,7 +34,7 @@ def add_contributions(viewer: Any, look: Inspected) -> Image:
         piece.shaped(np.concatenate([whole.remainder[None], parts])),
         f"{piece.source.name} [HDN contributions by level, the remainder at 0]",
         piece.placement.led_by(("level",), (0.0,)),
-        _identity(look.model, piece, "contributions", at_0="remainder"),
+        _identity(look.model, piece, "contributions", look.recipe, at_0="remainder"),
         contrast_limits=(-limit, limit),
         colormap=difference_colours(),
     )
@@ -50,7 +50,8 @@ def add_drawn(viewer: Any, drawn: Drawn) -> Image:
         piece.shaped(images),
         f"{piece.source.name} [HDN drawn{of} by level, 0 as 1]",
         piece.placement.led_by(("sample", "level"), (_FIRST_SAMPLE, 0.0)),
-        _identity(drawn.model, piece, "drawn", at_0="level 1") | {"origin": drawn.origin},
+        _identity(drawn.model, piece, "drawn", drawn.recipe, at_0="level 1")
+        | {"origin": drawn.origin},
         **look_of(piece.placement, sparse(images)),
     )
 
@@ -65,8 +66,11 @@ def _add(viewer: Any, data: np.ndarray, *args: Any, **look: Any) -> Image:
     return layer
 
 
-def _identity(model: HDN, piece: Piece, product: str, *, at_0: str) -> dict[str, Any]:
-    return {
+def _identity(
+    model: HDN, piece: Piece, product: str, recipe: JobRecipe | None, *, at_0: str
+) -> dict[str, Any]:
+    told = {} if recipe is None else {"recipe": recipe.model_dump(mode="json")}
+    return told | {
         "model": model.name,
         "folder": None if model.folder is None else str(model.folder),
         "model_created": model.summary.created,

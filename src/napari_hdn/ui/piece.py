@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from napari.layers import Shapes
 
-from napari_hdn.api import HDNError
+from napari_hdn.api import HDNError, JobInput
 from napari_hdn.ui.background import Box, areas_of, background_of
 from napari_hdn.ui.export import pixel_sizes
 from napari_hdn.ui.layers import Placement
@@ -64,6 +64,22 @@ class Piece:
         flat = plane.reshape(-1, *plane.shape[-2:])
         pictures = np.stack([self.region.shaped(self.source.stack, p) for p in flat])
         return pictures.reshape(*leading, *pictures.shape[1:])
+
+    @property
+    def recorded(self) -> JobInput:
+        """What a recipe says of it."""
+        ys, xs = self.region.ys, self.region.xs
+        whole = self.shape == self.source.stack.plane_shape
+        region = None if whole else (ys.start, ys.stop, xs.start, xs.stop)
+        return JobInput("image", self.source.stack, self.region.index, region)
+
+    @property
+    def background(self) -> tuple[Box, ...] | None:
+        """The background in pixels of the image; None to have it looked for."""
+        if self.boxes is None:
+            return None
+        top, left = self.region.ys.start, self.region.xs.start
+        return tuple((y0 + top, y1 + top, x0 + left, x1 + left) for y0, y1, x0, x1 in self.boxes)
 
     def in_words(self) -> str:
         """What is looked at."""

@@ -12,7 +12,15 @@ import numpy as np
 from napari.layers import Layer
 
 from napari_hdn import api
-from napari_hdn.api import HDNError, ImageStack, Notice, SegmentationConfig, Stop
+from napari_hdn.api import (
+    HDNError,
+    ImageStack,
+    JobInput,
+    JobRecipe,
+    Notice,
+    SegmentationConfig,
+    Stop,
+)
 from napari_hdn.core.errors import ImageError
 from napari_hdn.ui.inspection import LevelsJob
 from napari_hdn.ui.layers import Placement, guess_layer_axes, is_open, product_of, stack_of
@@ -168,6 +176,7 @@ class SegmentationJob(LevelsJob):
         self._viewer = weakref.ref(viewer)
         self.result: Segmented | None = None
         self._samples = samples
+        self._drawn: np.ndarray | None = None
         self._identity = {} if model is None else _identity(model, config)
 
     @property
@@ -183,7 +192,7 @@ class SegmentationJob(LevelsJob):
         if model is None:
             assert self._samples is not None
             events = api.segment_samples(
-                self._samples.read(self.stop), self.config, stop=self.stop, name=name
+                self._read(self._samples), self.config, stop=self.stop, name=name
             )
         else:
             counts = piece.read()
@@ -196,9 +205,27 @@ class SegmentationJob(LevelsJob):
             )
         for event in events:
             if isinstance(event, api.Segmentation):
+                recipe = self._recipe(model, piece, complete=not event.stopped)
+                self._identity["recipe"] = recipe.model_dump(mode="json")
                 yield self._placed(event, piece)
             else:
                 yield event
+
+    def _read(self, samples: DrawnSamples) -> Iterator[float | np.ndarray]:
+        """The samples, which the recipe identifies, too."""
+        for part in samples.read(self.stop):
+            if isinstance(part, np.ndarray):
+                self._drawn = part
+            yield part
+
+    def _recipe(self, model: HDN | None, piece: Piece, *, complete: bool) -> JobRecipe:
+        """What was done; of samples those of this plane are meant, not all that a layer can draw."""
+        if model is not None:
+            image = piece.recorded
+        else:
+            assert self._drawn is not None
+            image = JobInput("samples", ImageStack(self._drawn, "SYX", piece.source.name))
+        return api.job_recipe(self.kind, self.config, [image], model=model, complete=complete)
 
     def show(self, event: Any) -> None:
         """Take in an event, on the main thread."""
@@ -223,7 +250,7 @@ class SegmentationJob(LevelsJob):
     def close(self) -> None:
         """Let go of the samples, too; what was found stays."""
         super().close()
-        self._samples = None
+        self._samples = self._drawn = None
 
     def _placed(self, result: Segmentation, piece: Piece) -> Segmented:
         stack, region = piece.source.stack, piece.region

@@ -39,6 +39,7 @@ def job_recipe(
     images: Sequence[JobInput] = (),
     *,
     model: HDN | None = None,
+    complete: bool = True,
     stop: Stop | None = None,
 ) -> JobRecipe:
     """What a job is going to do, with absolute paths; its images are looked at for checksums.
@@ -51,6 +52,8 @@ def job_recipe(
     images : sequence of JobInput
     model : HDN, optional
         Missing where none takes part.
+    complete : bool
+        Of a job that is over already: whether it ran to its end.
     stop : Stop, optional
 
     Raises
@@ -81,7 +84,13 @@ def job_recipe(
         made=datetime.now(UTC).isoformat(timespec="seconds"),
         environment=environment(device.label, precision),
         model=made_by,
-        job=JobRecord(images=noted, settings=settings, levels_off=tuple(sorted(off)), look=look),
+        job=JobRecord(
+            images=noted,
+            settings=settings,
+            levels_off=tuple(sorted(off)),
+            look=look,
+            complete=complete,
+        ),
         training=None if model is None else training_record(model),
     )
     told = _TOLD[kind].format(image=recipe.what)

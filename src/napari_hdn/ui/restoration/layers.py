@@ -34,6 +34,7 @@ from napari_hdn.ui.sources import LayerSource
 if TYPE_CHECKING:
     from napari_hdn.api import HDN
     from napari_hdn.core.direct.student import Direct
+    from napari_hdn.core.recipes.schema import Recipe
 
 # the mean on top, but for the faint colours over it
 _FROM_BELOW = ("cv", "std", "difference", "median", "quantiles", "map", "mean", "mean-map")
@@ -84,6 +85,7 @@ class LayersJob(Restoring):
         self._totals = [len(s.stack) for s in sources]
         self._done = [0] * len(sources)  # planes, by image
         self._recipes: dict[int, dict[str, Any]] = {}  # by image, as layers keep them
+        self._made: dict[int, Recipe] = {}
         self._drawn: RestorationConfig | None = None  # of samples that are drawn when looked at
         if "samples" in config.outputs:
             self._drawn = config
@@ -103,6 +105,7 @@ class LayersJob(Restoring):
         stacks = [s.stack for s in self.sources]
         planes = failed = 0
         if not self.config.outputs:
+            yield from self._samples_noted(stacks)
             yield RestorationFinished(sum(self._totals), sum(self._totals), False)
             return
         for number, stack in enumerate(stacks):
@@ -120,6 +123,14 @@ class LayersJob(Restoring):
                 break
         total = sum(self._totals)
         yield RestorationFinished(planes, total, self.stop.requested, failed=failed)
+
+    def _samples_noted(self, stacks: list[ImageStack]) -> Iterator[RecipeMade]:
+        """What there is to tell where samples alone are asked for, which are drawn later."""
+        assert self.model is not None
+        assert self._drawn is not None
+        recipes = api.restoration_recipes(self.model, self._drawn)
+        for number, stack in enumerate(stacks):
+            yield RecipeMade(number, recipes.of(stack, stop=self.stop))
 
     def _fill(self, number: int, stack: ImageStack, event: PlaneRestored) -> dict[str, np.ndarray]:
         made = dict(event.planes)
@@ -149,6 +160,7 @@ class LayersJob(Restoring):
         match event:
             case RecipeMade(number=number, recipe=recipe):
                 self._recipes[number] = recipe.model_dump(mode="json")
+                self._made[number] = recipe
                 for (image, _), layer in self._layers.items():
                     if image == number:
                         layer.note("recipe", self._recipes[number])
@@ -185,8 +197,11 @@ class LayersJob(Restoring):
         viewer = self._viewer()
         if viewer is None or self.model is None:
             return
-        for source in self.sources:
+        for number, source in enumerate(self.sources):
             identity = self._identity(source, "samples")
+            if number in self._made:
+                recipe = api.recipe_of_samples(self._made[number], config)
+                identity["recipe"] = recipe.model_dump(mode="json")
             add_samples(
                 viewer, source, self.model, config, identity, visible=not self.config.outputs
             )
