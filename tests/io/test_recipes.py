@@ -7,29 +7,49 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from napari_hdn.core.axes import ImageStack
 from napari_hdn.core.config import RestorationConfig
 from napari_hdn.core.errors import RecipeError
+from napari_hdn.core.recipes.job_making import job_recipe
+from napari_hdn.core.recipes.jobs import JobInput
 from napari_hdn.core.recipes.making import RestorationRecipes, to_text
 from napari_hdn.core.recipes.schema import Recipe
+from napari_hdn.core.segmentation.settings import SegmentationConfig
 from napari_hdn.io import recipes
 from napari_hdn.io.recipes import parse_recipe, read_recipe
 from simulated import TINY, run_to_end, simulate
 
 
 @pytest.fixture(scope="module")
-def text(tmp_path_factory):
-    """A recipe of a restoration with a model of two parts."""
-    from napari_hdn.core.axes import ImageStack
+def model(tmp_path_factory):
+    """Of two parts."""
     from napari_hdn.core.config import TrainingConfig
 
     config = TrainingConfig(
         network=TINY, minutes=0.005, steps=None, patch_px=16, batch_size=2, device="cpu"
     )
-    stack = ImageStack(simulate((2, 64, 64)), "TYX", "cells")
     folder = tmp_path_factory.mktemp("recipes") / "m"
-    run_to_end([stack], config, folder=folder)
-    end, _ = run_to_end([stack], config, folder=folder, resume=True)
-    return to_text(RestorationRecipes(end.model, RestorationConfig(device="cpu")).of(stack))
+    run_to_end([cells()], config, folder=folder)
+    end, _ = run_to_end([cells()], config, folder=folder, resume=True)
+    return end.model
+
+
+def cells():
+    return ImageStack(simulate((2, 64, 64)), "TYX", "cells")
+
+
+@pytest.fixture(scope="module")
+def text(model):
+    """A recipe of a restoration."""
+    return to_text(RestorationRecipes(model, RestorationConfig(device="cpu")).of(cells()))
+
+
+@pytest.fixture(scope="module")
+def job_text(model):
+    """A recipe of a segmentation."""
+    settings = SegmentationConfig(deactivated_levels=(1,), device="cpu")
+    inputs = [JobInput("image", cells(), (1,), (0, 8, 0, 9)), JobInput("truth", cells())]
+    return to_text(job_recipe("segmentation", settings, inputs, model=model))
 
 
 def test_what_is_written_is_read(text, tmp_path):
@@ -41,6 +61,15 @@ def test_what_is_written_is_read(text, tmp_path):
     assert text.count("\n") < 500 and longest < 400  # readable
     (tmp_path / "recipe.json").write_text(text)
     assert read_recipe(tmp_path) == recipe
+
+
+def test_recipes_of_jobs_are_read(job_text, tmp_path):
+    (tmp_path / "a-recipe.json").write_text(job_text)
+    recipe = read_recipe(tmp_path / "a-recipe.json")
+    assert to_text(recipe) == job_text and recipe.job.one("image").region == (0, 8, 0, 9)
+    wrong = job_text.replace('"tolerance_px": 2', '"tolerance_px": 200')
+    with pytest.raises(RecipeError, match=r"job\.settings\.segmentation\.tolerance_px: Input"):
+        parse_recipe(wrong.encode(), "a.json")
 
 
 def test_refusals(text, tmp_path, monkeypatch):
@@ -86,8 +115,8 @@ junk = st.recursive(
     max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )
 @given(data=st.data())
-def test_a_recipe_with_anything_in_any_place_is_read_or_refused(text, data):
-    whole = json.loads(text)
+def test_a_recipe_with_anything_in_any_place_is_read_or_refused(text, job_text, data):
+    whole = json.loads(data.draw(st.sampled_from([text, job_text])))
     place = changed = copy.deepcopy(whole)
     while True:
         keys = list(place) if isinstance(place, dict) else list(range(len(place)))

@@ -23,6 +23,8 @@ from napari_hdn.api import (
 )
 from napari_hdn.cli import distillation, evaluation, generation, inspection, segmentation, trust
 from napari_hdn.cli.commands.shared import INCOMPLETE, INTERRUPTED, OK
+from napari_hdn.cli.recorded_places import check_inside, check_place
+from napari_hdn.cli.segmentation_work import Work, truth_of
 from napari_hdn.cli.terminal import Progress
 from napari_hdn.core.errors import RecipeError
 
@@ -192,12 +194,12 @@ def _segmentation(again: Again) -> Done:
     found = again.image("samples" if model is None else "image")
     assert found is not None, "the recipe was checked"
     recorded, stack = found
-    _check_place(recorded, stack)
-    work = segmentation.Work(stack, recorded.plane, recorded.region)
+    check_place(recorded, stack)
+    work = Work(stack, recorded.plane, recorded.region)
     if model is None:
         work.check_samples()
     truth = again.image("truth")
-    labels = None if truth is None else segmentation.truth_of(truth[1], work, again.progress)
+    labels = None if truth is None else truth_of(truth[1], work, again.progress)
     damaged, done = segmentation.run(
         model, work, labels, config, again.folder, again.progress, again.stop
     )
@@ -232,7 +234,7 @@ def _trust(again: Again) -> Done:
     frame = None
     if second is not None:
         recorded, stack = second
-        _check_place(recorded, stack)
+        check_place(recorded, stack)
         if stack.plane_shape != piece.stack.plane_shape:
             raise RecipeError(f"The second frame {stack.name} is not as large as the image.")
         frame = JobInput("second frame", stack, recorded.plane, recorded.region)
@@ -253,7 +255,7 @@ def _generation(again: Again) -> Done:
     config = api.repeated_settings(again.recipe, GenerationConfig)
     found = again.image("real image")
     if found is not None:
-        _check_place(*found)
+        check_place(*found)
     done = generation.generate(
         again.needed_model(),
         config,
@@ -311,42 +313,11 @@ def _piece(
     found = again.image("image")
     assert found is not None, "the recipe was checked"
     recorded, stack = found
-    _check_place(recorded, stack)
+    check_place(recorded, stack)
     height, width = stack.plane_shape
     whole = (0, height, 0, width)
     region = recorded.region or whole
     for box in background:
-        _check_inside(box, region, stack.name)
+        check_inside(box, region, stack.name)
     index = (0,) * len(stack.leading_shape) if recorded.plane is None else recorded.plane
     return inspection.Piece(stack, index, region, background)
-
-
-def _check_place(recorded: JobImage, stack: FileStack) -> None:
-    """Whether plane and region are in the image: anything may be in a recipe."""
-    if recorded.plane is not None:
-        sizes = [
-            n
-            for a, n in zip(stack.leading_axes, stack.leading_shape, strict=True)
-            if recorded.role != "samples" or a != "S"
-        ]
-        fits = len(recorded.plane) == len(sizes)
-        if not fits or any(i >= n for i, n in zip(recorded.plane, sizes, strict=False)):
-            raise RecipeError(
-                f"{stack.name} has no plane {', '.join(map(str, recorded.plane))}, of which the recipe "
-                f"speaks; its planes are {' x '.join(map(str, sizes)) or 'one'}."
-            )
-    if recorded.region is not None:
-        height, width = stack.plane_shape
-        _check_inside(recorded.region, (0, height, 0, width), stack.name)
-
-
-def _check_inside(
-    inner: tuple[int, int, int, int], outer: tuple[int, int, int, int], name: str
-) -> None:
-    y0, y1, x0, x1 = inner
-    inside = outer[0] <= y0 < y1 <= outer[1] and outer[2] <= x0 < x1 <= outer[3]
-    if not inside:
-        raise RecipeError(
-            f"The region y {y0} to {y1}, x {x0} to {x1} of the recipe does not lie in {name} (y "
-            f"{outer[0]} to {outer[1]}, x {outer[2]} to {outer[3]})."
-        )

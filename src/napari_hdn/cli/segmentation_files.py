@@ -16,7 +16,7 @@ from napari_hdn.core.errors import OutputError
 
 if TYPE_CHECKING:
     from napari_hdn.api import HDN
-    from napari_hdn.cli.segmentation import Work
+    from napari_hdn.cli.segmentation_work import Work
     from napari_hdn.core.segmentation.segment import Segmentation
 
 Index = tuple[int, ...]

@@ -9,7 +9,7 @@ from cyclopts import Parameter
 
 from napari_hdn import api
 from napari_hdn.api import SegmentationConfig
-from napari_hdn.cli import choices, segmentation
+from napari_hdn.cli import choices, segmentation, segmentation_work
 from napari_hdn.cli.commands.shared import INCOMPLETE, INTERRUPTED, OK, Device
 from napari_hdn.cli.terminal import Progress, stop_on_interrupt
 from napari_hdn.core.errors import ConfigurationError
@@ -101,12 +101,12 @@ def segment(
     )
     api.check_recipe(recipe)  # before anything is drawn
     progress = Progress()
-    work = segmentation.open_work(from_samples or image or "", axes, channel, index, progress)
+    work = segmentation_work.open_work(from_samples or image or "", axes, channel, index, progress)
     if from_samples is not None:
         work.check_samples()
     else:
         work.check_image()
-    labels = None if truth is None else segmentation.open_truth(truth, work, progress)
+    labels = None if truth is None else segmentation_work.open_truth(truth, work, progress)
     trained = None if model is None else api.load_model(choices.model_folder(model))
     with progress, stop_on_interrupt(progress) as stop:
         damaged, _ = segmentation.run(trained, work, labels, config, out, progress, stop)

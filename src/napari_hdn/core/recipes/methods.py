@@ -8,11 +8,21 @@ from __future__ import annotations
 from collections.abc import Sequence
 from math import prod
 
+from napari_hdn.core.recipes.environment import Environment
+from napari_hdn.core.recipes.job_words import job_sentences
+from napari_hdn.core.recipes.jobs import JobRecipe
 from napari_hdn.core.recipes.references import HDN, LADDER, NAPARI, PN2V, PPN2V, Reference
 from napari_hdn.core.recipes.restoration_words import restoration_sentences, why
 from napari_hdn.core.recipes.schema import NoiseRecord, Recipe, TrainingRecord
 from napari_hdn.core.recipes.words import levels, listed, many, names
 
+_PROGRAM = (
+    "This was done with napari-hdn {}, a plugin for napari ("
+    + NAPARI.cited
+    + ") for Hierarchical DivNoising (HDN; "
+    + HDN.cited
+    + ")."
+)
 _WHOLE_FRAMES = 4  # planes from which on whole ones are held out, as in core.patches
 _SOURCES = {
     "repeats": "from repeated images of static fields",
@@ -24,23 +34,30 @@ _SOURCES = {
 }
 
 
-def methods_text(recipe: Recipe) -> str:
+def methods_text(recipe: Recipe | JobRecipe) -> str:
     """What was done, as paragraphs, and the references below."""
-    paragraphs = [" ".join(_training(recipe))]
-    if recipe.restoration is not None:
+    paragraphs = []
+    if recipe.training is not None:
+        paragraphs.append(" ".join(_training(recipe.training, recipe.environment)))
+    if isinstance(recipe, JobRecipe):
+        by = [] if recipe.training is not None else [_PROGRAM.format(recipe.environment.napari_hdn)]
+        paragraphs.append(" ".join([*job_sentences(recipe), *by]))
+    elif recipe.restoration is not None:
         paragraphs.append(" ".join(restoration_sentences(recipe.restoration, recipe.training)))
     cited = [reference.text for reference in references(recipe)]
     return "\n\n".join([*paragraphs, "References\n\n" + "\n\n".join(cited)]) + "\n"
 
 
-def bibtex(recipe: Recipe) -> str:
+def bibtex(recipe: Recipe | JobRecipe) -> str:
     """The references for BibTeX."""
     return "\n\n".join(reference.bibtex for reference in references(recipe)) + "\n"
 
 
-def references(recipe: Recipe) -> tuple[Reference, ...]:
+def references(recipe: Recipe | JobRecipe) -> tuple[Reference, ...]:
     """What has to be cited, by the alphabet."""
-    cited = {HDN, LADDER, NAPARI, *_of_noise(recipe.training.noise)}
+    cited = {HDN, NAPARI}
+    if recipe.training is not None:
+        cited |= {LADDER, *_of_noise(recipe.training.noise)}
     return tuple(sorted(cited, key=lambda reference: (reference.text, reference.cited)))
 
 
@@ -48,17 +65,16 @@ def _of_noise(noise: NoiseRecord) -> tuple[Reference, ...]:
     return {"gmm": (PN2V, PPN2V), "histogram": (PN2V,)}.get(noise.kind, ())
 
 
-def _training(recipe: Recipe) -> list[str]:
-    training = recipe.training
+def _training(training: TrainingRecord, by: Environment) -> list[str]:
     return [
         f"Images were denoised with Hierarchical DivNoising (HDN; {HDN.cited}) in napari-hdn "
-        f"{recipe.environment.napari_hdn}, a plugin for napari ({NAPARI.cited}).",
+        f"{by.napari_hdn}, a plugin for napari ({NAPARI.cited}).",
         "HDN is a ladder variational autoencoder "
         f"({LADDER.cited}) that learns from the noisy images alone, without clean images.",
         *_network(training),
         *_data(training),
         *_noise(training),
-        *_optimisation(recipe),
+        *_optimisation(training),
         *_levels_in_training(training),
     ]
 
@@ -177,8 +193,8 @@ def _noise(training: TrainingRecord) -> list[str]:
     return sentences
 
 
-def _optimisation(recipe: Recipe) -> list[str]:
-    training, config = recipe.training, recipe.training.config
+def _optimisation(training: TrainingRecord) -> list[str]:
+    config = training.config
     optimizer = {"adamax": "Adamax", "adamw": "AdamW"}[config.optimizer]
     turned = "random flips" if config.flips else "no flips"
     turned += " and rotations by 90°" if config.rotations else ""
