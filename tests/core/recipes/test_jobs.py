@@ -36,7 +36,7 @@ CASES = {
             "7 posterior samples of a.tif (TYX 3 x 40 x 32 uint16; plane T 2, counted from 0; y 0 to "
             "32, x 8 to 32) were drawn (seed 3) and segmented one by one, by local threshold",
             "objects of fewer than 20 pixels were left out",
-            "In this, level 1 of 3 (1 is the finest) was switched off.",
+            "(1 is the finest) was switched off.",
             "compared with the labels in labels.tif",
         ),
     ),

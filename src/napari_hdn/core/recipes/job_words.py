@@ -51,7 +51,8 @@ def _segmentation(recipe: JobRecipe, settings: SegmentationConfig) -> list[str]:
         samples = recipe.job.one("samples")
         assert samples is not None, "the recipe was checked"
         count = _size_along(samples.image, "S")
-        begin = f"{many(count, 'posterior sample')} in {_where(samples)} {_were(count)} segmented one by one"
+        many_samples = many(count, "posterior sample")
+        begin = f"{many_samples} in {_where(samples)} {_were(count)} segmented one by one"
     else:
         begin = (
             f"{many(settings.samples, 'posterior sample')} of {_where(drawn)} "
@@ -89,8 +90,8 @@ def _levels(recipe: JobRecipe, settings: LevelsSettings) -> list[str]:
         f"What each latent level contributes to {_whole(recipe)} was found by decoding with its latent "
         "variables at the means of their posteriors and of their priors, from the finest level up; the "
         "contributions add up to the restored image.",
-        f"{many(settings.samples, 'image')} {_were(settings.samples)} drawn at each level, from the image and from the prior "
-        f"(seed {settings.seed}).",
+        f"{many(settings.samples, 'image')} {_were(settings.samples)} drawn at each level, "
+        f"from the image and from the prior (seed {settings.seed}).",
     ]
 
 
@@ -98,8 +99,8 @@ def _generation(recipe: JobRecipe, settings: GenerationConfig) -> list[str]:
     noise = ", with noise simulated by the noise model" * settings.camera_noise
     told = [
         f"{many(settings.number, 'image')} of {settings.height} x {settings.width} pixels (height x "
-        f"width) {_were(settings.number)} generated from the prior of the network (seed {settings.seed}){noise}; they show "
-        "what it has learned, and nothing real.",
+        f"width) {_were(settings.number)} generated from the prior of the network (seed "
+        f"{settings.seed}){noise}; they show what it has learned, and nothing real.",
         *_off(recipe),
     ]
     if (real := recipe.job.one("real image")) is not None:
@@ -115,8 +116,8 @@ def _evaluation(recipe: JobRecipe, settings: EvaluationSettings) -> list[str]:
     if truth is not None:
         span = "max - min of the truth" if given is None else f"{given:g} counts"
         return [
-            f"{compared} {_were(len(images))} compared with {truth.image.name} as truth, plane by plane: "
-            f"peak signal-to-noise ratio (PSNR; range {span}), structural similarity (SSIM), "
+            f"{compared} {_were(len(images))} compared with {truth.image.name} as truth, plane by "
+            f"plane: peak signal-to-noise ratio (PSNR; range {span}), structural similarity (SSIM), "
             "scale-invariant PSNR, and mean squared error."
         ]
     frame = "a second frame" if second is None else second.image.name
@@ -152,7 +153,10 @@ def _off(recipe: JobRecipe) -> list[str]:
     extra = tuple(k for k in recipe.job.levels_off if k not in network.deactivated_levels)
     if not extra:
         return []
-    told = f"In this, {levels(extra)} of {network.levels} (1 is the finest) {_were(len(extra))} switched off."
+    told = (
+        f"In this, {levels(extra)} of {network.levels} (1 is the finest) {_were(len(extra))} switched "
+        "off."
+    )
     look = recipe.job.look
     return [told, *([] if look is None else why(look, recipe.job.levels_off))]
 
