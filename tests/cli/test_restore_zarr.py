@@ -12,7 +12,7 @@ import pytest
 import tifffile
 import zarr
 
-from commands import interrupted_after
+from commands import images_in, interrupted_after
 from napari_hdn import api
 from napari_hdn.api import PlaneRestored
 from napari_hdn.cli import main
@@ -43,6 +43,7 @@ def test_the_same_pixels_as_in_memory(model, film, tmp_path, capsys):
     assert main(command(model, film, tmp_path / "out")) == 0
     assert sorted(os.listdir(tmp_path / "out")) == [
         "film_hdn-mean.ome.zarr",
+        "film_hdn-recipe.json",
         "film_hdn-std.ome.zarr",
     ]
     restored = expected(model)
@@ -85,7 +86,7 @@ def test_a_killed_process_costs_only_its_plane(model, film, tmp_path, capsys):
     assert len(planes) == 2  # mean and std of plane 0
     assert main(command(model, film, out)) == 0
     assert "Going on with an interrupted restoration: " in capsys.readouterr().out
-    assert sorted(os.listdir(out)) == ["film_hdn-mean.ome.zarr", "film_hdn-std.ome.zarr"]
+    assert images_in(out) == ["film_hdn-mean.ome.zarr", "film_hdn-std.ome.zarr"]
     restored = expected(model)
     np.testing.assert_array_equal(pixels(out / "film_hdn-mean.ome.zarr"), restored.mean)
     np.testing.assert_array_equal(pixels(out / "film_hdn-std.ome.zarr"), restored.std)

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import tifffile
 
+from commands import images_in
 from napari_hdn.core.config import RestorationConfig
 from napari_hdn.core.errors import (
     ConfigurationError,
@@ -25,6 +26,7 @@ from napari_hdn.core.events import (
     RestorationProgress,
     Stop,
 )
+from napari_hdn.core.recipes.making import RestorationRecipes
 from napari_hdn.io.batch.events import (
     BatchFinished,
     BatchProgress,
@@ -37,8 +39,10 @@ from napari_hdn.io.batch.images import find_images
 from napari_hdn.io.batch.run import run, run_alone
 from napari_hdn.io.batch.table import read_rows
 from napari_hdn.io.restorations import RestorationFiles
+from sharing import tiny_model
 
-CONFIG = RestorationConfig()
+CONFIG = RestorationConfig(device="cpu")
+RECIPES = RestorationRecipes(tiny_model(), CONFIG)
 
 
 @pytest.fixture
@@ -58,7 +62,7 @@ class Restoring:
         self.mishaps = mishaps
         self.restored = []
         self.stop = Stop()
-        self.work = Work(self._restore, self._files, out, asked, "m", "1", 2)
+        self.work = Work(self._restore, self._files, RECIPES.of, out, asked, "m", "1", 2)
         self.integers = integers
 
     def _files(self, stack, folder):
@@ -311,7 +315,8 @@ def test_an_image_alone_has_no_table_and_raises(raw, tmp_path):
         *_, over, finished = run_alone(image, Restoring(out).work)
         assert isinstance(over, ImageOver) and over.row.status == "done"
         assert isinstance(finished, BatchFinished) and finished.table is None and finished.complete
-    assert sorted(os.listdir(out)) == ["a_hdn-mean-2.ome.tif", "a_hdn-mean.ome.tif"]
+    assert images_in(out) == ["a_hdn-mean-2.ome.tif", "a_hdn-mean.ome.tif"]
+    assert (out / "a_hdn-recipe-2.json").is_file()
     with pytest.raises(DamagedPlaneError):
         list(run_alone(image, Restoring(out, a=DamagedPlaneError("torn")).work))
     with pytest.raises(ImageFileError, match="unreadable"):
