@@ -55,11 +55,14 @@ def estimate_files(
     folder: Path,
     *,
     axes: str | None = None,
+    channel_name: str | None = None,
     student: Direct | None = None,
     integers: bool = False,
     stop: Stop | None = None,
 ) -> Estimate | None:
     """Time, memory and disk of a restoration of files; of very many, some tell of the others.
+
+    Parameters as those of `napari_hdn.api.restore_batch`.
 
     Raises
     ------
@@ -70,7 +73,7 @@ def estimate_files(
     some = files[:: -(-len(files) // MOST_FILES)]
     estimate = estimate_restoration(
         model,
-        open_images(some, axes=axes, channel=config.channel),
+        open_images(some, axes=axes, channel=channel_name or config.channel),
         config,
         student=student,
         folder=folder,
