@@ -152,9 +152,13 @@ def restore(
                 channel_name=name,
                 student=student,
                 integers=target.integers,
+                format=target.format,
+                pyramid=pyramid,
+                workers=workers or 1,
             ),
             progress,
             only=estimate,
+            remark="by one process like this; the workers share the time" if scheduler else "",
         )
         if estimate:
             return OK
