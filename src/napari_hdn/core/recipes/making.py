@@ -83,15 +83,15 @@ class RestorationRecipes:
         self._name = model.name
         self._model, self._training = _model(model), _training(model)
         look = model.look
-        self._shared: dict[str, Any] = dict(
-            config=config,
-            levels_off=model.levels_off(config),
-            look=look if look and look.weights_sha256 == self._model.sha256 else None,
-            direct=None if student is None else _direct(student),
-            integers=integers,
-            tag=tag,
-            file_format=file_format,
-        )
+        self._shared: dict[str, Any] = {
+            "config": config,
+            "levels_off": model.levels_off(config),
+            "look": look if look and look.weights_sha256 == self._model.sha256 else None,
+            "direct": None if student is None else _direct(student),
+            "integers": integers,
+            "tag": tag,
+            "file_format": file_format,
+        }
 
     def of(
         self,
