@@ -9,11 +9,13 @@ import numpy as np
 import pytest
 import tifffile
 
+from commands import images_in
 from napari_hdn.core.config import RestorationConfig
 from napari_hdn.core.errors import (
     ConfigurationError,
     DamagedPlaneError,
     ImageFileError,
+    ImageLostError,
     MemoryShortError,
     OutputError,
 )
@@ -25,6 +27,7 @@ from napari_hdn.core.events import (
     RestorationProgress,
     Stop,
 )
+from napari_hdn.core.recipes.making import RestorationRecipes
 from napari_hdn.io.batch.events import (
     BatchFinished,
     BatchProgress,
@@ -37,8 +40,10 @@ from napari_hdn.io.batch.images import find_images
 from napari_hdn.io.batch.run import run, run_alone
 from napari_hdn.io.batch.table import read_rows
 from napari_hdn.io.restorations import RestorationFiles
+from sharing import tiny_model
 
-CONFIG = RestorationConfig()
+CONFIG = RestorationConfig(device="cpu")
+RECIPES = RestorationRecipes(tiny_model(), CONFIG)
 
 
 @pytest.fixture
@@ -58,7 +63,7 @@ class Restoring:
         self.mishaps = mishaps
         self.restored = []
         self.stop = Stop()
-        self.work = Work(self._restore, self._files, out, asked, "m", "1", 2)
+        self.work = Work(self._restore, self._files, RECIPES.of, out, asked, "m", "1", 2)
         self.integers = integers
 
     def _files(self, stack, folder):
@@ -71,6 +76,8 @@ class Restoring:
         for number, index in enumerate(stack.indices()):
             if isinstance(mishap, Exception):
                 raise mishap
+            if mishap == "lost" and number == 1:
+                raise ImageLostError(f"{stack.name} cannot be read any more.")
             if mishap == "stop" and number == 1:
                 self.stop.request()
                 yield RestorationFinished(1, 2, True)
@@ -292,6 +299,18 @@ def test_a_file_that_was_changed_before_its_turn_is_not_read(raw, tmp_path):
     assert rows(out)["c.tif"].status == "failed"
 
 
+def test_an_image_that_is_lost_in_the_middle_is_done_another_time(raw, tmp_path):
+    out = tmp_path / "out"
+    Restoring(out, a="lost").run(raw)
+    row = rows(out)["a.tif"]
+    assert (row.status, row.done, row.failed) == ("done in part", 1, None)
+    assert row.reason == "a.tif cannot be read any more."
+    assert row.files == ("a_hdn-mean-partial.ome.tif",)
+    then = Restoring(out)
+    then.run(raw)
+    assert then.restored == ["a.tif"] and set(statuses(out).values()) == {"done"}
+
+
 def test_a_folder_that_is_gone_ends_the_batch(raw, tmp_path):
     out = tmp_path / "out"
     restoring = Restoring(out)
@@ -311,7 +330,8 @@ def test_an_image_alone_has_no_table_and_raises(raw, tmp_path):
         *_, over, finished = run_alone(image, Restoring(out).work)
         assert isinstance(over, ImageOver) and over.row.status == "done"
         assert isinstance(finished, BatchFinished) and finished.table is None and finished.complete
-    assert sorted(os.listdir(out)) == ["a_hdn-mean-2.ome.tif", "a_hdn-mean.ome.tif"]
+    assert images_in(out) == ["a_hdn-mean-2.ome.tif", "a_hdn-mean.ome.tif"]
+    assert (out / "a_hdn-recipe-2.json").is_file()
     with pytest.raises(DamagedPlaneError):
         list(run_alone(image, Restoring(out, a=DamagedPlaneError("torn")).work))
     with pytest.raises(ImageFileError, match="unreadable"):

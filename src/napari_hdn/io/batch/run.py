@@ -91,7 +91,7 @@ def run(
                         rows[number] = row
                         table.put(row)
                         yield replace(event, number=number)
-            if rows[number].status == "failed" and not folder.exists():
+            if rows[number].status != "done" and not folder.exists():
                 raise ImageFileError(
                     f"The folder {folder} is gone (a network drive?), so the batch ended there. "
                     "Begin it again when the folder is back: it does what is missing."
