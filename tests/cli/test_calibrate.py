@@ -1,5 +1,6 @@
 """The command calibrate, as its user runs it."""
 
+import errno
 import json
 import re
 from pathlib import Path
@@ -128,6 +129,32 @@ def test_the_calibration_stays_with_the_trained_model(repeats, tiny, tmp_path):
     (image,) = recipe.training.noise.calibration.images
     assert image.path == "../repeats.tif" and image.sha256_of == "all pixels"
     assert image.sha256 == recipe.training.images[0].sha256  # trained on the same file
+
+
+def test_a_place_that_cannot_be_written_to_is_told_before_the_work(repeats, tmp_path, capsys):
+    (tmp_path / "taken").write_bytes(b"a file")
+    out = tmp_path / "taken" / "n.json"
+    assert main(["calibrate", str(repeats), "--out", str(out)]) == 2
+    told = capsys.readouterr()
+    assert "n.json could not be written: Not a directory" in told.err and "coverage" not in told.out
+
+
+def test_a_disk_that_is_full_at_the_end_loses_no_noise_model(
+    repeats, tmp_path, monkeypatch, capsys
+):
+    real = Path.write_bytes
+
+    def full(path, content):
+        if path.parent == tmp_path / "full":
+            raise OSError(errno.ENOSPC, "No space left on device")
+        return real(path, content)
+
+    monkeypatch.setattr(Path, "write_bytes", full)
+    assert main(["calibrate", str(repeats), "--out", str(tmp_path / "full" / "n.json")]) == 2
+    told = capsys.readouterr().err
+    kept = api.noise_models_folder() / "n.json"
+    assert "the disk is full; make room" in told and f"is in {kept} instead" in told
+    assert api.load_calibration(kept).noise_model
 
 
 def test_stopping_leaves_nothing(repeats, tmp_path, monkeypatch):

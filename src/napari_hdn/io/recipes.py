@@ -34,6 +34,23 @@ def read_recipe(path: Path | str) -> Recipe | JobRecipe:
     return parse_recipe(_content(file), file.name if file == path else f"{path.name}/{RECIPE}")
 
 
+def read_model_recipe(folder: Path) -> Recipe:
+    """How the model in a folder was trained.
+
+    Raises
+    ------
+    RecipeError
+        As `read_recipe`, or if the recipe there is that of another job.
+    """
+    recipe = read_recipe(folder)
+    if not isinstance(recipe, Recipe):
+        raise RecipeError(
+            f"{folder.name}/{RECIPE} tells of a job of the kind {recipe.kind}, not of the training of a "
+            "model: it is not the file that napari-hdn wrote there."
+        )
+    return recipe
+
+
 def parse_recipe(content: bytes, name: str) -> Recipe | JobRecipe:
     """The recipe that a file called ``name`` holds.
 
