@@ -180,6 +180,15 @@ def test_a_distillation_in_steps_is_repeated_and_one_in_minutes_refused(
     assert "The weights are identical to the recorded ones." in capsys.readouterr().out
     again = recipe_in(ours / "direct" / "mean-2", "")
     assert again.job.results[0].sha256 == recipe_in(place, "").job.results[0].sha256
+    # it goes along with the model, without where things lie; a damaged one stays behind
+    (ours / "direct" / "mean-2" / "recipe.json").write_text("{}")
+    assert main(["export", str(ours), str(tmp_path / "m.zip")]) == 0
+    said = " ".join(capsys.readouterr().out.split())
+    assert "Left out: direct/mean-2/recipe.json" in said
+    assert main(["import", str(tmp_path / "m.zip"), "--name", "theirs"]) == 0
+    theirs = api.models_folder() / "theirs" / "direct"
+    assert recipe_in(theirs / "mean", "").job.one("image").image.path == "a.tif"
+    assert not (theirs / "mean-2" / "recipe.json").exists() and (theirs / "mean-2").is_dir()
     read = json.loads((place / "recipe.json").read_text())
     read["job"]["settings"] |= {"minutes": 3.0, "steps": None}
     (tmp_path / "minutes-recipe.json").write_text(json.dumps(read))

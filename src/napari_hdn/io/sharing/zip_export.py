@@ -25,7 +25,7 @@ from napari_hdn.core.recipes.looks import read_look
 from napari_hdn.io.disk import check_room, check_writable
 from napari_hdn.io.library import usable_name
 from napari_hdn.io.naming import publish
-from napari_hdn.io.recipes import read_model_recipe
+from napari_hdn.io.recipes import read_model_recipe, read_recipe
 from napari_hdn.io.sharing.contents import CHECKSUMS, LEVELS, RECIPE, RESUME, files_of
 from napari_hdn.io.sharing.events import Exported, SharingEvent, SharingProgress
 from napari_hdn.io.sharing.places import without_places
@@ -97,6 +97,12 @@ def leave_out_damaged(folder: Path, files: dict[str, Path]) -> Iterator[Notice]:
             except RecipeError as error:
                 del files[inside]
                 yield Notice(f"Left out: {inside}. {error}", "warning")
+    for inside in [name for name in files if name.endswith(f"/{RECIPE}")]:  # of direct networks
+        try:
+            read_recipe(files[inside])
+        except RecipeError as error:
+            del files[inside]
+            yield Notice(f"Left out: {inside}. {error}", "warning")
 
 
 def zip_target(target: Path, folder: Path) -> Path:

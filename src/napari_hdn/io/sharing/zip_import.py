@@ -20,7 +20,7 @@ from napari_hdn.core.json_files import read_object
 from napari_hdn.core.recipes.looks import read_look
 from napari_hdn.io.disk import check_room
 from napari_hdn.io.library import models_folder, reserve_model_folder, usable_name
-from napari_hdn.io.recipes import read_model_recipe
+from napari_hdn.io.recipes import read_model_recipe, read_recipe
 from napari_hdn.io.sharing.archive import Archive, opened
 from napari_hdn.io.sharing.contents import (
     CHECKSUMS,
@@ -238,6 +238,8 @@ def _check_model(folder: Path, name: str) -> None:
             checkpoint.load_resume(folder)
         for about in sorted((folder / DIRECT).glob("*")):
             direct.load(about)
+            if (about / RECIPE).exists():
+                read_recipe(about)
         if (folder / RECIPE).exists():
             read_model_recipe(folder)
         if (folder / LEVELS).exists():
