@@ -35,6 +35,7 @@ import torch
 from hypothesis import HealthCheck, Phase, given, seed, settings
 
 from napari_hdn import api
+from napari_hdn.cli.recorded_places import check_place
 from napari_hdn.core.errors import HDNError
 
 SLOW_S = 5.0
@@ -205,6 +206,8 @@ def targets(model: Path, direct: Path | None, noise: list[Path], work: Path) -> 
     found.append(Target("recipe of a training", {"r.json": recipe}, use_recipe))
     restored = restored_recipe(model, work)
     found.append(Target("recipe of a restoration", {"r.json": restored}, use_recipe))
+    for kind, content in job_recipes(model, work).items():
+        found.append(Target(f"recipe of a job: {kind}", {"r.json": content}, use_recipe))
     archive = work / "model.zip"
     for _ in api.export_model(model, archive):
         pass
@@ -220,10 +223,36 @@ def restored_recipe(model: Path, work: Path) -> bytes:
     return (work / "out" / "a_hdn-recipe.json").read_bytes()
 
 
+def job_recipes(model: Path, work: Path) -> dict[str, bytes]:
+    """Of what is neither a training nor a restoration, one of each kind."""
+    (stack,) = api.open_images([work / "a.npy"])
+    image = api.JobInput("image", stack, (), (0, 16, 0, 16))
+    again = api.JobInput("second frame", stack, ())
+    settings = {
+        "segmentation": (api.SegmentationConfig(), [image, api.JobInput("truth", stack)]),
+        "trust": (api.TrustSettings(), [image, again]),
+        "levels": (api.LevelsSettings(background=((0, 4, 0, 9),)), [image]),
+        "generation": (api.GenerationConfig(), [api.JobInput("real image", stack, ())]),
+        "evaluation": (api.EvaluationSettings(), [image, again]),
+        "distillation": (api.DirectConfig(), [image, image]),
+    }
+    made = {}
+    for kind, (config, images) in settings.items():
+        recipe = api.job_recipe(kind, config, images, model=api.load_model(model))
+        made[kind] = recipe.model_dump_json().encode()
+    return made
+
+
 def use_recipe(folder: Path) -> None:
     recipe = api.read_recipe(folder / "r.json")
     api.methods_text(recipe)
     api.methods_bibtex(recipe)
+    if isinstance(recipe, api.JobRecipe):
+        api.recipe_remark(recipe)
+        for image in recipe.job.images:
+            for stack in api.job_images(recipe, image.role, folder):
+                check_place(image, stack)
+        return
     api.check_repeatable(recipe, None)
     if recipe.restoration is not None:
         api.recipe_remark(recipe)
