@@ -173,7 +173,9 @@ def test_what_will_not_fit_is_told_with_numbers(tiny_model, known, monkeypatch):
     assert "fewer outputs" in told.warning
     put_in_force(Settings())
     full = estimate_restoration(tiny_model, stack, config, free_disk=5e9)
-    assert "results need up to 26 GB on disk, but 5.0 GB are free" in full.warning
+    assert "results need up to 26 GB on disk, but 5.0 GB are free there. Make room" in full.warning
+    both = estimate_restoration(tiny_model, stack, config, free_disk=5e9).warning
+    assert "layers" not in both  # that is of the dock
 
 
 def test_words():

@@ -29,10 +29,11 @@ from napari_hdn.core.restorer import Draw, Restorer, mean_pairs
 from napari_hdn.core.tiled import TiledRestorer
 from napari_hdn.core.tiling import Tile
 
-ADVICE = (
-    "Choose fewer outputs or samples, restore a folder of files into another folder instead of "
-    "layers, or take the input's integer type."
+AS_LAYERS = (
+    "Choose fewer outputs or samples, or restore a folder of files into another folder instead of "
+    "layers."
 )
+AS_FILES = "Choose fewer outputs or samples, or smaller tiles."
 _SMALLEST_PX, _LARGEST_PX = 128, 512  # sides of what is probed
 _ENOUGH_S = 0.15  # of one pass: longer ones are no better known
 _AT_MOST_S = 1.2  # of a whole probe
@@ -144,7 +145,7 @@ def estimate_restoration(
         0 if in_memory else written,
         device.free_bytes(),
         None if in_memory else free_disk,
-        advice=ADVICE,
+        advice=AS_LAYERS if in_memory else AS_FILES,
         limit=within_limit(),
     )
 

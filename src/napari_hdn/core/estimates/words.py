@@ -29,7 +29,7 @@ class Estimate:
     steps : int or None
         Of a training.
     advice : str
-        What to do where it does not fit.
+        What to do where it does not fit in memory.
     """
 
     seconds: float
@@ -54,14 +54,14 @@ class Estimate:
         if self.memory_bytes > self.free_memory:
             told.append(
                 f"This needs about {size(self.memory_bytes)} of memory, but {size(self.free_memory)} "
-                f"are free{self.limit}."
+                f"are free{self.limit}. {self.advice}".rstrip()
             )
         if self.free_disk is not None and self.disk_bytes > self.free_disk:
             told.append(
                 f"The results need up to {size(self.disk_bytes)} on disk, but {size(self.free_disk)} "
-                "are free there."
+                "are free there. Make room, choose another folder, or write less."
             )
-        return " ".join([*told, self.advice]) if told else ""
+        return " ".join(told)
 
     def times(self, factor: float) -> Estimate:
         """The same for so many times as much of it, one after the other."""
