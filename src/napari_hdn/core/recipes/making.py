@@ -8,6 +8,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
+from pydantic import BaseModel
+
 from napari_hdn.core.axes import ImageStack
 from napari_hdn.core.config import RestorationConfig
 from napari_hdn.core.devices import choose
@@ -39,6 +41,10 @@ MOST_LOSSES = 200
 _LINE = 4000
 # innermost lists of numbers, which are read on one line; no string holds a line break
 _NUMBERS = re.compile(r"\[\s+[-+.\deE]+(,\s+[-+.\deE]+)*\s+\]")
+
+
+_NO_TRAINING: Any = TrainingRecord.model_construct(parts=())
+_last_training: tuple[TrainingRecord | None, Path | None, str] = None, None, ""
 
 
 def recipe_of_model(model: HDN) -> Recipe:
@@ -141,9 +147,29 @@ def finished(recipe: Recipe, event: RestorationFinished) -> Recipe:
 
 
 def to_text(recipe: Recipe | JobRecipe, folder: Path | None = None) -> str:
-    """The recipe as JSON for a file in ``folder``: paths near it become relative."""
-    text = (recipe if folder is None else placed(recipe, folder)).model_dump_json(indent=1)
-    return _NUMBERS.sub(lambda found: " ".join(found[0].split()), text) + "\n"
+    """The recipe as JSON for a file in ``folder``: paths near it become relative.
+
+    A batch writes thousands that share their training, which may tell of hundreds of images: its text
+    is kept for the next.
+    """
+    if not isinstance(recipe, Recipe):
+        return f"{_as_json(recipe if folder is None else placed(recipe, folder))}\n"
+    global _last_training
+    training, before, text = _last_training
+    if training is not recipe.training or before != folder:
+        own = recipe if folder is None else placed(recipe, folder)
+        text = _as_json(own.training).replace("\n", "\n ")  # no string holds a line break
+        _last_training = recipe.training, folder, text
+    without = recipe.model_copy(update={"training": _NO_TRAINING})
+    if folder is not None:
+        without = placed(without, folder)
+    rest = _as_json(without, exclude={"training"}).removesuffix("\n}")
+    return f'{rest},\n "training": {text}\n}}\n'
+
+
+def _as_json(record: BaseModel, exclude: set[str] | None = None) -> str:
+    text = record.model_dump_json(indent=1, exclude=exclude)
+    return _NUMBERS.sub(lambda found: " ".join(found[0].split()), text)
 
 
 def model_record(model: HDN) -> ModelRecord:
