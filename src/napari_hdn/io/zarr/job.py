@@ -119,7 +119,7 @@ def take_job(folder: Path, stem: str, about: Mapping[str, Any]) -> UnfinishedJob
     OutputError
         If none can be made.
     """
-    text = json.dumps(about, indent=2, sort_keys=True, ensure_ascii=False)
+    text = json.dumps(about, indent=2, sort_keys=True)
     digest = hashlib.sha256(text.encode()).hexdigest()
     number = 1
     while True:
