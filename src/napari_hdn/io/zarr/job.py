@@ -21,8 +21,8 @@ from pathlib import Path
 from typing import IO, Any
 
 from napari_hdn.core.errors import OutputError
+from napari_hdn.core.lock import NoLocksError, lock
 from napari_hdn.io.disk import writing
-from napari_hdn.io.lock import NoLocksError, lock
 
 _SUFFIX = ".part"
 _JOB, _DONE, _LOCK = "job.json", "done.jsonl", "lock"
