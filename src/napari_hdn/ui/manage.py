@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from qtpy.QtCore import QUrl
 from qtpy.QtGui import QDesktopServices, QShowEvent
 from qtpy.QtWidgets import (
+    QApplication,
     QDialog,
     QFileDialog,
     QInputDialog,
@@ -58,6 +59,11 @@ class ManageDock(JobDock):
         )
         self.open = _button("Open folder", "Show it in the computer's own file manager")
         self.compare = _button("Compare", "Show how the selected models were made, side by side")
+        self.methods = _button(
+            "Copy methods text",
+            "Copy the paragraph for a paper's methods section, with references: how the selected model "
+            "was trained",
+        )
         self.export = _button("Export ...", "Pack it into one file, for a colleague or for the zoo")
         self.take_in = _button("Import ...", "Take in a model that somebody sent, as a .zip")
         self.again = _button("Refresh", "Look again at what is on the disk")
@@ -72,6 +78,7 @@ class ManageDock(JobDock):
         self.delete.clicked.connect(self._on_delete)
         self.open.clicked.connect(self._on_open)
         self.compare.clicked.connect(self._on_compare)
+        self.methods.clicked.connect(self._on_methods)
         self.export.clicked.connect(self._on_export)
         self.take_in.clicked.connect(self._on_import)
         self.again.clicked.connect(self.models.refresh)
@@ -83,7 +90,8 @@ class ManageDock(JobDock):
     def _lay_out(self) -> None:
         self.body.addWidget(self.models, 1)
         self.body.addWidget(row(self.use, self.rename, self.delete, self.open))
-        self.body.addWidget(row(self.compare, self.export, self.take_in, self.again))
+        self.body.addWidget(row(self.compare, self.methods))
+        self.body.addWidget(row(self.export, self.take_in, self.again))
         self.body.addWidget(heading("Notes"))
         self.body.addWidget(self.notes)
         self.footer.addWidget(self.notices)
@@ -159,6 +167,13 @@ class ManageDock(JobDock):
         self.comparison = ModelComparison([record.name for record in records], rows, self)
         self.comparison.show()
 
+    def _on_methods(self) -> None:
+        for record in self.models.records[:1]:
+            try:
+                QApplication.clipboard().setText(api.methods_text(record.folder))
+            except HDNError as error:
+                self._session.report(str(error))
+
     # sending and taking in
 
     def _on_export(self) -> None:
@@ -209,6 +224,7 @@ class ManageDock(JobDock):
         self.rename.setEnabled(one)
         self.delete.setEnabled(bool(records))
         self.compare.setEnabled(2 <= len(readable) == len(records) <= _MOST_COMPARED)
+        self.methods.setEnabled(one and bool(readable))
         self.export.setEnabled(one and bool(readable) and not running)
         self.take_in.setEnabled(not running)
         self.notes.show_model(records[0].folder if one else None)

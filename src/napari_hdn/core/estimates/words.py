@@ -20,6 +20,8 @@ class Estimate:
         At most at a time, besides what the program holds already.
     disk_bytes : float
         Written, if nothing is compressed.
+    compressed : bool
+        Whether files are, so that they may take less.
     free_memory : float
         That the device and the settings leave.
     free_disk : float or None
@@ -38,6 +40,7 @@ class Estimate:
     steps: int | None = None
     advice: str = ""
     limit: str = field(default="", repr=False)
+    compressed: bool = False
 
     @property
     def fits(self) -> bool:
@@ -70,7 +73,8 @@ class Estimate:
         if self.steps is not None:
             parts.insert(1, f"{spoken_count(self.steps)} steps")
         if self.disk_bytes:
-            parts.append(f"{size(self.disk_bytes)} on disk")
+            most = "at most " if self.compressed else ""
+            parts.append(f"{most}{size(self.disk_bytes)} on disk")
         return ", ".join(parts)
 
 

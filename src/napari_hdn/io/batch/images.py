@@ -110,7 +110,7 @@ def find_images(
     paths: Sequence[str | Path],
     *,
     axes: str | None = None,
-    channel: int | None = None,
+    channel: int | str | None = None,
     out: Path | None = None,
     tell: Tell | None = None,
 ) -> tuple[Path, Iterator[int | list[BatchImage]]]:
@@ -153,7 +153,7 @@ def _is_result(file: Path, out: Path | None) -> bool:
 
 
 def _opened(
-    files: list[Path], folder: Path, axes: str | None, channel: int | None, tell: Tell | None
+    files: list[Path], folder: Path, axes: str | None, channel: int | str | None, tell: Tell | None
 ) -> Iterator[int | list[BatchImage]]:
     images: list[BatchImage] = []
     names: set[str] = set()
