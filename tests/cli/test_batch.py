@@ -178,3 +178,34 @@ def test_an_integer_type_that_no_tiff_holds_fails_alone(raw, command, tmp_path, 
     assert main([*command, "--dtype", "input"]) == 1
     assert "cannot hold int64 pixels" in capsys.readouterr().out
     assert list(statuses(tmp_path / "out").values()).count("done") == 4
+
+
+@pytest.mark.parametrize("format", ["ome-tiff", "ome-zarr"])
+def test_names_that_are_no_text(model, raw, tmp_path, format):
+    """As of files from old disks: Linux takes any bytes."""
+    name = os.fsdecode(b"caf\xe9")
+    try:
+        (raw / "day 1" / "a.tif").rename(raw / "day 1" / f"{name}.tif")
+    except (OSError, UnicodeError):
+        pytest.skip("this disk takes text alone")
+    out = tmp_path / "out"
+    pattern = str(raw / "**" / "*.tif")
+    command = ["restore", str(model), pattern, "--out", str(out), "--format", format]
+    for _ in range(2):
+        assert main(command) == 0
+    assert set(statuses(out).values()) == {"done"}
+    ending = "ome.tif" if format == "ome-tiff" else "ome.zarr"
+    assert (out / "day 1" / f"{name}_hdn-mean.{ending}").exists()
+    recipe = out / "day 1" / f"{name}_hdn-recipe.json"
+    assert "caf\N{REPLACEMENT CHARACTER}.tif" in recipe.read_text(encoding="utf-8")
+    again = ["run", str(recipe), "--data", str(raw / "day 1")]
+    assert main([*again, "--out", str(tmp_path / "again")]) == 0
+
+
+def test_a_terminal_that_cannot_show_a_sign(model, tmp_path):
+    """On Windows a file that takes what is printed has few signs."""
+    names = {**os.environ, "PYTHONIOENCODING": "ascii", "PYTHONUTF8": "0"}
+    program = "import sys; from napari_hdn.cli import main; sys.exit(main(sys.argv[1:]))"
+    command = [sys.executable, "-c", program, "methods", str(model)]
+    done = subprocess.run(command, env=names, capture_output=True, check=False)
+    assert done.returncode == 0 and b"S?nderby" in done.stdout

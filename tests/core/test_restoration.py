@@ -1,4 +1,5 @@
 import itertools
+from dataclasses import replace
 from typing import ClassVar
 
 import numpy as np
@@ -23,9 +24,9 @@ from napari_hdn.core.model.ladder import Ladder
 from napari_hdn.core.noise.gaussian import Gaussian
 from napari_hdn.core.noise.poisson_gaussian import PoissonGaussian
 from napari_hdn.core.normalisation import Normalisation
-from napari_hdn.core.restoration import range_remark, restore
+from napari_hdn.core.restoration import range_remark, remarks, restore
 from napari_hdn.core.restorer import Draw, Restorer, plan_draws
-from simulated import TINY, network, simulate
+from simulated import TINY, network, run_to_end, simulate
 
 EXACT = {"device": "cpu", "precision": "float32"}
 
@@ -331,6 +332,15 @@ def test_channels_that_a_model_has_not_learned_from_are_told(model):
         said[channel] = [e.text for e in events if isinstance(e, Notice)]
     assert "learned from channel 1 alone, but all channels of both" in said[None][0]
     assert "but channel 0 of both" in said[0][0] and said[1] == []
+
+
+def test_a_model_whose_training_was_cut_off_is_told(stack, tiny_config):
+    trained = run_to_end([stack], tiny_config)[0].model
+    assert remarks(trained, stack) == []
+    parts = (trained.summary.parts[-1].model_copy(update={"ended": "cut"}),)
+    summary = trained.summary.model_copy(update={"parts": parts})
+    (told,) = remarks(replace(trained, summary=summary), stack)
+    assert f"by step {tiny_config.steps:,}, when it was saved last" in told
 
 
 def huge(monkeypatch, pixels=1000, kept=5e4):

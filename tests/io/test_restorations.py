@@ -8,8 +8,12 @@ import tifffile
 from napari_hdn.core.config import RestorationConfig
 from napari_hdn.core.errors import OutputError
 from napari_hdn.core.events import PlaneRestored
+from napari_hdn.core.recipes.making import RestorationRecipes
 from napari_hdn.io.images import FileStack, open_images
-from napari_hdn.io.restorations import RestorationFiles, is_restoration
+from napari_hdn.io.restorations import ENDINGS, FORMATS, RestorationFiles, is_restoration
+from sharing import tiny_model
+
+RECIPES = RestorationRecipes(tiny_model(), RestorationConfig(device="cpu"))
 
 
 def stack(shape=(20, 30), axes="YX", **fields):
@@ -45,6 +49,25 @@ def test_products_of_one_restoration_have_the_same_number(tmp_path: Path):
     with tifffile.TiffFile(second.written["std"]) as file:
         assert "with model m" in file.ome_metadata
         assert file.asarray().dtype == np.float32
+
+
+@pytest.mark.parametrize("format", FORMATS)
+def test_two_programs_at_once_both_write_whole_results(tmp_path: Path, format: str):
+    image = stack()
+    with (
+        files(tmp_path, image, format=format, identity="a") as first,
+        files(tmp_path, image, format=format, identity="a") as second,
+    ):
+        for made in (first, second):
+            made.recipe = RECIPES.of(image)
+            made.write(restored(image))
+    assert not first.partial and not second.partial
+    names = sorted(p.name for p in tmp_path.iterdir())
+    ending = ENDINGS[format]
+    assert names == sorted(
+        [f"a_hdn-{p}{n}{ending}" for p in ("mean", "std") for n in ("", "-2")]
+        + ["a_hdn-recipe.json", "a_hdn-recipe-2.json"]
+    )
 
 
 def test_samples_get_an_axis_and_rows_come_piece_by_piece(tmp_path: Path):
@@ -83,7 +106,7 @@ def test_all_files_together_must_fit(tmp_path: Path, monkeypatch):
     for outputs in (("mean", "std"), ("samples",)):
         written = files(tmp_path, image, outputs)
         if outputs == ("samples",):
-            with pytest.raises(OutputError, match=r"samples \(3 samples\) needs 0.01 MB"), written:
+            with pytest.raises(OutputError, match=r"samples of 3\) needs 0.01 MB"), written:
                 pass
         else:
             with written:

@@ -74,7 +74,7 @@ def test_a_folder_is_stopped_and_gone_on_with(
     until_free()
     job = session.last["restoration"]
     assert "Done: 3 of 5 images restored (1 of them before), 1 failed, 1 left out" in job.outcome
-    assert job.notices[0].text.startswith("1 of 5 images were restored before")
+    assert job.notices[0].text.startswith("1 of 5 images was restored before")
     shown = table(dock)
     assert shown["b.tif"] == ("done", "") and shown["d.tif"][0] == "failed"
     assert shown["d.tif"][1].startswith("is truncated or damaged")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import logging
 import shlex
 import sys
@@ -63,6 +64,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
         0 all done; 1 done, but for damaged planes; 2 something the user can mend, told in one line
         on the standard error; 130 stopped by Ctrl-C, with what there is kept.
     """
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(
+            errors="replace"
+        )  # a name or a sign that it cannot show is no mishap
     tokens = sys.argv[1:] if arguments is None else list(arguments)
     attach_log("terminal")
     if remark := take_over_settings():

@@ -8,6 +8,7 @@ a full disk leaves the previous one whole.
 
 from __future__ import annotations
 
+import contextlib
 import json
 import math
 import os
@@ -65,6 +66,14 @@ def write_files(folder: Path, files: dict[str, Callable[[Path], object]]) -> Non
             f"{name} could not be written to {folder}: {reason}. What was there before is "
             "unchanged; make room or choose another folder."
         ) from error
+
+
+def remove_leftovers(folder: Path) -> None:
+    """Remove what a process that was killed had not moved to its place; nobody else may write there."""
+    for name in (CONFIG, WEIGHTS, NOISE, RESUME, RECIPE):
+        for path in folder.glob(f".{name}.*.part"):
+            with contextlib.suppress(OSError):
+                path.unlink()
 
 
 def json_writer(data: dict[str, Any]) -> Callable[[Path], object]:

@@ -13,6 +13,7 @@ from napari_hdn.core.noise.base import NoiseModel
 from napari_hdn.core.normalisation import Normalisation
 from napari_hdn.core.recipes.looks import LevelLook
 from napari_hdn.core.summary import TrainingSummary
+from napari_hdn.core.text import readable
 
 if TYPE_CHECKING:
     from napari_hdn.core.restoration import Restored
@@ -47,7 +48,7 @@ class HDN:
     @property
     def name(self) -> str:
         """The name of the model's folder."""
-        return self.folder.name if self.folder else "unsaved model"
+        return readable(self.folder.name) if self.folder else "unsaved model"
 
     @property
     def parameters(self) -> int:

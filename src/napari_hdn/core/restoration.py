@@ -144,7 +144,7 @@ def walk(
     total, warned, failed = len(stack), False, 0
     spreads: list[tuple[MeanSpread, int]] = []
     restorer.begin()
-    if remark := channel_remark(model, stack):
+    for remark in remarks(model, stack):
         yield Notice(remark, "warning")
     for number, index in enumerate(stack.indices()):
         if stop.requested:
@@ -261,6 +261,22 @@ def preview_plane(
     config = RestorationConfig(samples=1, device=device.name)
     restorer = Restorer(network, normalisation, noise_model, config, device)
     return restorer.whole(np.ascontiguousarray(image, dtype=np.float32))["mean"]
+
+
+def remarks(model: HDN, stack: ImageStack) -> list[str]:
+    """What to know before a stack is restored with a model."""
+    return list(filter(None, (_cut_remark(model), channel_remark(model, stack))))
+
+
+def _cut_remark(model: HDN) -> str:
+    parts = model.summary.parts
+    if not parts or parts[-1].ended != "cut":
+        return ""
+    return (
+        f"The training of {model.name} did not come to its end: this is what it had learned by step "
+        f"{model.summary.steps:,}, when it was saved last. Go on with the training (--resume in the "
+        "terminal), and restore again."
+    )
 
 
 def channel_remark(model: HDN, stack: ImageStack) -> str:

@@ -8,7 +8,7 @@ import re
 import time
 from pathlib import Path
 
-from napari_hdn.io.lock import is_free
+from napari_hdn.core.lock import is_free
 
 _TEMPORARY = re.compile(r"\.[0-9a-f]{8}(\.partial)?\.tmp$")
 _QUIET_S = 3600.0  # an older version, which holds no lock, may still write

@@ -16,8 +16,9 @@ import tifffile
 
 from napari_hdn.core.axes import ImageStack, check_axes
 from napari_hdn.core.errors import ImageError, OutputError
+from napari_hdn.core.lock import NoLocksError, is_free
+from napari_hdn.core.text import readable
 from napari_hdn.io.disk import check_room, writing
-from napari_hdn.io.lock import NoLocksError, is_free
 from napari_hdn.io.metadata import NO_METADATA, ImageMetadata
 from napari_hdn.io.naming import publish, split_suffix
 from napari_hdn.io.pixels import converted, file_dtype
@@ -150,7 +151,7 @@ class OmeTiffWriter:
         self._shape = tuple(sizes[a] for a in self._axes)
         self._dtype = file_dtype(dtype)
         self._metadata = metadata
-        self._name = name or split_suffix(self.path.name)[0]
+        self._name = readable(name or split_suffix(self.path.name)[0])
         self._description = description
         self._rescue = rescue
         self._temporary = self.path.with_name(f".{self.path.name}.{uuid.uuid4().hex[:8]}.tmp")
@@ -181,6 +182,11 @@ class OmeTiffWriter:
     def nbytes(self) -> int:
         """Of the pixels in the file."""
         return int(prod(self._shape) * self._dtype.itemsize)
+
+    @property
+    def partial(self) -> bool:
+        """Whether planes are missing in what was written."""
+        return self.written is not None and not self._done.all()
 
     @property
     def _done(self) -> np.ndarray:

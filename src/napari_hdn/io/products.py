@@ -169,7 +169,7 @@ class TiffProducts:
     @property
     def partial(self) -> bool:
         """Whether planes are missing."""
-        return any(path != self._writers[p].path for p, path in self.written.items())
+        return any(writer.partial for writer in self._writers.values())
 
     def _samples(self, name: str) -> int:
         return self._products[name].shape[0]

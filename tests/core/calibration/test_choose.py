@@ -31,7 +31,7 @@ def test_repeats_are_found_and_used():
     rng = np.random.default_rng(0)
     fields = [counts(rng, scene(rng), frames=4) for _ in range(2)]
     model, remarks = estimate([stack(np.concatenate(fields))])
-    assert "2 static field(s) with 4 repeats" in model.source and remarks == []
+    assert "2 static fields with 4 repeats" in model.source and remarks == []
     assert float(model.variance(torch.tensor(220.0))) == pytest.approx(
         true_variance(60.0), rel=0.05
     )
@@ -97,7 +97,7 @@ def test_neighbours_in_z_or_c_are_no_repeats():
     assert "noisy images alone" in model.source
     both = np.stack([frames, counts(rng, scene(rng), frames=4)], axis=1)
     model, _ = estimate([ImageStack(both, "TCYX", "two channels")])
-    assert "2 static field(s) with 4 repeats" in model.source
+    assert "2 static fields with 4 repeats" in model.source
 
 
 def test_curves_per_image_from_a_file_are_made_anew_for_other_images(tmp_path):

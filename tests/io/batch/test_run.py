@@ -141,7 +141,7 @@ def test_going_on_does_only_what_is_missing(raw, tmp_path):
     events = then.run(raw)
     assert then.restored == ["c.tif", "b.tif"]
     assert events[0].before == 1 and events[0].in_words() == (
-        "1 of 3 images were restored before with the same settings and is not done again"
+        "1 of 3 images was restored before with the same settings and is not done again"
     )
     kept = "Kept what there was of c.tif before: c_hdn-mean-partial.ome.tif"
     assert kept in [e.text for e in events if isinstance(e, Notice)]

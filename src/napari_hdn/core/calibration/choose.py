@@ -86,7 +86,8 @@ def estimate(
         if sum(moves for _, moves in repeats) > len(repeats) / 2:
             source = f"from differences of neighbouring frames, {len(runs)} series"
         else:
-            source = f"from {len(runs)} static field(s) with {len(runs[0])} repeats"
+            fields = f"{len(runs)} static field{'s' if len(runs) != 1 else ''}"
+            source = f"from {fields} with {len(runs[0])} repeats"
     else:
         measured = []
         for plane in planes:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import platform
+import re
 from typing import Annotated
 
 from pydantic import Field
@@ -10,6 +11,9 @@ from pydantic import Field
 from napari_hdn.core.config import Frozen
 
 Text = Annotated[str, Field(max_length=500)]
+
+
+_CAN = re.compile(r"(bfloat16|float32)\)$")  # what a processor can, not what was asked of it
 
 
 class Environment(Frozen):
@@ -60,7 +64,7 @@ def environment(device: str, precision: str, processes: int = 1) -> Environment:
         torch=str(torch.__version__),
         numpy=numpy.__version__,
         system=platform.platform()[:500],
-        device=device,
+        device=_CAN.sub(f"{precision})", device),
         precision=precision,
         threads=torch.get_num_threads(),
         processes=processes,

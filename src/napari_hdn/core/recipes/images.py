@@ -13,19 +13,20 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import numpy as np
-from pydantic import Field
+from pydantic import BeforeValidator, Field
 
 from napari_hdn.core.axes import ImageStack
 from napari_hdn.core.config import Frozen
 from napari_hdn.core.errors import is_memory_short
 from napari_hdn.core.events import Stop, check_stop
+from napari_hdn.core.text import as_readable
 
 WHOLE_BYTES = 2**28  # of pixels, up to which all are looked at
 SAMPLED_PLANES = 64
 BANDS, BAND_BYTES = 16, 2**16  # of rows, in each of these planes
 
 ALL = "all pixels"
-Name = Annotated[str, Field(max_length=4000)]
+Name = Annotated[str, BeforeValidator(as_readable), Field(max_length=4000)]
 
 
 class ImageRecord(Frozen):

@@ -155,7 +155,7 @@ def _noise(training: TrainingRecord) -> list[str]:
     what = {
         "gaussian": "Gaussian noise of the same strength everywhere",
         "poisson_gaussian": "Gaussian noise whose variance is a linear function of the signal "
-        "(Poisson-Gaussian)",
+        "s (Poisson-Gaussian)",
         "gmm": f"a mixture of Gaussians that depend on the signal (GMM; {cited})",
         "histogram": f"a histogram of counts for each signal ({cited})",
     }.get(noise.kind, noise.kind)
@@ -204,8 +204,8 @@ def _optimisation(training: TrainingRecord) -> list[str]:
     free = config.free_bits_per_pixel * config.patch_px**2
     sentences = [
         f"The negative evidence lower bound, with free bits of {free:.3g} nat for each level and patch, "
-        f"was minimised for {many(training.steps, 'step')} ({training.minutes:.3g} "
-        f"min{on}{parts}) with "
+        f"was minimised for {many(training.steps, 'step')} "
+        f"({_duration(training.minutes)}{on}{parts}) with "
         f"{optimizer} and batches of {patches} of {config.patch_px} x {config.patch_px} pixels with "
         f"{turned}: learning rate up to {config.learning_rate:g}, linear warm-up of "
         f"{many(config.warmup_steps, 'step')}, cosine decay over the training time, gradient norms "
@@ -224,6 +224,12 @@ def _optimisation(training: TrainingRecord) -> list[str]:
             f"({origin.parent}, {many(origin.steps_before, 'step')}), and {what}."
         )
     return sentences
+
+
+def _duration(minutes: float) -> str:
+    if minutes < 2:
+        return f"{60 * minutes:.0f} s"
+    return f"{minutes:.0f} min" if minutes < 120 else f"{minutes / 60:.1f} h"
 
 
 def _levels_in_training(training: TrainingRecord) -> list[str]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import ConfigDict, Field, model_validator
+from pydantic import BeforeValidator, ConfigDict, Field, model_validator
 
 from napari_hdn.core.config import Frozen, RestorationConfig, TrainingConfig
 from napari_hdn.core.recipes.environment import Environment
@@ -13,11 +13,12 @@ from napari_hdn.core.recipes.looks import LevelLook
 from napari_hdn.core.recipes.parts import TrainingPart
 from napari_hdn.core.recipes.tiles import Tiles
 from napari_hdn.core.summary import Origin
+from napari_hdn.core.text import as_readable
 
 RECIPE_SCHEMA_VERSION: Literal[1] = 1
 FORMAT: Literal["napari-hdn recipe"] = "napari-hdn recipe"
 
-Line = Annotated[str, Field(max_length=4000)]
+Line = Annotated[str, BeforeValidator(as_readable), Field(max_length=4000)]
 Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 
 

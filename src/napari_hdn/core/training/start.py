@@ -9,7 +9,7 @@ from pathlib import Path
 from napari_hdn.core import checkpoint
 from napari_hdn.core.axes import ImageStack
 from napari_hdn.core.config import TrainingConfig
-from napari_hdn.core.devices import choose
+from napari_hdn.core.devices import Device, choose
 from napari_hdn.core.errors import (
     ConfigurationError,
     MemoryShortError,
@@ -26,6 +26,7 @@ from napari_hdn.core.ranks import ALONE, Rank
 from napari_hdn.core.recipes.parts import TrainingPart
 from napari_hdn.core.run import Run
 from napari_hdn.core.training import processes
+from napari_hdn.core.training.claim import claimed, is_taken
 from napari_hdn.core.training.trainer import Trainer
 
 PreviewSource = Callable[[], PreviewRequest | None]
@@ -103,6 +104,38 @@ def train(
     stop = stop or Stop()
     device = choose(config.device)
     _check(config, folder, resume=resume, start=start, writes=rank.leads)
+    with claimed(folder if rank.leads else None):
+        yield from _trained(
+            images,
+            config,
+            device,
+            folder,
+            stop,
+            resume=resume,
+            start=start,
+            scratch=scratch,
+            preview=preview,
+            rank=rank,
+            repeated=repeated,
+            given_noise=given_noise,
+        )
+
+
+def _trained(
+    images: Sequence[ImageStack],
+    config: TrainingConfig,
+    device: Device,
+    folder: Path | None,
+    stop: Stop,
+    *,
+    resume: bool,
+    start: HDN | None,
+    scratch: bool,
+    preview: PreviewSource | None,
+    rank: Rank,
+    repeated: TrainingPart | None,
+    given_noise: NoiseModel | None,
+) -> Iterator[TrainingEvent]:
     if resume and folder is not None and rank.of > 1:
         begun = checkpoint.load(folder).config
         together = processes.begin(device, begun, rank)
@@ -159,7 +192,7 @@ def _check(
     elif folder is not None and writes:
         if folder.exists() and not folder.is_dir():
             raise OutputError(f"{folder} is a file; choose another name for the model.")
-        if folder.exists() and any(folder.iterdir()):
+        if folder.exists() and is_taken(folder):
             raise OutputError(
                 f"The folder {folder} exists and is not empty; choose another name for the model, or "
                 "continue its training."

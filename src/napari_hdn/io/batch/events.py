@@ -42,9 +42,12 @@ class BatchStarted:
         n, total = self.before, len(self.rows)
         if not n:
             return ""
-        was = "image was" if total == 1 else "images were"
-        again = "is" if n == 1 else "are"
-        return f"{n} of {total} {was} restored before with the same settings and {again} not done again"
+        was, again = ("was", "is") if n == 1 else ("were", "are")
+        images = f"image{'s' if total != 1 else ''}"
+        return (
+            f"{n} of {total} {images} {was} restored before with the same settings and {again} not "
+            "done again"
+        )
 
 
 @dataclass(frozen=True)

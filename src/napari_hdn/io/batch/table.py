@@ -21,8 +21,8 @@ from types import TracebackType
 from typing import IO, Self
 
 from napari_hdn.core.errors import OutputError
+from napari_hdn.core.lock import NoLocksError, lock
 from napari_hdn.io.batch.rows import Row
-from napari_hdn.io.lock import NoLocksError, lock
 from napari_hdn.io.tables import csv_text
 
 NAME = "hdn-batch"

@@ -25,7 +25,7 @@ from napari_hdn.core.events import (
     Stop,
 )
 from napari_hdn.core.regions import Region, RegionFailed
-from napari_hdn.core.restoration import channel_remark, progress_since
+from napari_hdn.core.restoration import progress_since, remarks
 from napari_hdn.io.cluster import worker
 from napari_hdn.io.cluster.agreement import Agreement
 from napari_hdn.io.cluster.crew import Crew
@@ -86,9 +86,7 @@ def restore_by(
     HDNError
         That a worker met, such as of a full disk.
     """
-    if remark := channel_remark(agreed.model, agreed.stack):
-        yield Notice(remark, "warning")
-    for remark in agreed.remarks:
+    for remark in [*remarks(agreed.model, agreed.stack), *agreed.remarks]:
         yield Notice(remark, "warning")
     walk = _Walk(crew, agreed, target, stop or Stop())
     bring = worker.Bring(agreed.files, ours=crew.ours)

@@ -10,6 +10,7 @@ from typing import Any, Self
 from napari_hdn.core.axes import ImageStack
 from napari_hdn.core.errors import AxesError, HDNError
 from napari_hdn.core.events import Notice
+from napari_hdn.core.text import readable
 from napari_hdn.io.metadata import ImageMetadata
 from napari_hdn.io.naming import split_suffix
 
@@ -88,6 +89,7 @@ def file_stack(
     AxesError, ImageError
         If axes or channel do not fit, or the pixels are no grey values.
     """
+    name = readable(name)
     whole = FileStack(
         array, axes, name=name, path=path, metadata=metadata, series=series, part=part
     )

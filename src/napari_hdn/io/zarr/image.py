@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 import numpy as np
 
 from napari_hdn.core.errors import ImageError, OutputError
+from napari_hdn.core.text import readable
 from napari_hdn.io.disk import writing
 from napari_hdn.io.extras import require
 from napari_hdn.io.metadata import NO_METADATA, ImageMetadata
@@ -244,7 +245,7 @@ class ZarrImage:
             about |= {"partial": note} if note else {}
             if self.layout.samples:
                 about["samples"] = self.layout.samples
-            ome = ome_attributes(self.layout, metadata, name, list(self._windows()))
+            ome = ome_attributes(self.layout, metadata, readable(name), list(self._windows()))
             self._group.attrs.put({"ome": ome, KEY: about})
 
     @cached_property

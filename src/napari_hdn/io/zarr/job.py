@@ -21,8 +21,8 @@ from pathlib import Path
 from typing import IO, Any
 
 from napari_hdn.core.errors import OutputError
+from napari_hdn.core.lock import NoLocksError, lock
 from napari_hdn.io.disk import writing
-from napari_hdn.io.lock import NoLocksError, lock
 
 _SUFFIX = ".part"
 _JOB, _DONE, _LOCK = "job.json", "done.jsonl", "lock"
@@ -119,7 +119,7 @@ def take_job(folder: Path, stem: str, about: Mapping[str, Any]) -> UnfinishedJob
     OutputError
         If none can be made.
     """
-    text = json.dumps(about, indent=2, sort_keys=True, ensure_ascii=False)
+    text = json.dumps(about, indent=2, sort_keys=True)
     digest = hashlib.sha256(text.encode()).hexdigest()
     number = 1
     while True:

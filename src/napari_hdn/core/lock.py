@@ -9,6 +9,21 @@ from typing import IO
 
 _FAR = 2**40  # Windows locks bytes: one that nobody reads
 
+if sys.platform == "win32":
+    import msvcrt
+
+    def _try_to_lock(file: IO[bytes]) -> None:
+        at = file.tell()
+        file.seek(_FAR)
+        msvcrt.locking(file.fileno(), msvcrt.LK_NBLCK, 1)
+        file.seek(at)
+
+else:
+    import fcntl
+
+    def _try_to_lock(file: IO[bytes]) -> None:
+        fcntl.flock(file.fileno(), fcntl.LOCK_EX | fcntl.LOCK_NB)
+
 
 class NoLocksError(OSError):
     """The file system knows no locks, as some network drives."""
@@ -50,17 +65,7 @@ def is_free(file: IO[bytes]) -> bool:
         If nobody can lock files there.
     """
     try:
-        if sys.platform == "win32":
-            import msvcrt
-
-            at = file.tell()
-            file.seek(_FAR)
-            msvcrt.locking(file.fileno(), msvcrt.LK_NBLCK, 1)
-            file.seek(at)
-        else:
-            import fcntl
-
-            fcntl.flock(file.fileno(), fcntl.LOCK_EX | fcntl.LOCK_NB)
+        _try_to_lock(file)
     except (BlockingIOError, PermissionError):
         return False
     except OSError as error:

@@ -1,6 +1,6 @@
 from pathlib import Path
 
-from napari_hdn.io.lock import lock
+from napari_hdn.core.lock import lock
 
 
 def test_a_file_is_locked_once_until_it_is_closed(tmp_path: Path):
