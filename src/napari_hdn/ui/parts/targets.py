@@ -198,6 +198,10 @@ class Targets(QWidget):
     def _look_at_layers(self) -> str:
         sources = [self._source(x) for x in self.layers.ticked()]
         self._offer_channels([s.stack for s in sources], [s.channel_names for s in sources])
+        if not self.layers.count():
+            return (
+                "There is no image layer yet: open images in napari, or choose a folder of images."
+            )
         # once more, as a channel may have been chosen only now
         return _planes([self._source(x).stack for x in self.layers.ticked()])
 
