@@ -12,14 +12,18 @@ from __future__ import annotations
 
 import argparse
 import collections
+import contextlib
 import copy
+import io
 import json
+import os
 import resource
 import shutil
 import tempfile
 import time
 import traceback
 import warnings
+import zipfile
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -121,8 +125,32 @@ def changed_bytes(draw: Callable[..., Any], content: bytes) -> bytes:
     return bytes(data)
 
 
+def changed_archive(draw: Callable[..., Any], content: bytes) -> bytes:
+    """The same archive with one member changed, renamed or left out; often without checksums."""
+    with zipfile.ZipFile(io.BytesIO(content)) as archive:
+        members = {n: archive.read(n) for n in archive.namelist()}
+    if draw(st.integers(0, 3)):
+        members = {n: c for n, c in members.items() if not n.endswith("checksums.json")}
+    bad = draw(st.sampled_from(sorted(members)))
+    how = draw(st.integers(0, 5))
+    if how == 0:
+        del members[bad]
+    elif how == 1:
+        odd = ["../../x", "/etc/x", "C:\\x", "a" * 300, "con", bad.upper(), "\0", "x/" * 50 + "y"]
+        members[draw(st.sampled_from(odd))] = members.pop(bad)
+    else:
+        members[bad] = changed(draw, bad, members[bad])
+    out = io.BytesIO()
+    with zipfile.ZipFile(out, "w", zipfile.ZIP_DEFLATED) as archive:
+        for member, held in members.items():
+            archive.writestr(member, held)
+    return out.getvalue()
+
+
 def changed(draw: Callable[..., Any], name: str, content: bytes) -> bytes:
     is_json = name.endswith(".json")
+    if name.endswith(".zip") and draw(st.booleans()):
+        return changed_archive(draw, content)
     if is_json and draw(st.integers(0, 3)):
         return changed_json(draw, content)
     return changed_bytes(draw, content)
@@ -173,21 +201,41 @@ def targets(model: Path, direct: Path | None, noise: list[Path], work: Path) -> 
     found.append(Target("noise model .npz", {"n.npz": npz}, lambda f: use_noise_model(f / "n.npz")))
     if direct is not None:
         found.append(Target("direct network", files_of(direct), api.load_direct))
-    if hasattr(api, "read_recipe") and (model / "recipe.json").exists():
-        recipe = (model / "recipe.json").read_bytes()
-        found.append(Target("recipe", {"r.json": recipe}, lambda f: api.read_recipe(f / "r.json")))
-    if hasattr(api, "import_model"):
-        archive = work / "model.zip"
-        for _ in api.export_model(model, archive):
-            pass
-        found.append(Target("archive", {"m.zip": archive.read_bytes()}, import_archive))
+    recipe = (model / "recipe.json").read_bytes()
+    found.append(Target("recipe of a training", {"r.json": recipe}, use_recipe))
+    restored = restored_recipe(model, work)
+    found.append(Target("recipe of a restoration", {"r.json": restored}, use_recipe))
+    archive = work / "model.zip"
+    for _ in api.export_model(model, archive):
+        pass
+    found.append(Target("archive", {"m.zip": archive.read_bytes()}, import_archive))
     return found
 
 
-def import_archive(folder: Path) -> None:
-    library = folder / "library"
-    for _ in api.import_model(folder / "m.zip", library=library):
+def restored_recipe(model: Path, work: Path) -> bytes:
+    np.save(work / "a.npy", np.random.default_rng(0).poisson(200.0, (32, 32)).astype(np.float32))
+    config = api.RestorationConfig(samples=2, device="cpu")
+    for _ in api.restore_batch(api.load_model(model), [work / "a.npy"], config, work / "out"):
         pass
+    return (work / "out" / "a_hdn-recipe.json").read_bytes()
+
+
+def use_recipe(folder: Path) -> None:
+    recipe = api.read_recipe(folder / "r.json")
+    api.methods_text(recipe)
+    api.methods_bibtex(recipe)
+    api.check_repeatable(recipe, None)
+    if recipe.restoration is not None:
+        api.recipe_remark(recipe)
+    api.recipe_images(recipe, folder)
+
+
+def import_archive(folder: Path) -> None:
+    os.environ["NAPARI_HDN_MODELS"] = str(folder / "library")
+    for _ in api.import_model(folder / "m.zip"):
+        pass
+    if left := [p for p in (folder / "library").iterdir() if p.name.startswith(".")]:
+        raise AssertionError(f"left behind: {left}")
 
 
 def fuzz(target: Target, seconds: float, keep: Path) -> tuple[int, collections.Counter[str]]:
@@ -230,7 +278,7 @@ def fuzz(target: Target, seconds: float, keep: Path) -> tuple[int, collections.C
             if time.monotonic() - began > SLOW_S:
                 finding = finding or f"took {time.monotonic() - began:.0f} s"
             if finding:
-                key = finding.split(":")[0] + ":" + finding.split(":")[1][:6]
+                key = finding[: finding.find(":") + 7] if ":" in finding else "slow"
                 if key not in seen:
                     seen.add(key)
                     kept = keep / f"{target.name.replace(' ', '-')}-{len(seen)}"
@@ -238,6 +286,11 @@ def fuzz(target: Target, seconds: float, keep: Path) -> tuple[int, collections.C
                     print(f"  {target.name}, {bad}: {finding} -> {kept}", flush=True)
                 findings[key] += 1
 
+    with tempfile.TemporaryDirectory() as place:  # what is loaded once takes its time
+        for name, content in target.files.items():
+            (Path(place) / name).write_bytes(content)
+        with contextlib.suppress(HDNError):
+            target.read(Path(place))
     seen: set[str] = set()
     rounds = 0
     while time.monotonic() < until:

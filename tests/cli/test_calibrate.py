@@ -1,5 +1,6 @@
 """The command calibrate, as its user runs it."""
 
+import errno
 import json
 import re
 from pathlib import Path
@@ -118,6 +119,32 @@ def test_the_calibration_stays_with_the_trained_model(repeats, tiny, tmp_path):
     model = api.load_model(tmp_path / "m")
     assert model.noise_model.calibration["source"] == "repeats" and model.config.noise.bootstrap
     assert model.summary.residuals is not None
+
+
+def test_a_place_that_cannot_be_written_to_is_told_before_the_work(repeats, tmp_path, capsys):
+    (tmp_path / "taken").write_bytes(b"a file")
+    out = tmp_path / "taken" / "n.json"
+    assert main(["calibrate", str(repeats), "--out", str(out)]) == 2
+    told = capsys.readouterr()
+    assert "n.json could not be written: Not a directory" in told.err and "coverage" not in told.out
+
+
+def test_a_disk_that_is_full_at_the_end_loses_no_noise_model(
+    repeats, tmp_path, monkeypatch, capsys
+):
+    real = Path.write_bytes
+
+    def full(path, content):
+        if path.parent == tmp_path / "full":
+            raise OSError(errno.ENOSPC, "No space left on device")
+        return real(path, content)
+
+    monkeypatch.setattr(Path, "write_bytes", full)
+    assert main(["calibrate", str(repeats), "--out", str(tmp_path / "full" / "n.json")]) == 2
+    told = capsys.readouterr().err
+    kept = api.noise_models_folder() / "n.json"
+    assert "the disk is full; make room" in told and f"is in {kept} instead" in told
+    assert api.load_calibration(kept).noise_model
 
 
 def test_stopping_leaves_nothing(repeats, tmp_path, monkeypatch):

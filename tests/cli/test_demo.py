@@ -33,6 +33,8 @@ def test_demo_writes_everything_and_counts_decibels(tmp_path, capsys):
         "cells-with-stripes.ome.tif",
         "cells-with-stripes-truth.ome.tif",
         "cells-with-stripes_hdn-mean.ome.tif",
+        "cells-with-stripes_hdn-recipe.json",
+        "cells-with-stripes_hdn-without-1-2-recipe.json",
         "cells-with-stripes_hdn-without-1-2-mean.ome.tif",
         "cells-with-stripes_hdn-without-1-2-std.ome.tif",
     } == names
@@ -63,7 +65,7 @@ def test_interrupted_demo_keeps_what_there_is_and_shows_nothing(
         results = demo.run_demo(tmp_path / "demo", config, progress, stop, show=True)
         assert stop.requested
     assert len(results) == 1 + planes // 10
-    names = {p.name for p in (tmp_path / "demo").glob("*_hdn*")}
+    names = {p.name for p in (tmp_path / "demo").glob("*_hdn*.tif")}
     if planes == 1:
         assert names == {"cells-with-stripes_hdn-mean-partial.ome.tif"}
     else:

@@ -8,6 +8,7 @@ import tifffile
 from napari_hdn import api
 from napari_hdn.api import Estimate
 from napari_hdn.cli import main
+from napari_hdn.core.estimates.words import size
 
 
 def test_restore_tells_first_what_it_will_take(model: Path, tmp_path: Path, capsys):
@@ -19,6 +20,21 @@ def test_restore_tells_first_what_it_will_take(model: Path, tmp_path: Path, caps
     assert main(command) == 0
     lines = capsys.readouterr().out.splitlines()
     assert lines[0].startswith("A few seconds, ") and lines[-1].startswith("Wrote ")
+
+
+def test_workers_and_compressed_files(model: Path, tmp_path: Path, capsys):
+    tifffile.imwrite(tmp_path / "wide.tif", np.zeros((2, 32, 1040), np.uint16))
+    command = ["restore", str(model), str(tmp_path / "wide.tif"), "--out", str(tmp_path / "out")]
+    pixels = 2 * 32 * 1040
+    for more, told in (
+        (["--format", "ome-zarr"], 4 * pixels * 4 / 3),  # with a pyramid
+        (["--format", "ome-zarr", "--no-pyramid"], 4 * pixels),
+        (["--workers", "1", "--dtype", "input"], 2 * pixels * 4 / 3),
+    ):
+        assert main([*command, *more, "--estimate"]) == 0
+        assert f"memory, at most {size(told)} on disk." in capsys.readouterr().out
+    assert main([*command, "--scheduler", "tcp://nowhere:1", "--estimate"]) == 0
+    assert "on disk by one process like this; the workers" in capsys.readouterr().out
 
 
 def test_of_many_files_some_tell_of_all(model: Path, tmp_path: Path, monkeypatch):

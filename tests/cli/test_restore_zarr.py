@@ -12,10 +12,11 @@ import pytest
 import tifffile
 import zarr
 
-from commands import interrupted_after
+from commands import images_in, interrupted_after
 from napari_hdn import api
 from napari_hdn.api import PlaneRestored
 from napari_hdn.cli import main
+from napari_hdn.io.zarr.products import ZarrProducts
 
 COUNTS = np.random.default_rng(5).poisson(40, (6, 48, 40)).astype(np.uint16)
 
@@ -43,6 +44,7 @@ def test_the_same_pixels_as_in_memory(model, film, tmp_path, capsys):
     assert main(command(model, film, tmp_path / "out")) == 0
     assert sorted(os.listdir(tmp_path / "out")) == [
         "film_hdn-mean.ome.zarr",
+        "film_hdn-recipe.json",
         "film_hdn-std.ome.zarr",
     ]
     restored = expected(model)
@@ -85,7 +87,7 @@ def test_a_killed_process_costs_only_its_plane(model, film, tmp_path, capsys):
     assert len(planes) == 2  # mean and std of plane 0
     assert main(command(model, film, out)) == 0
     assert "Going on with an interrupted restoration: " in capsys.readouterr().out
-    assert sorted(os.listdir(out)) == ["film_hdn-mean.ome.zarr", "film_hdn-std.ome.zarr"]
+    assert images_in(out) == ["film_hdn-mean.ome.zarr", "film_hdn-std.ome.zarr"]
     restored = expected(model)
     np.testing.assert_array_equal(pixels(out / "film_hdn-mean.ome.zarr"), restored.mean)
     np.testing.assert_array_equal(pixels(out / "film_hdn-std.ome.zarr"), restored.std)
@@ -116,6 +118,28 @@ def test_ctrl_c_keeps_what_is_done_and_the_same_command_goes_on(
     np.testing.assert_array_equal(
         pixels(tmp_path / "out" / "film_hdn-mean.ome.zarr"), expected(model).mean
     )
+
+
+def test_a_drive_that_vanishes_in_the_middle_and_comes_back(
+    model, film, tmp_path, monkeypatch, capsys
+):
+    out, away = tmp_path / "out", tmp_path / "away"
+    write = ZarrProducts.write
+
+    def unplug(self, index, *rest):
+        write(self, index, *rest)
+        if index == (2,):
+            film.rename(away)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(ZarrProducts, "write", unplug)
+        assert main(command(model, film, out)) == 2
+    told = capsys.readouterr().err
+    assert "drive or network folder gone" in told and "3 of 6 planes are done and kept" in told
+    assert [n for n in os.listdir(out) if not n.startswith(".")] == []
+    away.rename(film)
+    assert main(command(model, film, out)) == 0
+    np.testing.assert_array_equal(pixels(out / "film_hdn-mean.ome.zarr"), expected(model).mean)
 
 
 def test_another_image_under_the_same_name_is_another_restoration(

@@ -1,4 +1,5 @@
 import json
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -28,6 +29,22 @@ def copy(folder, tmp_path):
     import shutil
 
     return shutil.copytree(folder, tmp_path / "copy")
+
+
+def test_a_file_without_permission_is_not_called_damaged(folder, monkeypatch):
+    real = Path.open
+
+    def refuse(path, *args, **options):
+        if path.name == "weights.safetensors":
+            raise PermissionError(13, "Permission denied")
+        return real(path, *args, **options)
+
+    monkeypatch.setattr(Path, "open", refuse)
+    with pytest.raises(
+        ModelFolderError,
+        match=r"weights\.safetensors of model model cannot be read: Permission denied",
+    ):
+        checkpoint.load(folder)
 
 
 def test_saved_and_loaded_models_restore_the_same(folder, tmp_path):

@@ -7,6 +7,7 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
+import torch
 
 from napari_hdn.core.axes import ImageStack
 from napari_hdn.core.config import RestorationConfig
@@ -47,6 +48,27 @@ def test_time_is_that_of_all_planes_samples_and_orientations(tiny_model, known):
     flips = config.model_copy(update={"flips": True})
     flipped = estimate_restoration(tiny_model, [_stack((1, 64, 64))], flips, in_memory=True)
     assert flipped.seconds == pytest.approx(64**2 * (4 + 16 * 2) * 1e-6)
+
+
+def test_workers_share_the_planes_of_an_image_and_take_memory_each(tiny_model, monkeypatch):
+    threads = []
+
+    def cost(*args):
+        threads.append(torch.get_num_threads())
+        return restoration.Cost(1e-6 * 10, 0)
+
+    monkeypatch.setattr(restoration, "_cost", cost)
+    config, before = RestorationConfig(samples=1, device="cpu"), torch.get_num_threads()
+    stacks = [_stack((5, 64, 64)), _stack((1, 64, 64))]
+    alone = estimate_restoration(tiny_model, stacks, config)
+    shared = estimate_restoration(tiny_model, stacks, config, workers=2, threads=1)
+    # three turns of two planes (one of them alone), and the only plane of the second image
+    disk_s = alone.disk_bytes / 4e8
+    assert (shared.seconds - disk_s) / (alone.seconds - disk_s) == pytest.approx((3 + 1) / 6)
+    assert shared.memory_bytes == 2 * (alone.memory_bytes + 2.1e8)
+    assert threads[-1] == 1 and torch.get_num_threads() == before
+    huge = ImageStack(np.broadcast_to(np.uint16(0), (1, 8192, 8192)), "TYX", "huge")
+    assert restoration._shared([huge], 4)[8192, 8192] == 1 / 4  # in bands
 
 
 def test_halos_of_tiles_cost_time_and_spare_memory(tiny_model, known):
@@ -151,7 +173,9 @@ def test_what_will_not_fit_is_told_with_numbers(tiny_model, known, monkeypatch):
     assert "fewer outputs" in told.warning
     put_in_force(Settings())
     full = estimate_restoration(tiny_model, stack, config, free_disk=5e9)
-    assert "results need up to 26 GB on disk, but 5.0 GB are free" in full.warning
+    assert "results need up to 26 GB on disk, but 5.0 GB are free there. Make room" in full.warning
+    both = estimate_restoration(tiny_model, stack, config, free_disk=5e9).warning
+    assert "layers" not in both  # that is of the dock
 
 
 def test_words():

@@ -9,7 +9,7 @@ from napari_hdn.core import restoration, tiling
 from napari_hdn.core.axes import ImageStack
 from napari_hdn.core.config import OUTPUTS, RestorationConfig
 from napari_hdn.core.devices import Device
-from napari_hdn.core.errors import ConfigurationError, ImageError, MemoryShortError
+from napari_hdn.core.errors import ConfigurationError, ImageError, ImageLostError, MemoryShortError
 from napari_hdn.core.events import (
     Notice,
     PlaneFailed,
@@ -265,6 +265,26 @@ def test_a_plane_that_cannot_be_read_is_told(model):
     (failed,) = [e for e in events if isinstance(e, PlaneFailed)]
     assert failed.reason == "torn, plane 0, could not be read: unexpected end of file"
     assert sum(isinstance(e, PlaneRestored) for e in events) == 2
+
+
+def test_a_file_that_is_lost_ends_the_restoration_there(model):
+    """The planes that are left are not damaged: they are to be restored another time."""
+    counts = simulate((4, 24, 24))
+
+    class Lost:
+        shape, dtype, ndim = counts.shape, counts.dtype, 3
+
+        def __getitem__(self, key):
+            if key[0] == 2:
+                raise ImageLostError("film.tif cannot be read any more.")
+            return counts[key]
+
+    done = []
+    with pytest.raises(ImageLostError, match="any more"):
+        for event in restore(model, ImageStack(Lost(), "TYX"), RestorationConfig(**EXACT)):
+            assert not isinstance(event, PlaneFailed)
+            done += [event.index] if isinstance(event, PlaneRestored) else []
+    assert done == [(0,), (1,)]
 
 
 def test_where_no_plane_can_be_restored_nothing_is(model):

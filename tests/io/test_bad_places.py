@@ -137,7 +137,9 @@ def test_a_disk_that_another_program_fills(small_disk: Path, format: str):
 @pytest.mark.parametrize("format", FORMATS)
 def test_no_room_from_the_beginning_is_told_before_the_work(small_disk: Path, format: str):
     (small_disk / "film.avi").write_bytes(b"x" * 1_200_000)
-    with pytest.raises(OutputError, match=r"needs 1.44 MB, but only 0.[89]\d MB are free"):
+    with pytest.raises(
+        OutputError, match=r"_hdn \(mean\) needs 1.44 MB, but only 0.[89]\d MB are free"
+    ):
         files(small_disk, format).__enter__()
     assert [p.name for p in small_disk.iterdir()] == ["film.avi"]
 
@@ -168,6 +170,7 @@ def test_a_folder_that_vanishes(tmp_path: Path, format: str):
         (tmp_path / "out").rename(tmp_path / "elsewhere")
         for t in (1, 2):
             write(made, t)
-    assert "could not be written" in str(caught.value)
+    assert "could not be written: what was done there before is gone" in str(caught.value)
+    assert "network drive is connected, then start again" in str(caught.value)
     assert not (tmp_path / "out").exists() or finished(tmp_path / "out") == []
     assert finished(tmp_path / "elsewhere") == []

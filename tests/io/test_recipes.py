@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from napari_hdn.core.config import RestorationConfig
 from napari_hdn.core.errors import RecipeError
-from napari_hdn.core.recipes.making import recipe_of_restoration, to_text
+from napari_hdn.core.recipes.making import RestorationRecipes, to_text
 from napari_hdn.core.recipes.schema import Recipe
 from napari_hdn.io import recipes
 from napari_hdn.io.recipes import parse_recipe, read_recipe
@@ -29,7 +29,7 @@ def text(tmp_path_factory):
     folder = tmp_path_factory.mktemp("recipes") / "m"
     run_to_end([stack], config, folder=folder)
     end, _ = run_to_end([stack], config, folder=folder, resume=True)
-    return to_text(recipe_of_restoration(end.model, stack, RestorationConfig(device="cpu")))
+    return to_text(RestorationRecipes(end.model, RestorationConfig(device="cpu")).of(stack))
 
 
 def test_what_is_written_is_read(text, tmp_path):

@@ -27,6 +27,7 @@ def test_manifest_is_valid_and_everything_it_names_is_there():
         "Segment with diversity",
         "Evaluate",
         "Judge a restoration",
+        "Manage models",
     ]
     assert [s.display_name for s in manifest.contributions.sample_data] == [
         "cells with pixel noise",

@@ -38,7 +38,11 @@ def test_files_are_estimated_by_what_they_take_on_disk(viewer, dock, qtbot, tmp_
     dock.targets.output.edit.setText(str(tmp_path / "out"))
     qtbot.waitUntil(lambda: dock.targets.folder.stacks() is not None, timeout=10_000)
     _settle(dock.estimate, qtbot)
-    assert "120 kB on disk" in dock.estimate.text()
+    assert "memory, 120 kB on disk" in dock.estimate.text()
+    dock.batch.format.choose("ome-zarr")
+    dock.batch.dtype.choose("input")
+    _settle(dock.estimate, qtbot)
+    assert "at most 61 kB on disk" in dock.estimate.text()
 
 
 def test_what_will_not_fit_is_a_warning(viewer, dock, qtbot, monkeypatch):

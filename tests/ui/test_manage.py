@@ -193,6 +193,20 @@ def test_notes_that_cannot_be_saved_stay_in_sight(manage, errors):
     assert manage.notes.text.toPlainText() == "mine"
 
 
+def test_the_methods_text_of_a_selected_model(manage, session, errors):
+    choose(manage, "cells", "nuclei")
+    assert not manage.methods.isEnabled()
+    choose(manage, "nuclei")
+    manage.methods.click()
+    told = QApplication.clipboard().text()
+    assert "was minimised for 6 steps" in told and "Prakash et al., 2022" in told
+    assert session.model is None  # nothing was taken in hand for it
+    (api.models_folder() / "nuclei" / "recipe.json").write_text("{")
+    manage.methods.click()
+    assert "nuclei/recipe.json is damaged" in errors.pop()
+    assert QApplication.clipboard().text() == told
+
+
 def test_models_side_by_side(manage, qtbot):
     config = api.models_folder() / "nuclei" / "config.json"
     config.write_text(config.read_text().replace('"seed": 0', '"seed": 7'))

@@ -33,6 +33,7 @@ def restore_batch(
     folder: Path,
     *,
     axes: str | None = None,
+    channel_name: str | None = None,
     student: Direct | None = None,
     integers: bool = False,
     format: Format = "ome-tiff",
@@ -62,6 +63,9 @@ def restore_batch(
         To write to.
     axes : str, optional
         One letter per axis, for all images.
+    channel_name : str, optional
+        Restore the channel of this name alone, whatever its number in each file; instead of the
+        config's channel.
     student : Direct, optional
         A direct network that restores in the model's place.
     integers : bool
@@ -101,9 +105,9 @@ def restore_batch(
 
     stop = stop or Stop()
     told: list[Notice] = []
-    opened_channel = config.channel if strict_channel else None
+    numbered = config.channel if strict_channel else None
     base, looking = find_images(
-        images, axes=axes, channel=opened_channel, out=folder, tell=told.append
+        images, axes=axes, channel=channel_name or numbered, out=folder, tell=told.append
     )
     found: list[BatchImage] = []
     limit = RateLimit(per_second=0.5)
@@ -120,7 +124,14 @@ def restore_batch(
         model,
         config,
         folder,
-        {"axes": axes, "integers": integers, "tag": tag, "format": format},
+        {
+            "axes": axes,
+            "integers": integers,
+            "tag": tag,
+            "format": format,
+            # older batches, which knew no names, are gone on with
+            **({} if channel_name is None else {"channel_name": channel_name}),
+        },
         pyramid=pyramid,
         student=student,
         crew=crew,

@@ -114,7 +114,7 @@ def recipe_model(recipe: Recipe, base: Path, given: Path | None = None) -> HDN |
     origin = recipe.training.origin
     if origin is None:
         return None
-    places = [Path(origin.parent_path)] if origin.parent_path else []
+    places = [base / origin.parent_path] if origin.parent_path else []
     return find_model(
         sha256=origin.parent_sha256,
         family=recipe.model.family,

@@ -56,7 +56,7 @@ def calibrate(
     assert finished is not None, "a calibration ends with CalibrationFinished"
     for line in report(finished.calibration):
         progress.say(line)
-    path = api.save_calibration(finished.calibration, out)
+    path = _saved(finished.calibration, out)
     progress.say(f"Wrote {path}")
     return path
 
@@ -78,6 +78,25 @@ def check_place(out: Path, model: str) -> None:
         raise ConfigurationError("An .npz holds a GMM; add --model gmm, or write a .json.")
     if out.exists():
         raise OutputError(f"{out} exists already and was left alone; choose another name.")
+    api.check_writable(out.absolute().parent, f"{out} could not be written")
+
+
+def _saved(calibration: Calibration, out: Path) -> Path:
+    """Write it; where there is no room for it any more, among the saved noise models.
+
+    Raises
+    ------
+    OutputError
+        If it could not be written to its place; it says where it is.
+    """
+    try:
+        return api.save_calibration(calibration, out)
+    except OutputError as error:
+        other = api.free_path(api.noise_models_folder() / f"{out.stem}.json")
+        if other.parent == out.absolute().parent:
+            raise
+        kept = api.save_calibration(calibration, other)
+        raise OutputError(f"{error} The noise model is in {kept} instead.") from error
 
 
 def report(calibration: Calibration) -> list[str]:

@@ -206,15 +206,17 @@ def _changed(config: TrainingConfig, changes: dict[str, Any]) -> TrainingConfig:
     return TrainingConfig.model_validate(base | changes)
 
 
-def channel_number(channel: int | str, stacks: Sequence[FileStack]) -> int:
+def channel_number(channel: int | str | None, stacks: Sequence[FileStack]) -> int | None:
     """The index of a channel that was given by its index or name, for images opened with it.
+
+    None for none.
 
     Raises
     ------
     ConfigurationError
         If it is not the same in all images.
     """
-    if isinstance(channel, int):
+    if not isinstance(channel, str):
         return channel
     numbers = {s.channel: s.name for s in stacks if s.channel is not None}
     if len(numbers) != 1:

@@ -64,6 +64,8 @@ class Crew:
             yield
         except ProcessLostError as error:
             if not self.rank.leads:
+                if self._report is not None:
+                    os._exit(LOST)  # Python's way out ends gloo's waiting threads, which C++ tells
                 raise SystemExit(LOST) from error
             raise ProcessLostError(f"{self._with_name(str(error))}{self._again}") from error
         except (HDNError, ValidationError, OSError) as error:

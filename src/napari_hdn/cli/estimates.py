@@ -8,7 +8,9 @@ from napari_hdn.api import Estimate, HDNError
 from napari_hdn.cli.terminal import Progress
 
 
-def tell(find_out: Callable[[], Estimate | None], progress: Progress, *, only: bool) -> None:
+def tell(
+    find_out: Callable[[], Estimate | None], progress: Progress, *, only: bool, remark: str = ""
+) -> None:
     """Say what a job will take, and where it will not fit.
 
     Parameters
@@ -18,6 +20,8 @@ def tell(find_out: Callable[[], Estimate | None], progress: Progress, *, only: b
     progress : Progress
     only : bool
         Whether no job follows.
+    remark : str
+        What it is told of.
     """
     try:
         estimate = find_out()
@@ -28,6 +32,7 @@ def tell(find_out: Callable[[], Estimate | None], progress: Progress, *, only: b
     if estimate is None:
         return
     words = estimate.in_words()
-    progress.say(f"{words[:1].upper()}{words[1:]}.")
+    told = f"{words} {remark}".rstrip() if remark else words
+    progress.say(f"{told[:1].upper()}{told[1:]}.")
     if estimate.warning:
         progress.say(f"Warning: {estimate.warning}")

@@ -19,6 +19,7 @@ from napari_hdn.core.errors import (
     DamagedPlaneError,
     HDNError,
     ImageError,
+    ImageLostError,
     StoppedEarly,
     is_memory_short,
 )
@@ -331,6 +332,8 @@ def _read(read: Callable[[], np.ndarray], name: str) -> np.ndarray:
     """
     try:
         return read()
+    except ImageLostError:
+        raise
     except HDNError as error:
         raise DamagedPlaneError(str(error)) from error
     except Exception as error:

@@ -119,7 +119,11 @@ class ImageStack:
                 "(integers or floats)."
             )
         if 0 in self.array.shape:
-            raise ImageError(f"{self.name} is empty: its shape is {tuple(self.array.shape)}.")
+            sizes = " x ".join(map(str, self.array.shape))
+            raise ImageError(
+                f"{self.name} holds no pixels: its size is {sizes} ({self.axes}). Was the recording "
+                "ended before its first frame? Leave it out, or record it again."
+            )
         if self.channel is not None:
             count = self._size("C") if "C" in self.axes else 1
             if self.channel >= count:

@@ -147,7 +147,7 @@ def load(folder: Path) -> HDN:
         raise damaged(folder / NOISE, why)
     try:
         network = load_weights(lambda: Ladder(config.network), folder / WEIGHTS)
-    except WeightsError as error:
+    except (WeightsError, OSError) as error:
         raise damaged(folder / WEIGHTS, error) from error
     look = recall(folder)
     return HDN(config, network.eval(), noise_model.eval(), normalisation, summary, folder, look)
@@ -217,6 +217,13 @@ def _normalisation(mean: float, std: float, stabilised: bool) -> Normalisation:
 
 def damaged(path: Path, error: Exception, what: str = "model") -> ModelFolderError:
     """The error that says which file of a folder is damaged."""
+    if isinstance(error, OSError) and error.errno is not None:
+        todo = "See that its disk or network drive is connected."
+        if isinstance(error, PermissionError):
+            todo = "Ask its owner for the permission, or copy the folder to where you may read it."
+        return ModelFolderError(
+            f"{path.name} of {what} {path.parent.name} cannot be read: {error.strerror}. {todo}"
+        )
     lines = str(error).strip().splitlines() or [type(error).__name__]
     # torch's first line only says that what follows is an error
     first = lines[1].strip() if lines[0].endswith(":") and len(lines) > 1 else lines[0]

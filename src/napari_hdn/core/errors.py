@@ -70,6 +70,10 @@ class ImageFileError(HDNError, RuntimeError):
     """An image file that cannot be read."""
 
 
+class ImageLostError(ImageFileError):
+    """An image file that is gone or became another while it was used: no more of it can be read now."""
+
+
 class OutputError(HDNError, RuntimeError):
     """A file that cannot be written: it exists, the disk is full, no permission."""
 

@@ -7,11 +7,9 @@ import json
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
-import torch
-
-from napari_hdn.core.noise.base import noise_model_to_json
-
 if TYPE_CHECKING:
+    from torch import nn
+
     from napari_hdn.core.config import RestorationConfig
     from napari_hdn.core.direct.student import Direct
     from napari_hdn.core.hdn import HDN
@@ -20,7 +18,7 @@ if TYPE_CHECKING:
 _HOW = {"schema_version", "tile_px", "batch_size", "device", "deactivated_levels"}
 
 
-def network_digest(network: torch.nn.Module, about: str = "") -> str:
+def network_digest(network: nn.Module, about: str = "") -> str:
     """SHA-256 of ``about`` and all weights with their names, hexadecimal."""
     digest = hashlib.sha256(about.encode())
     for name, tensor in sorted(network.state_dict().items()):
@@ -42,6 +40,8 @@ def asked_digest(
 
     Device, tiles and batches of samples do not count: results are the same but for rounding.
     """
+    from napari_hdn.core.noise.base import noise_model_to_json
+
     about = {
         **config.model_dump(mode="json", exclude=_HOW),
         **more,

@@ -18,7 +18,13 @@ from napari_hdn.core.calibration.frames import central
 from napari_hdn.core.config import RestorationConfig, quantile_name
 from napari_hdn.core.convergence import MeanSpread, pooled
 from napari_hdn.core.devices import Device, choose
-from napari_hdn.core.errors import DamagedPlaneError, HDNError, MemoryShortError, is_memory_short
+from napari_hdn.core.errors import (
+    DamagedPlaneError,
+    HDNError,
+    ImageLostError,
+    MemoryShortError,
+    is_memory_short,
+)
 from napari_hdn.core.events import (
     Notice,
     PlaneFailed,
@@ -101,6 +107,8 @@ def restore(
     ------
     ImageError
         If no plane can be restored, such as where all hold NaN or infinite pixels.
+    ImageLostError
+        If the image's file is gone or became another; what was yielded before is good.
     ConfigurationError, DeviceError
         If levels or device do not exist.
     MemoryShortError
@@ -198,6 +206,8 @@ def _checked(stack: ImageStack, index: tuple[int, ...], ys: slice, xs: slice) ->
     try:
         counts = stack.crop(index, ys, xs)
         check_finite(counts, stack.name, index)
+    except ImageLostError:  # the other planes are not damaged: they can be restored another time
+        raise
     except HDNError as error:
         raise DamagedPlaneError(str(error)) from error
     except Exception as error:

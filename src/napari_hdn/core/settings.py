@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -71,6 +71,13 @@ def put_in_force(settings: Settings) -> None:
     """Make settings those of this process, for all that begins from now on."""
     global _in_force
     _in_force = settings
+
+
+def cores_here() -> int:
+    """How many cores this process may use."""
+    with suppress(AttributeError):  # not on every system
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
 
 
 @contextmanager

@@ -34,12 +34,15 @@ def load_weights(make: Callable[[], Network], path: Path) -> Network:
 
     Raises
     ------
+    OSError
+        If the file cannot be opened.
     WeightsError
         If the file is damaged, or holds other tensors than the network, or values that are no
         numbers.
     """
     with torch.device("meta"):
         wanted = {name: (list(t.shape), _TYPES[t.dtype]) for name, t in make().state_dict().items()}
+    path.open("rb").close()  # safetensors says of a file without permission that it is not there
     try:
         with safe_open(path, "pt") as file:
             there = {name: file.get_slice(name) for name in file.keys()}  # noqa: SIM118

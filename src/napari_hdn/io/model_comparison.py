@@ -7,10 +7,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from napari_hdn.core.errors import ModelFolderError
+from napari_hdn.core.errors import ModelFolderError, RecipeError
 from napari_hdn.core.json_files import read_object
+from napari_hdn.core.recipes.looks import recall
+from napari_hdn.core.recipes.rows import look_in_words, recipe_rows
 from napari_hdn.io.model_records import noise_in_words
-from napari_hdn.io.sharing.contents import CONFIG, NOISE, RECIPE
+from napari_hdn.io.recipes import RECIPE, read_recipe
+from napari_hdn.io.sharing.contents import CONFIG, NOISE
 from napari_hdn.io.variants import read_about
 
 _LONGEST_LIST = 16  # longer ones are counted
@@ -46,11 +49,12 @@ class ComparedRow:
 def compare_models(folders: Sequence[Path]) -> list[ComparedRow]:
     """What is known of how models were made, a row for each thing, in the order of the first model.
 
-    From config.json and noise_model.json, and from recipe.json where a model has one.
+    From config.json and noise_model.json, and from recipe.json where a model has one: images with their
+    checksums, parts of the training, calibration, versions. No weights are read.
 
     Raises
     ------
-    ModelFolderError
+    ModelFolderError, RecipeError
         If one of them cannot be read.
     """
     found = [dict(_known(folder)) for folder in folders]
@@ -62,8 +66,9 @@ def _known(folder: Path) -> Iterator[tuple[str, str]]:
     try:
         config, summary = read_about(folder)
         noise = read_object(folder / NOISE)
-        recipe = read_object(folder / RECIPE) if (folder / RECIPE).exists() else {}
         about = summary.model_dump(mode="json")
+        if summary.origin is not None and summary.origin.look is not None:
+            about["origin"]["look"] = look_in_words(summary.origin.look)
         yield from _flat("", {word: about[k] for k, word in _FROM_SUMMARY.items() if about[k]})
         yield from _flat("last losses", _last(about["history"]))
         residuals = about["residuals"] or {}
@@ -73,7 +78,12 @@ def _known(folder: Path) -> Iterator[tuple[str, str]]:
         training = config.model_dump(mode="json", exclude={"schema_version"})
         yield from _flat("", training)  # with what older models took for granted
         yield from _flat("normalisation", read_object(folder / CONFIG).get("normalisation", {}))
-        yield from _flat("recipe", recipe)
+        if (folder / RECIPE).exists():  # models of before there were recipes have none
+            yield from recipe_rows(read_recipe(folder))
+        if (look := recall(folder)) is not None:
+            yield "last look at the levels", look_in_words(look)
+    except RecipeError:
+        raise
     except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise ModelFolderError(
             f"{folder.name} cannot be compared: its {CONFIG}, {NOISE} or {RECIPE} is damaged or "

@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from napari_hdn.core.errors import OutputError
+from napari_hdn.io.disk import writing
 
 _SUFFIXES = (".ome.tif", ".ome.tiff", ".tif", ".tiff", ".ome.zarr", ".zarr")
 
@@ -118,11 +119,10 @@ def write_new(path: Path, content: bytes) -> Path:
     """
     beside = path.with_name(f".{path.name}.{uuid.uuid4().hex[:8]}.tmp")
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        beside.write_bytes(content)
-        return publish(beside, path, numbered=True)
-    except OSError as error:
-        raise OutputError(f"{path} could not be written: {error.strerror or error}.") from error
+        with writing(path):
+            path.parent.mkdir(parents=True, exist_ok=True)
+            beside.write_bytes(content)
+            return publish(beside, path, numbered=True)
     finally:
         with contextlib.suppress(OSError):
             beside.unlink(missing_ok=True)

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from napari_hdn.core.errors import NoiseModelError, OutputError
+from napari_hdn.io.disk import writing
 from napari_hdn.io.library import NOISE_MODELS, model_places, models_folder, usable_name
 from napari_hdn.io.naming import free_path, publish
 
@@ -103,13 +104,10 @@ def _write(path: Path, content: bytes) -> Path:
         raise OutputError(f"{path} exists already and was left alone; choose another name.")
     beside = path.with_name(f".{path.name}.{uuid.uuid4().hex[:12]}.part")
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        beside.write_bytes(content)
-        return publish(beside, path, numbered=False)
-    except OSError as error:
-        raise OutputError(
-            f"The noise model could not be written to {path}: {error.strerror or error}."
-        ) from error
+        with writing(path):
+            path.parent.mkdir(parents=True, exist_ok=True)
+            beside.write_bytes(content)
+            return publish(beside, path, numbered=False)
     finally:
         with contextlib.suppress(OSError):
             beside.unlink(missing_ok=True)

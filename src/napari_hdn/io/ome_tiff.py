@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import uuid
 from collections.abc import Iterable
 from math import prod
@@ -213,6 +214,7 @@ class OmeTiffWriter:
         pixels, clipped = converted(plane, self._dtype)
         data = np.ascontiguousarray(pixels).tobytes()
         with writing(self.path):
+            self._check_there()
             row = width * self._dtype.itemsize
             self._file.seek(self._offset + (number * height + first_row) * row)
             view = memoryview(data)
@@ -220,6 +222,16 @@ class OmeTiffWriter:
                 view = view[self._file.write(view) :]
         self.clipped += clipped
         return own
+
+    def _check_there(self) -> None:
+        """See that what is written can still be given its name: its drive may have been unmounted."""
+        try:
+            os.stat(self._temporary)
+        except FileNotFoundError as error:
+            raise OutputError(
+                f"{self.path.parent} could not be written: what was done there before is gone; see "
+                "that the disk or network drive is connected, then start again."
+            ) from error
 
     def __exit__(
         self,

@@ -40,6 +40,15 @@ class Product:
     many: bool = False
 
 
+def room_for(stem: str, products: Mapping[str, Product]) -> str:
+    """What needs room on the disk: ``cells_hdn (mean, samples of 20)``."""
+    names = [
+        f"{name} of {product.shape[product.axes.index('S')]}" if product.many else name
+        for name, product in products.items()
+    ]
+    return f"{stem} ({', '.join(names)})"
+
+
 class TiffProducts:
     """Writes the products of a job as OME-TIFF, plane by plane; a context manager.
 
@@ -96,7 +105,7 @@ class TiffProducts:
         if self._tidy:
             self._removed = remove_leftovers(self._folder, self._stem)
         needed = sum(writer.nbytes for writer in self._writers.values())
-        check_room(self._folder, needed, self._in_words())
+        check_room(self._folder, needed, room_for(self._stem, self._products))
         with ExitStack() as entered:
             for writer in self._writers.values():
                 entered.enter_context(writer)
@@ -164,8 +173,3 @@ class TiffProducts:
 
     def _samples(self, name: str) -> int:
         return self._products[name].shape[0]
-
-    def _in_words(self) -> str:
-        names = ", ".join(self._writers)
-        samples = [n for n, product in self._products.items() if product.many]
-        return f"{names} ({self._samples(samples[0])} samples)" if samples else names

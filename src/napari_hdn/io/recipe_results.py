@@ -10,7 +10,6 @@ import tifffile
 
 from napari_hdn.core.axes import ImageStack, guess_axes
 from napari_hdn.core.recipes.images import identify
-from napari_hdn.core.recipes.making import to_text
 from napari_hdn.core.recipes.schema import Recipe, ResultRecord
 from napari_hdn.io.naming import write_new
 from napari_hdn.io.zarr.image import need_zarr
@@ -24,6 +23,8 @@ def write_recipe(recipe: Recipe, path: Path) -> Path:
     OutputError
         If it cannot be written.
     """
+    from napari_hdn.core.recipes.making import to_text
+
     return write_new(path, to_text(recipe, path.parent).encode())
 
 

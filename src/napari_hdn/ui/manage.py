@@ -22,6 +22,7 @@ from napari_hdn.ui.job_dock import JobDock
 from napari_hdn.ui.parts.button import Button
 from napari_hdn.ui.parts.export_form import ExportForm
 from napari_hdn.ui.parts.forms import heading, row, watch
+from napari_hdn.ui.parts.methods import copy_methods
 from napari_hdn.ui.parts.model_comparison import ModelComparison
 from napari_hdn.ui.parts.model_notes import ModelNotes
 from napari_hdn.ui.parts.model_table import ModelTable
@@ -58,6 +59,11 @@ class ManageDock(JobDock):
         )
         self.open = Button("Open folder", "Show it in the computer's own file manager")
         self.compare = Button("Compare", "Show how the selected models were made, side by side")
+        self.methods = Button(
+            "Copy methods text",
+            "Copy the paragraph for a paper's methods section, with references: how the selected model "
+            "was trained",
+        )
         self.export = Button("Export ...", "Pack it into one file, for a colleague or for the zoo")
         self.take_in = Button("Import ...", "Take in a model that somebody sent, as a .zip")
         self.again = Button("Refresh", "Look again at what is on the disk")
@@ -72,6 +78,7 @@ class ManageDock(JobDock):
         self.delete.clicked.connect(self._on_delete)
         self.open.clicked.connect(self._on_open)
         self.compare.clicked.connect(self._on_compare)
+        self.methods.clicked.connect(self._on_methods)
         self.export.clicked.connect(self._on_export)
         self.take_in.clicked.connect(self._on_import)
         self.again.clicked.connect(self.models.refresh)
@@ -83,7 +90,8 @@ class ManageDock(JobDock):
     def _lay_out(self) -> None:
         self.body.addWidget(self.models, 1)
         self.body.addWidget(row(self.use, self.rename, self.delete, self.open))
-        self.body.addWidget(row(self.compare, self.export, self.take_in, self.again))
+        self.body.addWidget(row(self.compare, self.methods))
+        self.body.addWidget(row(self.export, self.take_in, self.again))
         self.body.addWidget(heading("Notes"))
         self.body.addWidget(self.notes)
         self.body.addWidget(self.notices)
@@ -159,6 +167,13 @@ class ManageDock(JobDock):
         self.comparison = ModelComparison([record.name for record in records], rows, self)
         self.comparison.show()
 
+    def _on_methods(self) -> None:
+        for record in self.models.records[:1]:
+            try:
+                copy_methods(api.methods_text(record.folder), f"the training of {record.name}")
+            except HDNError as error:
+                self._session.report(str(error))
+
     # sending and taking in
 
     def _on_export(self) -> None:
@@ -214,6 +229,7 @@ class ManageDock(JobDock):
         self.delete.allow("" if records else "Select the models to delete")
         can_compare = 2 <= len(readable) == len(records) <= _MOST_COMPARED
         self.compare.allow("" if can_compare else several)
+        self.methods.allow(only_one or unreadable)
         self.export.allow(only_one or unreadable or busy)
         self.take_in.allow(busy)
         self.notes.show_model(records[0].folder if one else None)

@@ -200,10 +200,12 @@ class RestoreDock(JobDock):
         if self.targets.is_folder:
             folder = self.targets.output.path
             stacks = self.targets.folder_stacks()
+            files = {k: v for k, v in self.batch.choices().items() if k != "again"}
         else:
+            files = {}
             folder, stacks = None, [s.stack for s in self.targets.layer_sources()]
         images = tuple((s.axes, s.array.shape, str(s.array.dtype), s.channel) for s in stacks)
-        key = (id(model), config, images, folder, self.direct.use.isChecked())
+        key = (id(model), config, images, folder, self.direct.use.isChecked(), *files.values())
         return Question(
             (*key, api.settings_in_force()),
             lambda stop: api.estimate_restoration(
@@ -213,6 +215,7 @@ class RestoreDock(JobDock):
                 student=self._student(model, config),
                 folder=folder,
                 stop=stop,
+                **files,
             ),
         )
 

@@ -9,14 +9,14 @@ from napari_hdn.core.model.ladder import Ladder
 from napari_hdn.core.noise.gaussian import Gaussian
 from napari_hdn.core.noise.gmm import GaussianMixture
 from napari_hdn.core.recipes.looks import LevelLook, LevelRecord
-from napari_hdn.core.recipes.making import finished, recipe_of_model, recipe_of_restoration
+from napari_hdn.core.recipes.making import RestorationRecipes, finished, recipe_of_model
 from napari_hdn.core.recipes.methods import bibtex, methods_text
 from napari_hdn.core.recipes.tiles import Tiles
 from simulated import run_to_end
 
 
 def restored(model, stack, **choices):
-    recipe = recipe_of_restoration(model, stack, RestorationConfig(device="cpu", **choices))
+    recipe = RestorationRecipes(model, RestorationConfig(device="cpu", **choices)).of(stack)
     over = RestorationFinished(len(stack), len(stack), False, tiles=Tiles(side_px=None))
     return methods_text(finished(recipe, over)).split("\n\n")[1]
 
@@ -116,7 +116,7 @@ def look(off=(1,)):
 def test_levels_that_are_off_and_why(tiny_model, stack, off, says):
     tiny_model.look = look(off)
     config = RestorationConfig(device="cpu", deactivated_levels=(1,))
-    recipe = recipe_of_restoration(tiny_model, stack, config)
+    recipe = RestorationRecipes(tiny_model, config).of(stack)
     assert recipe.restoration.look is None  # of other weights
     tiny_model.look = look(off).model_copy(update={"weights_sha256": recipe.model.sha256})
     text = restored(tiny_model, stack, deactivated_levels=(1,))

@@ -18,7 +18,7 @@ from napari_hdn.core.events import (
     TrainingStep,
 )
 from napari_hdn.core.noise.base import noise_model_to_json
-from napari_hdn.core.recipes.making import finished, recipe_of_model, recipe_of_restoration, to_text
+from napari_hdn.core.recipes.making import RestorationRecipes, finished, recipe_of_model, to_text
 from napari_hdn.core.recipes.repeating import (
     repeat_training,
     repeated_config,
@@ -163,7 +163,7 @@ def test_a_restoration_takes_its_tiles_again(tiny_model, stack, monkeypatch, cho
 
     made, end = run(config)
     assert end.tiles.side_px is not None and 64 <= end.tiles.side_px < 256
-    recipe = finished(recipe_of_restoration(tiny_model, whole, config), end)
+    recipe = finished(RestorationRecipes(tiny_model, config).of(whole), end)
     recipe = Recipe.model_validate_json(to_text(recipe))
     free["bytes"] = 1e12
     assert restoration_remark(recipe) == ""
@@ -179,7 +179,7 @@ def test_whole_planes_stay_whole(tiny_model, stack, monkeypatch):
     config = RestorationConfig(device="cpu", precision="float32")
     *_, end = restore(tiny_model, stack, config)
     assert end.tiles.side_px is None and not end.tiles.changed
-    recipe = finished(recipe_of_restoration(tiny_model, stack, config), end)
+    recipe = finished(RestorationRecipes(tiny_model, config).of(stack), end)
     monkeypatch.setattr("napari_hdn.core.devices.Device.free_bytes", lambda self: 1e5)
     again = repeated_config(recipe, stack)
     assert again.batch_size == end.tiles.samples_at_a_time
@@ -193,7 +193,7 @@ def test_whole_planes_stay_whole(tiny_model, stack, monkeypatch):
 def test_memory_that_ran_short_is_told(tiny_model, stack):
     config = RestorationConfig(device="cpu", precision="float32")
     *_, end = restore(tiny_model, stack, config)
-    recipe = finished(recipe_of_restoration(tiny_model, stack, config), end)
+    recipe = finished(RestorationRecipes(tiny_model, config).of(stack), end)
     tiles = end.tiles.model_copy(update={"changed": True})
     changed = recipe.restoration.model_copy(update={"tiles": tiles})
     text = restoration_remark(recipe.model_copy(update={"restoration": changed}))

@@ -3,17 +3,20 @@
 import errno
 import os
 import shutil
+import time
 from dataclasses import replace
 
 import numpy as np
 import pytest
 import tifffile
 
+from commands import images_in
 from napari_hdn.core.config import RestorationConfig
 from napari_hdn.core.errors import (
     ConfigurationError,
     DamagedPlaneError,
     ImageFileError,
+    ImageLostError,
     MemoryShortError,
     OutputError,
 )
@@ -25,6 +28,7 @@ from napari_hdn.core.events import (
     RestorationProgress,
     Stop,
 )
+from napari_hdn.core.recipes.making import RestorationRecipes
 from napari_hdn.io.batch.events import (
     BatchFinished,
     BatchProgress,
@@ -37,8 +41,11 @@ from napari_hdn.io.batch.images import find_images
 from napari_hdn.io.batch.run import run, run_alone
 from napari_hdn.io.batch.table import read_rows
 from napari_hdn.io.restorations import RestorationFiles
+from ngff import write_image
+from sharing import tiny_model
 
-CONFIG = RestorationConfig()
+CONFIG = RestorationConfig(device="cpu")
+RECIPES = RestorationRecipes(tiny_model(), CONFIG)
 
 
 @pytest.fixture
@@ -58,7 +65,7 @@ class Restoring:
         self.mishaps = mishaps
         self.restored = []
         self.stop = Stop()
-        self.work = Work(self._restore, self._files, out, asked, "m", "1", 2)
+        self.work = Work(self._restore, self._files, RECIPES.of, out, asked, "m", "1", 2)
         self.integers = integers
 
     def _files(self, stack, folder):
@@ -71,6 +78,8 @@ class Restoring:
         for number, index in enumerate(stack.indices()):
             if isinstance(mishap, Exception):
                 raise mishap
+            if mishap == "lost" and number == 1:
+                raise ImageLostError(f"{stack.name} cannot be read any more.")
             if mishap == "stop" and number == 1:
                 self.stop.request()
                 yield RestorationFinished(1, 2, True)
@@ -292,6 +301,18 @@ def test_a_file_that_was_changed_before_its_turn_is_not_read(raw, tmp_path):
     assert rows(out)["c.tif"].status == "failed"
 
 
+def test_an_image_that_is_lost_in_the_middle_is_done_another_time(raw, tmp_path):
+    out = tmp_path / "out"
+    Restoring(out, a="lost").run(raw)
+    row = rows(out)["a.tif"]
+    assert (row.status, row.done, row.failed) == ("done in part", 1, None)
+    assert row.reason == "a.tif cannot be read any more."
+    assert row.files == ("a_hdn-mean-partial.ome.tif",)
+    then = Restoring(out)
+    then.run(raw)
+    assert then.restored == ["a.tif"] and set(statuses(out).values()) == {"done"}
+
+
 def test_a_folder_that_is_gone_ends_the_batch(raw, tmp_path):
     out = tmp_path / "out"
     restoring = Restoring(out)
@@ -303,6 +324,52 @@ def test_a_folder_that_is_gone_ends_the_batch(raw, tmp_path):
     assert list(statuses(out).values()) == ["failed", "not yet", "not yet"]
 
 
+def test_the_empty_place_where_a_drive_was_ends_the_batch(raw, tmp_path):
+    out = tmp_path / "out"
+    restoring = Restoring(out)
+    folder, looking = find_images([str(raw / "**" / "*.tif")])
+    *_, images = looking
+    events = run(images, folder, restoring.work)
+    next(events)
+    raw.rename(tmp_path / "away")
+    raw.mkdir()
+    with pytest.raises(ImageFileError, match="is gone"):
+        list(events)
+    assert list(statuses(out).values()) == ["failed", "not yet", "not yet"]
+
+
+@pytest.mark.parametrize("keeps_time", [False, True])
+def test_a_damaged_chunk_that_was_copied_again_is_noticed(tmp_path, keeps_time):
+    """What tells of the damage says to copy the chunk again: the metadata stay as they are."""
+    store = write_image(tmp_path / "raw" / "b.ome.zarr", np.full((2, 8, 10), 7, np.uint8), "tyx")
+    chunk = next(p for p in (store / "0" / "c" / "1").rglob("*") if p.is_file())
+    whole = chunk.read_bytes()
+    chunk.write_bytes(whole[:5])
+    out = tmp_path / "out"
+
+    def restored(**mishaps):
+        restoring = Restoring(out, **mishaps)
+        folder, looking = find_images([tmp_path / "raw"])
+        *_, images = looking
+        *events, over = run(images, folder, restoring.work)
+        return restoring.restored, events, over
+
+    assert restored(b="plane")[0] == ["b.ome.zarr"]
+    assert rows(out)["b.ome.zarr"].failed == 1
+    assert restored()[0] == []  # nobody mended it
+    time.sleep(0.02)  # clocks of disks are coarse
+    chunk.write_bytes(whole)
+    if keeps_time:
+        os.utime(chunk, ns=(0, 0))
+    again, events, over = restored()
+    assert again == ["b.ome.zarr"] and over.complete
+    assert any("damaged, and its files were written to" in e.text for e in told(events))
+
+
+def told(events):
+    return [e for e in events if isinstance(e, Notice)]
+
+
 def test_an_image_alone_has_no_table_and_raises(raw, tmp_path):
     _, looking = find_images([raw / "a.tif"])
     *_, (image,) = looking
@@ -311,7 +378,8 @@ def test_an_image_alone_has_no_table_and_raises(raw, tmp_path):
         *_, over, finished = run_alone(image, Restoring(out).work)
         assert isinstance(over, ImageOver) and over.row.status == "done"
         assert isinstance(finished, BatchFinished) and finished.table is None and finished.complete
-    assert sorted(os.listdir(out)) == ["a_hdn-mean-2.ome.tif", "a_hdn-mean.ome.tif"]
+    assert images_in(out) == ["a_hdn-mean-2.ome.tif", "a_hdn-mean.ome.tif"]
+    assert (out / "a_hdn-recipe-2.json").is_file()
     with pytest.raises(DamagedPlaneError):
         list(run_alone(image, Restoring(out, a=DamagedPlaneError("torn")).work))
     with pytest.raises(ImageFileError, match="unreadable"):

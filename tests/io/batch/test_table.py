@@ -153,6 +153,17 @@ def test_a_full_disk_keeps_the_table_that_was_there(tmp_path, monkeypatch):
     assert NOT_YET.key in known_rows(tmp_path)  # all the same
 
 
+def test_a_full_disk_is_told_once(tmp_path, monkeypatch):
+    def full(descriptor):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(os, "fsync", full)
+    with pytest.raises(OutputError) as caught, BatchTable(tmp_path) as table:
+        table.put(DONE)
+        table.save()
+    assert not hasattr(caught.value, "__notes__")
+
+
 def test_a_table_that_is_open_in_another_program_is_written_beside(tmp_path, monkeypatch):
     with BatchTable(tmp_path) as table:
         table.put(DONE)

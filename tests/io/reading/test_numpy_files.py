@@ -97,7 +97,7 @@ def test_damage_inside_of_an_archive_is_told_when_it_is_read(tmp_path: Path):
 @pytest.mark.parametrize(
     ("array", "says"),
     [
-        (np.zeros((0, 8, 8), np.uint16), r"is empty: its shape is \(0, 8, 8\)"),
+        (np.zeros((0, 8, 8), np.uint16), r"holds no pixels: its size is 0 x 8 x 8"),
         (np.zeros(8), "has 1 axes; an image has two or more"),
         (np.zeros((8, 8), complex), "complex128 values"),
         (np.zeros((1,) * 9), "9 axes"),

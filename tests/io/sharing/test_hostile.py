@@ -191,7 +191,8 @@ def test_a_size_that_hides_a_bomb(files, path, monkeypatch):
 
 def test_overlapping_entries(files, path):
     """Many entries of the same bytes: the sum of what is packed is more than the file."""
-    _pack(path, {**files, "recipe.json": os.urandom(100_000)})
+    del files["recipe.json"]
+    _pack(path, {**files, "recipe.json": os.urandom(100_000)})  # the last one
     data = path.read_bytes()
     end = data.rindex(b"PK\x05\x06")
     start = struct.unpack_from("<I", data, end + 16)[0]
@@ -286,6 +287,9 @@ def _changed(content, **changes):
         ("config.json", lambda c: _changed(c, channels=10**9), r"config\.json .* is damaged"),
         ("noise_model.json", lambda c: b'{"kind": "os.system"}', "not known here"),
         ("recipe.json", lambda c: b'{"a":' * 50_000, "nested too deeply"),
+        ("recipe.json", lambda c: b"{}", "no recipe of napari-hdn"),
+        ("recipe.json", lambda c: c[: len(c) // 2], r"recipe\.json is damaged"),
+        ("levels.json", lambda c: b"[1]", r"levels\.json .* is damaged"),
         ("notes.txt", lambda c: b"\xff\xfe\xff", "is no text"),
         ("notes.txt", lambda c: b"a" * (2**20 + 1), "more than 1 MB"),
         ("weights.safetensors", lambda c: c[:-1], r"weights\.safetensors .* is damaged"),

@@ -8,15 +8,22 @@ import sys
 
 import pytest
 
-from napari_hdn.core.errors import ModelFolderError
+from napari_hdn.core.errors import ModelFolderError, RecipeError
 from napari_hdn.core.noise.base import noise_model_to_json
 from napari_hdn.core.noise.gaussian import Gaussian
 from napari_hdn.core.noise.poisson_gaussian import PoissonGaussian
 from napari_hdn.core.noise.refined import Refined
+from napari_hdn.core.recipes.environment import Environment
+from napari_hdn.core.recipes.images import ImageRecord
+from napari_hdn.core.recipes.looks import LevelLook, LevelRecord
+from napari_hdn.core.recipes.making import to_text
+from napari_hdn.core.recipes.parts import TrainingPart
+from napari_hdn.core.recipes.schema import CalibrationRecord, CheckRecord
 from napari_hdn.io.library import models_folder
 from napari_hdn.io.model_comparison import compare_models
 from napari_hdn.io.model_records import noise_in_words, read_record, stamp
 from napari_hdn.io.notes import read_notes, write_notes
+from napari_hdn.io.recipes import read_recipe
 from sharing import contents
 
 
@@ -95,20 +102,101 @@ def test_models_side_by_side(folder):
         data["summary"]["steps"] = 1000
 
     twin = _changed(folder, "twin", change)
-    (twin / "recipe.json").write_text('{"data": {"checksum": "abc"}, "curve": [1, 2, 3]}')
     rows = {row.what: row for row in compare_models([folder, twin, folder])}
     differ = {what: row.values for what, row in rows.items() if row.differs}
     assert differ == {
         "trained steps": ("6", "1000", "6"),
         "learning rate": ("0.003", "0.001", "0.003"),
         "network: deactivated levels": ("–", "1", "–"),
-        "recipe: data: checksum": ("", "abc", ""),
-        "recipe: curve": ("", "1, 2, 3", ""),
     }
     assert rows["noise model: gain"].values == ("2",) * 3
     assert rows["network: deactivation"].values == ("prior",) * 3
     assert rows["images"].values[0] == "cells TYX 4 x 64 x 64"
     assert rows["normalisation: mean"].values[0] == "20"
+
+
+def test_what_recipes_hold_side_by_side(folder):
+    recipe = read_recipe(folder)
+    twin = shutil.copytree(folder, models_folder() / "twin")
+    (twin / "recipe.json").write_text(to_text(trained_in_two_parts(recipe)))
+    (twin / "levels.json").write_text(LOOK.model_dump_json())
+    rows = {row.what: row.values for row in compare_models([folder, twin]) if row.differs}
+    shared = "cells.tif, TYX 4 x 64 x 64 uint16, SHA-256"
+    assert rows == {
+        "training: part 1": ("", "steps 0 to 400 of a budget of 30 min, stopped"),
+        "training: part 2": ("", "steps 400 to 600 of a budget of 200 steps"),
+        "image 1": ("", f"{shared} {'a' * 12}"),
+        **{f"image {n}": ("", f"{shared} {'b' * 12}") for n in range(2, 9)},
+        "further images": ("", "2, SHA-256 of their checksums 70ae1c5307f5"),
+        "trained with: napari-hdn": ("", "1.0"),
+        "trained with: Python": ("", "3.11.2"),
+        "trained with: PyTorch": ("", "2.6.0, then 2.7.0"),
+        "trained with: NumPy": ("", "2.0.0"),
+        "trained with: system": ("", "Linux"),
+        "trained with: device": ("", "CPU"),
+        "trained with: precision": ("", "float32"),
+        "trained with: threads": ("", "2"),
+        "trained with: processes": ("", "1"),
+        "noise model: calibrated from": ("", "repeats, of flat.tif"),
+        "noise model: checks": ("", "mean of 2 checks failed"),
+        "last look at the levels": (
+            "",
+            "Switch off level 1 (level 1 S1 0.9, S2 0.7; level 2 S1 0.1)",
+        ),
+    }
+    (twin / "recipe.json").write_text("{")
+    with pytest.raises(RecipeError, match=r"twin/recipe\.json is damaged"):
+        compare_models([folder, twin])
+
+
+def test_models_of_before_there_were_recipes(folder):
+    twin = shutil.copytree(folder, models_folder() / "old")
+    (twin / "recipe.json").unlink()
+    rows = {row.what: row for row in compare_models([folder, twin])}
+    assert rows["weights (SHA-256)"].values == (read_recipe(folder).model.sha256[:12], "")
+    assert not rows["seed"].differs
+
+
+ENVIRONMENT = Environment(
+    napari_hdn="1.0", python="3.11.2", torch="2.6.0", numpy="2.0.0", system="Linux", device="CPU",
+    precision="float32", threads=2,
+)  # fmt: skip
+LOOK = LevelLook(
+    image="cells", shape=(64, 64), looked="2026-01-02T03:04:05+00:00", weights_sha256="0" * 64,
+    advised_off=(1,), confidence="high", in_words="Switch off level 1", reasons=(),
+    levels=(
+        LevelRecord(level=1, share=None, kl=None, s1=0.9, s2=0.7, s3=None, verdict="noise"),
+        LevelRecord(level=2, share=None, kl=None, s1=0.1, s2=None, s3=None, verdict="structure"),
+    ),
+)  # fmt: skip
+
+
+def trained_in_two_parts(recipe):
+    """A recipe with ten images, a continuation on a newer torch, and a calibration."""
+    image = ImageRecord(
+        name="cells.tif", axes="TYX", shape=(4, 64, 64), dtype="uint16", sha256="a" * 64
+    )
+    others = [image.model_copy(update={"sha256": "b" * 64})] * 9
+    first = TrainingPart(
+        first_step=0, last_step=400, minutes=30, steps=None, origin_step=0, ended="stopped",
+        seconds=900, environment=ENVIRONMENT, images=(image, *others),
+    )  # fmt: skip
+    second = first.model_copy(
+        update={
+            "first_step": 400, "last_step": 600, "minutes": None, "steps": 200, "images": (),
+            "ended": "complete", "environment": ENVIRONMENT.model_copy(update={"torch": "2.7.0"}),
+        }
+    )  # fmt: skip
+    calibration = CalibrationRecord(
+        source="repeats", reason="", asked_for="auto", data=("flat.tif",),
+        checks=(
+            CheckRecord(name="mean", verdict="bad", text=""),
+            CheckRecord(name="variance", verdict="good", text=""),
+        ),
+    )  # fmt: skip
+    noise = recipe.training.noise.model_copy(update={"calibration": calibration})
+    training = recipe.training.model_copy(update={"parts": (first, second), "noise": noise})
+    return recipe.model_copy(update={"training": training})
 
 
 def test_one_that_cannot_be_compared(folder):

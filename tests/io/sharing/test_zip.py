@@ -1,5 +1,6 @@
 """A model folder there and back."""
 
+import json
 import os
 import shutil
 import zipfile
@@ -18,6 +19,7 @@ from napari_hdn.core.errors import (
     StoppedEarly,
 )
 from napari_hdn.core.identity import fingerprint
+from napari_hdn.core.recipes.looks import LOOK, LevelLook
 from napari_hdn.io.library import list_models, models_folder
 from napari_hdn.io.sharing import contents as names
 from napari_hdn.io.sharing import zip_export
@@ -38,6 +40,7 @@ def test_names_are_those_of_the_core():
         names.NOISE,
         names.RESUME,
     )
+    assert (names.RECIPE, names.LEVELS) == (checkpoint.RECIPE, LOOK)
     assert (names.DIRECT_ABOUT, names.DIRECT_WEIGHTS) == (direct.ABOUT, direct.WEIGHTS)
 
 
@@ -56,6 +59,62 @@ def test_there_and_back_is_the_same_model(folder, packed):
     assert fractions == sorted(fractions) and fractions[-1] == 1
     assert not [e for e in told if isinstance(e, api.Notice)]
     assert sorted(p.name for p in models_folder().iterdir()) == ["my cells", "my cells-2"]
+
+
+def _with_paths(folder):
+    """Let a model have been trained with files of Ada's, and its levels been looked at."""
+    about = json.loads((folder / "config.json").read_text())
+    about["training"]["noise"] = {"source": "file", "path": "/home/ada/secret/noise.npz"}
+    image = {
+        "name": "cells.tif", "path": "/home/ada/secret/cells.tif", "axes": "TYX",
+        "shape": [4, 64, 64], "dtype": "uint16", "sha256": "a" * 64,
+    }  # fmt: skip
+    part = {
+        "first_step": 0, "last_step": 6, "minutes": None, "steps": 6, "origin_step": 0,
+        "ended": "complete", "seconds": 1, "images": [image], "environment": {
+            "napari_hdn": "0", "python": "3", "torch": "2", "numpy": "2", "system": "Linux",
+            "device": "CPU", "precision": "float32", "threads": 1,
+        },
+    }  # fmt: skip
+    about["summary"]["parts"] = [part]
+    (folder / "config.json").write_text(json.dumps(about))
+    model = checkpoint.load(folder)
+    model.save(folder)
+    look = LevelLook(
+        image="cells", shape=(64, 64), looked="now", weights_sha256=fingerprint(model),
+        advised_off=(1,), confidence="low", in_words="", reasons=(), levels=(),
+    )  # fmt: skip
+    (folder / "levels.json").write_text(look.model_dump_json())
+    return look
+
+
+def test_what_is_sent_does_not_tell_where_things_lie(folder, tmp_path):
+    look = _with_paths(folder)
+    before = contents(folder)
+    assert b"/home/ada" in before["config.json"] and b"/home/ada" in before["recipe.json"]
+    *told, done = api.export_model(folder, tmp_path / "a.zip")
+    assert len([e for e in told if isinstance(e, api.Notice)]) == 1  # what training on needs
+    assert contents(folder) == before  # at home all is as it was
+    with zipfile.ZipFile(done.path) as packed:
+        for name in packed.namelist():
+            assert b"/home" not in packed.read(name) and b"secret" not in packed.read(name), name
+    *_, imported = api.import_model(done.path)
+    model = checkpoint.load(imported.folder)
+    assert fingerprint(model) == fingerprint(checkpoint.load(folder)) and model.look == look
+    assert str(model.config.noise.path) == "noise.npz"
+    image = api.read_recipe(imported.folder).training.images[0]
+    assert (image.path, image.sha256) == ("cells.tif", "a" * 64)
+
+
+def test_records_that_are_damaged_do_not_go_along(folder, tmp_path):
+    (folder / "recipe.json").write_text("{}")
+    (folder / "levels.json").write_text("[")
+    *told, done = api.export_model(folder, tmp_path / "a.zip")
+    texts = [e.text for e in told if isinstance(e, api.Notice)]
+    assert "recipe.json is no recipe" in texts[0] and "levels.json of my cells" in texts[1]
+    *_, imported = api.import_model(done.path)
+    assert not (imported.folder / "recipe.json").exists()
+    assert api.read_recipe(imported.folder).training.steps == 6  # of its config
 
 
 def test_what_training_on_needs_goes_along_if_it_is_wanted(folder, tmp_path):
@@ -170,7 +229,7 @@ def test_checksums_are_held_against_the_files(packed, tmp_path, change):
                 content = content + b"!" * (change == "changed")
             out.writestr(entry, content)
         if change == "added":
-            out.writestr("my cells/recipe.json", "{}")
+            out.writestr("my cells/levels.json", "{}")
     with pytest.raises(ArchiveError, match=r"is not what was packed"):
         list(api.import_model(path))
     assert [p.name for p in models_folder().iterdir()] == ["my cells"]

@@ -182,8 +182,12 @@ def test_a_packed_model_within_that_is_hostile(made, tmp_path):
 def test_other_levels_off(folder, tmp_path, monkeypatch):
     monkeypatch.setattr(package, "check_package", lambda path: None)  # takes its time
     details = ADA.model_copy(update={"deactivated_levels": (1,)})
+    about = folder / "config.json"
+    about.write_text(about.read_text().replace('"path": null', '"path": "/home/ada/n.npz"'))
     *_, done = api.export_model(folder, tmp_path / "off.zip", zoo=details)
     packed = zipfile.ZipFile(done.path)
+    inner = zipfile.ZipFile(io.BytesIO(packed.read("napari-hdn-model.zip")))
+    assert b'"path": "n.npz"' in inner.read("my cells/config.json")
     assert "level 1 off" in packed.read("README.md").decode()
     noisy, output = (np.load(io.BytesIO(packed.read(f"test_{n}put.npy"))) for n in ("in", "out"))
     model = checkpoint.load(folder)

@@ -9,7 +9,7 @@ from cyclopts import Parameter
 
 from napari_hdn import api
 from napari_hdn.api import CalibrationConfig
-from napari_hdn.cli import calibration
+from napari_hdn.cli import calibration, choices
 from napari_hdn.cli.commands.shared import OK
 from napari_hdn.cli.terminal import Progress, stop_on_interrupt
 
@@ -32,7 +32,7 @@ def calibrate(
     coefficients: int = 3,
     out: Path | None = None,
     axes: str | None = None,
-    channel: int | None = None,
+    channel: int | str | None = None,
     seed: int = 0,
 ) -> int:
     """Make a noise model from images and judge whether it is right.
@@ -72,10 +72,14 @@ def calibrate(
     axes
         One letter per image axis out of S T C Z Y X, such as TYX; by default from the files.
     channel
-        Use this channel only, counted from 0.
+        Use this channel only: its number, counted from 0, or its name in the files.
     seed
         The same seed makes the same model.
     """
+    if out is not None:
+        calibration.check_place(out, model)
+    progress = Progress()
+    stacks = api.open_images(images, axes=axes, channel=channel, tell=progress.notice)
     config = CalibrationConfig(
         source="file" if file is not None and source == "auto" else source,
         model=model,
@@ -84,14 +88,10 @@ def calibrate(
         components=components,
         coefficients=coefficients,
         path=file,
-        channel=channel,
+        channel=choices.channel_number(channel, stacks),
         background=tuple(calibration.box(text) for text in background),
         seed=seed,
     )
-    if out is not None:
-        calibration.check_place(out, model)
-    progress = Progress()
-    stacks = api.open_images(images, axes=axes, channel=channel, tell=progress.notice)
     others = (
         api.open_images(meant_for, channel=channel, tell=progress.notice) if meant_for else None
     )

@@ -38,7 +38,7 @@ def distil(
     deactivate: Annotated[str | None, Parameter(name=["--deactivate", "--off"])] = None,
     out: Path | None = None,
     axes: str | None = None,
-    channel: int | None = None,
+    channel: int | str | None = None,
     seed: int = 0,
     device: Device = "auto",
 ) -> int:
@@ -69,7 +69,7 @@ def distil(
     axes
         One letter per image axis out of S T C Z Y X, such as TYX; by default from the files.
     channel
-        Learn from this channel only, counted from 0.
+        Learn from this channel only: its number, counted from 0, or its name in the files.
     seed
         The same seed and steps teach the same network on the CPU.
     device
@@ -78,17 +78,17 @@ def distil(
     chosen: dict[str, Any] = {"minutes": minutes, "steps": steps}
     if minutes is None and steps is None:
         chosen = {}
+    progress = Progress()
+    stacks = api.open_images(images, axes=axes, channel=channel, tell=progress.notice)
     statistic: Literal["mean", "median"] = "median" if median else "mean"
     config = DirectConfig(
         learns=statistic,
         deactivated_levels=choices.levels(deactivate),
-        channel=channel,
+        channel=choices.channel_number(channel, stacks),
         seed=seed,
         device=device,
         **chosen,
     )
-    progress = Progress()
-    stacks = api.open_images(images, axes=axes, channel=channel, tell=progress.notice)
     teacher = api.load_model(choices.model_folder(model))
     ours = out is None
     if out is None:

@@ -8,7 +8,7 @@ from typing import Annotated
 from cyclopts import Parameter
 
 from napari_hdn import api
-from napari_hdn.api import ImageStack, Notice
+from napari_hdn.api import FileStack, Notice
 from napari_hdn.cli import choices
 from napari_hdn.cli.commands.shared import INTERRUPTED, OK
 from napari_hdn.cli.terminal import Progress, stop_on_interrupt
@@ -23,7 +23,7 @@ def evaluate(
     span: Annotated[str, Parameter(name="--range")] = "truth",
     out: Path | None = None,
     axes: str | None = None,
-    channel: int | None = None,
+    channel: int | str | None = None,
 ) -> int:
     """Measure restored images against a truth, or against a second noisy frame.
 
@@ -50,7 +50,8 @@ def evaluate(
     axes
         One letter per image axis out of S T C Z Y X, such as TYX; by default from the files.
     channel
-        Use this channel, counted from 0.
+        Use this channel of the images that have several: its number, counted from 0, or its name in
+        the files.
     """
     if (truth is None) == (second_frame is None):
         raise ConfigurationError("Give either --truth TRUTH.tif, or --second-frame NOISY.tif.")
@@ -64,7 +65,9 @@ def evaluate(
         api.check_writable(out.absolute().parent, f"{out} could not be written")
     progress = Progress()
     counts = _span(span)
-    stacks = api.open_images(restored, axes=axes, channel=channel, tell=progress.notice)
+    number = None if isinstance(channel, str) else channel  # restored images may have no channels
+    opened = api.open_images(restored, axes=axes, channel=number, tell=progress.notice)
+    stacks = [stack.of_channel(channel) for stack in opened]
     reference = _one(truth or second_frame or "", axes, channel)
     with progress, stop_on_interrupt(progress) as stop:
         if truth is not None or model is None:
@@ -105,7 +108,7 @@ def _tell(result: api.Evaluation, progress: Progress) -> None:
     progress.say(result.note)
 
 
-def _one(path: str, axes: str | None, channel: int | None) -> ImageStack:
+def _one(path: str, axes: str | None, channel: int | str | None) -> FileStack:
     stacks = api.open_images([path])
     if axes is not None and all(len(axes) == len(s.array.shape) for s in stacks):
         stacks = api.open_images([path], axes=axes)

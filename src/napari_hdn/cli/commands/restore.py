@@ -33,7 +33,7 @@ def restore(
     pyramid: bool | None = None,
     dtype: Literal["float32", "input"] = "float32",
     axes: str | None = None,
-    channel: int | None = None,
+    channel: int | str | None = None,
     tile: int | None = None,
     seed: int = 0,
     device: Device = "auto",
@@ -93,7 +93,8 @@ def restore(
     axes
         One letter per image axis out of S T C Z Y X, such as TYX; by default from the files.
     channel
-        Restore this channel only, counted from 0.
+        Restore this channel only: its number, counted from 0, or its name, whatever its number is in
+        each of the files.
     tile
         Side of tiles in pixels, for images that do not fit in memory; by default chosen.
     seed
@@ -118,7 +119,7 @@ def restore(
         difference=choices.pair("--difference", difference),
         deactivated_levels=choices.levels(deactivate),
         flips=flips,
-        channel=channel,
+        channel=None if isinstance(channel, str) else channel,
         tile_px=choices.tile_px(tile),
         seed=seed,
         device=device,
@@ -127,6 +128,7 @@ def restore(
         api.check_shared(format, direct=direct)
     if out.is_file():
         raise ConfigurationError(f"--out takes a folder; {out} is a file.")
+    name = channel if isinstance(channel, str) else None
     trained = api.load_model(choices.model_folder(model))
     student = None
     if direct:
@@ -142,10 +144,21 @@ def restore(
     with progress, stop_on_interrupt(progress) as stop, ExitStack() as hired:
         estimates.tell(
             lambda: api.estimate_files(
-                trained, images, config, out, axes=axes, student=student, integers=target.integers
+                trained,
+                images,
+                config,
+                out,
+                axes=axes,
+                channel_name=name,
+                student=student,
+                integers=target.integers,
+                format=target.format,
+                pyramid=pyramid,
+                workers=workers or 1,
             ),
             progress,
             only=estimate,
+            remark="by one process like this; the workers share the time" if scheduler else "",
         )
         if estimate:
             return OK
@@ -158,6 +171,7 @@ def restore(
             progress,
             stop,
             axes=axes,
+            channel_name=name,
             student=student,
             again=again,
             crew=crew,

@@ -97,6 +97,6 @@ def load(folder: Path) -> Direct:
         raise checkpoint.damaged(folder / ABOUT, error, WHAT) from error
     try:
         network = load_weights(lambda: DirectNetwork(config.network), folder / WEIGHTS)
-    except WeightsError as error:
+    except (WeightsError, OSError) as error:
         raise checkpoint.damaged(folder / WEIGHTS, error, WHAT) from error
     return Direct(config, network.eval(), summary, folder)

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import time
 from collections import OrderedDict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
-from math import prod
+from math import ceil, prod
 from typing import Any
 
 import numpy as np
@@ -22,15 +23,17 @@ from napari_hdn.core.events import Stop
 from napari_hdn.core.hdn import HDN
 from napari_hdn.core.memory import kept_memory, within_limit
 from napari_hdn.core.reduction import Reduction, keeps_samples
+from napari_hdn.core.regions import LEAST_PX
+from napari_hdn.core.restoration import HUGE_PX
 from napari_hdn.core.restorer import Draw, Restorer, mean_pairs
-from napari_hdn.core.settings import in_force
 from napari_hdn.core.tiled import TiledRestorer
 from napari_hdn.core.tiling import Tile
 
-ADVICE = (
-    "Choose fewer outputs or samples, restore a folder of files into another folder instead of "
-    "layers, or take the input's integer type."
+AS_LAYERS = (
+    "Choose fewer outputs or samples, or restore a folder of files into another folder instead of "
+    "layers."
 )
+AS_FILES = "Choose fewer outputs or samples, or smaller tiles."
 _SMALLEST_PX, _LARGEST_PX = 128, 512  # sides of what is probed
 _ENOUGH_S = 0.15  # of one pass: longer ones are no better known
 _AT_MOST_S = 1.2  # of a whole probe
@@ -38,6 +41,7 @@ _SMALL_S = 4.0  # a job of which nobody asks how long it takes to a second
 _DISK_BYTES_A_SECOND = 4e8
 _MOST_SAMPLES = 100  # that an estimate is made for; of more, in proportion
 _REDUCED_PX = 64  # side of what the making of outputs from all samples is probed on
+_WORKER_BYTES = 2.1e8  # that another process of the program takes (measured)
 _PROGRAM_BYTES = 1.0e8  # that torch takes when it computes for the first time
 
 
@@ -73,6 +77,8 @@ def estimate_restoration(
     in_memory: bool = False,
     integers: bool = False,
     free_disk: float | None = None,
+    workers: int = 1,
+    threads: int | None = None,
     stop: Stop | None = None,
 ) -> Estimate | None:
     """Estimate a restoration; takes a second or two at most, and less for the same model again.
@@ -91,6 +97,10 @@ def estimate_restoration(
         Whether images in counts are written in the input's integer type.
     free_disk : float, optional
         Bytes, where the results are written.
+    workers : int
+        Processes on this machine that share the work, an image after the other.
+    threads : int, optional
+        Of each of them.
     stop : Stop, optional
         Looked at between passes of the probe; then there is no estimate.
 
@@ -103,7 +113,7 @@ def estimate_restoration(
     wanted = config
     config = config.model_copy(update={"samples": min(config.samples, _MOST_SAMPLES)})
     times = wanted.samples / config.samples
-    with kept_memory():
+    with kept_memory(), _computing(threads):
         if student is None:
             restorer: TiledRestorer = Restorer(
                 model.network, model.normalisation, model.noise_model, config, device
@@ -111,13 +121,12 @@ def estimate_restoration(
         else:
             restorer = DirectRestorer(model, student, config, device)
         chosen = [s.of_channel(config.channel) for s in stacks]
-        planes = {s.plane_shape: 0 for s in chosen}
-        for stack in chosen:
-            planes[stack.plane_shape] += len(stack)
+        planes = _shared(chosen, 1)
         plans = {shape: restorer.plan(shape) for shape in planes}
         passes_px = sum(n * _passes_px(restorer, plans[shape]) for shape, n in planes.items())
         seconds = work = 0.0
-        for shape, number in planes.items():
+        shared = _shared(chosen, workers)
+        for shape, number in shared.items():
             tiles = restorer.plan(shape)  # once more, since it sets how many samples go at a time
             side = min(_side(max(tiles, key=_seen)), _LARGEST_PX)
             cost = _cost(model, student, restorer, side, passes_px, stop)
@@ -128,15 +137,38 @@ def estimate_restoration(
             work = max(work, _work_bytes(restorer, tiles, shape))
     written, held = _result_bytes(chosen, wanted, integers)
     seconds, work = times * seconds, times * work
+    if workers > 1:
+        work = workers * (work + _WORKER_BYTES)
     return Estimate(
         seconds + (0 if in_memory else written / _DISK_BYTES_A_SECOND),
         work + (held if in_memory else 0),
         0 if in_memory else written,
         device.free_bytes(),
         None if in_memory else free_disk,
-        advice=ADVICE,
+        advice=AS_LAYERS if in_memory else AS_FILES,
         limit=within_limit(),
     )
+
+
+@contextmanager
+def _computing(threads: int | None) -> Iterator[None]:
+    """Compute with so many threads, as a worker does."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(threads or before)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
+
+
+def _shared(stacks: Sequence[ImageStack], workers: int) -> dict[tuple[int, int], float]:
+    """By their size, how many planes are restored one after the other while others are beside them."""
+    planes = {s.plane_shape: 0.0 for s in stacks}
+    for stack in stacks:
+        shape = stack.plane_shape
+        regions = max(1, prod(shape) // LEAST_PX) if prod(shape) > HUGE_PX else 1
+        planes[shape] += ceil(len(stack) * regions / workers) / regions
+    return planes
 
 
 def _cost(
@@ -152,7 +184,7 @@ def _cost(
     net = model.config.network if student is None else student.network.config
     off = model.levels_off(config)
     identity = (model.summary.created, model.summary.steps, net, off, student is None)
-    key = (*identity, restorer.device.name, config.precision, in_force().threads, batch, side)
+    key = (*identity, restorer.device.name, config.precision, torch.get_num_threads(), batch, side)
     if key not in _costs:
         found = (
             _probe(restorer, model, batch, side, passes_px, stop)

@@ -21,7 +21,7 @@ from napari_hdn.core.memory import within_limit
 from napari_hdn.core.settings import in_force
 from napari_hdn.core.training import train
 
-ADVICE = "Choose a smaller batch or smaller patches in the expert settings, or a smaller preset."
+ADVICE = "Choose a smaller batch, smaller patches, or a smaller preset."
 _STEPS, _AT_MOST_S = 4, 2.0
 _FEW = 2  # patches at a time, with which it is found out whether a whole batch is too slow to probe
 _COPIES = 5.0  # of the weights: themselves, gradients, moving average, two moments

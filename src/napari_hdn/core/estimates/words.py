@@ -20,6 +20,8 @@ class Estimate:
         At most at a time, besides what the program holds already.
     disk_bytes : float
         Written, if nothing is compressed.
+    compressed : bool
+        Whether files are, so that they may take less.
     free_memory : float
         That the device and the settings leave.
     free_disk : float or None
@@ -27,7 +29,7 @@ class Estimate:
     steps : int or None
         Of a training.
     advice : str
-        What to do where it does not fit.
+        What to do where it does not fit in memory.
     """
 
     seconds: float
@@ -38,6 +40,7 @@ class Estimate:
     steps: int | None = None
     advice: str = ""
     limit: str = field(default="", repr=False)
+    compressed: bool = False
 
     @property
     def fits(self) -> bool:
@@ -51,14 +54,14 @@ class Estimate:
         if self.memory_bytes > self.free_memory:
             told.append(
                 f"This needs about {size(self.memory_bytes)} of memory, but {size(self.free_memory)} "
-                f"are free{self.limit}."
+                f"are free{self.limit}. {self.advice}".rstrip()
             )
         if self.free_disk is not None and self.disk_bytes > self.free_disk:
             told.append(
                 f"The results need up to {size(self.disk_bytes)} on disk, but {size(self.free_disk)} "
-                "are free there."
+                "are free there. Make room, choose another folder, or write less."
             )
-        return " ".join([*told, self.advice]) if told else ""
+        return " ".join(told)
 
     def times(self, factor: float) -> Estimate:
         """The same for so many times as much of it, one after the other."""
@@ -70,7 +73,8 @@ class Estimate:
         if self.steps is not None:
             parts.insert(1, f"{spoken_count(self.steps)} steps")
         if self.disk_bytes:
-            parts.append(f"{size(self.disk_bytes)} on disk")
+            most = "at most " if self.compressed else ""
+            parts.append(f"{most}{size(self.disk_bytes)} on disk")
         return ", ".join(parts)
 
 

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 from pydantic import Field
 
 from napari_hdn.core.config import Frozen
+from napari_hdn.core.errors import RecipeError
 
 if TYPE_CHECKING:
     from napari_hdn.core.hdn import HDN
@@ -101,10 +102,31 @@ def remember(model: HDN, inspection: Inspection, image: str) -> None:
 
 def recall(folder: Path) -> LevelLook | None:
     """The last look at a saved model; None if there was none, or its record cannot be used."""
+    try:
+        return read_look(folder)
+    except RecipeError:  # nothing depends on it
+        return None
+
+
+def read_look(folder: Path) -> LevelLook:
+    """The last look at a saved model.
+
+    Raises
+    ------
+    RecipeError
+        If there was none, or its record is damaged.
+    """
     file = folder / LOOK
     try:
-        if file.stat().st_size > MOST_BYTES:
-            return None
-        return LevelLook.model_validate_json(file.read_bytes())
-    except (OSError, ValueError):  # nothing depends on it
-        return None
+        with file.open("rb") as opened:
+            content = opened.read(MOST_BYTES + 1)
+        if len(content) > MOST_BYTES:
+            raise ValueError("it is larger than any such file")
+        return LevelLook.model_validate_json(content)
+    except OSError as error:
+        raise RecipeError(f"{file} cannot be read: {error.strerror or error}.") from error
+    except ValueError as error:
+        raise RecipeError(
+            f"{LOOK} of {folder.name}, the last look at its levels, is damaged. Delete it, and look at "
+            "the levels again."
+        ) from error

@@ -7,7 +7,7 @@ import re
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from napari_hdn.core.axes import ImageStack
 from napari_hdn.core.config import RestorationConfig
@@ -83,15 +83,15 @@ class RestorationRecipes:
         self._name = model.name
         self._model, self._training = _model(model), _training(model)
         look = model.look
-        self._shared = RestorationRecord.model_construct(
-            config=config,
-            levels_off=model.levels_off(config),
-            look=look if look and look.weights_sha256 == self._model.sha256 else None,
-            direct=None if student is None else _direct(student),
-            integers=integers,
-            tag=tag,
-            file_format=file_format,
-        )
+        self._shared: dict[str, Any] = {
+            "config": config,
+            "levels_off": model.levels_off(config),
+            "look": look if look and look.weights_sha256 == self._model.sha256 else None,
+            "direct": None if student is None else _direct(student),
+            "integers": integers,
+            "tag": tag,
+            "file_format": file_format,
+        }
 
     def of(
         self,
@@ -115,9 +115,7 @@ class RestorationRecipes:
             device = choose(config.device)
             precision = str(device.dtype(config.precision)).removeprefix("torch.")
             by = environment(device.label, precision)
-        done = self._shared.model_copy(
-            update={"image": identify(stack, stop), "planes": len(stack)}
-        )
+        done = RestorationRecord(image=identify(stack, stop), planes=len(stack), **self._shared)
         return Recipe(
             kind="restoration",
             in_words=f"How {stack.name} was restored with {self._name}: napari-hdn run repeats it.",

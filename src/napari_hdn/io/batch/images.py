@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import glob
 import os
 import re
@@ -84,12 +85,32 @@ class BatchImage:
         """Whether the file is the one that was opened."""
         return fingerprint(self.marked) == (self.size, self.modified)
 
+    def written_since(self, when: str) -> bool:
+        """Whether a file of an OME-Zarr was copied to its place after a moment of the table.
+
+        Its metadata do not tell that a damaged chunk was mended; to look at all files takes a while.
+        """
+        if not self.marked.is_dir():
+            return False
+        try:
+            moment = datetime.fromisoformat(when).timestamp()
+        except ValueError:  # what a spreadsheet has made of it
+            return False
+        for folder, _, names in os.walk(self.marked):
+            for name in names:
+                with contextlib.suppress(OSError):
+                    found = os.stat(os.path.join(folder, name))
+                    # copying may keep the time of writing, and then the other is the one of the copy
+                    if max(found.st_mtime, found.st_ctime) > moment:
+                        return True
+        return False
+
 
 def find_images(
     paths: Sequence[str | Path],
     *,
     axes: str | None = None,
-    channel: int | None = None,
+    channel: int | str | None = None,
     out: Path | None = None,
     tell: Tell | None = None,
 ) -> tuple[Path, Iterator[int | list[BatchImage]]]:
@@ -132,7 +153,7 @@ def _is_result(file: Path, out: Path | None) -> bool:
 
 
 def _opened(
-    files: list[Path], folder: Path, axes: str | None, channel: int | None, tell: Tell | None
+    files: list[Path], folder: Path, axes: str | None, channel: int | str | None, tell: Tell | None
 ) -> Iterator[int | list[BatchImage]]:
     images: list[BatchImage] = []
     names: set[str] = set()

@@ -64,6 +64,7 @@ def run(
         If the folder of the images is gone.
     """
     stop = stop or Stop()
+    known = _known(folder)
     rows, todo = plan(images, seen_from(work.out, folder), work, again=again)
     with BatchTable(work.out) as table:
         table.expect(rows)
@@ -91,12 +92,22 @@ def run(
                         rows[number] = row
                         table.put(row)
                         yield replace(event, number=number)
-            if rows[number].status == "failed" and not folder.exists():
+            now = _known(folder) if rows[number].status != "done" else known
+            if now is None or now != known:
                 raise ImageFileError(
                     f"The folder {folder} is gone (a network drive?), so the batch ended there. "
                     "Begin it again when the folder is back: it does what is missing."
                 )
     yield BatchFinished(tuple(rows), before, table.path, stop.requested)
+
+
+def _known(folder: Path) -> tuple[int, int] | None:
+    """What tells a folder from the empty place that is left where a drive was; None if it is gone."""
+    try:
+        found = folder.stat()
+    except OSError:
+        return None
+    return found.st_dev, found.st_ino
 
 
 def run_alone(image: BatchImage, work: Work, *, stop: Stop | None = None) -> Iterator[BatchEvent]:
@@ -154,7 +165,7 @@ def plan(
     for number, image in enumerate(images):
         row = expected(image, source, work)
         before = known.get(row.key)
-        reason = "" if before is None else _missing(before, row, work.out, again=again)
+        reason = "" if before is None else _missing(before, row, image, work.out, again=again)
         if before is not None and not reason:
             rows.append(before)
             continue
@@ -165,7 +176,7 @@ def plan(
     return rows, todo
 
 
-def _missing(before: Row, now: Row, out: Path, *, again: bool) -> str:
+def _missing(before: Row, now: Row, image: BatchImage, out: Path, *, again: bool) -> str:
     """Why an image is restored although the table knows it; nothing where it is not."""
     if not before.over:
         return before.reason or before.status
@@ -173,16 +184,19 @@ def _missing(before: Row, now: Row, out: Path, *, again: bool) -> str:
         return CHANGED
     if not before.files or not all((out / name).exists() for name in before.files):
         return GONE
+    if before.failed and image.written_since(before.when):
+        return MENDED
     return AGAIN if again else ""
 
 
 CHANGED = "the image was changed since it was restored"
 GONE = "results of it are gone"
+MENDED = "some of its planes were damaged, and its files were written to since then"
 AGAIN = "to be restored again"
 
 
 def _remarks_before(rows: Sequence[Row], todo: Sequence[int]) -> Iterator[Notice]:
-    for reason in (CHANGED, GONE):
+    for reason in (CHANGED, GONE, MENDED):
         which = [rows[number].image for number in todo if rows[number].reason == reason]
         if which:
             names = ", ".join(which[:3]) + (" ..." if len(which) > 3 else "")

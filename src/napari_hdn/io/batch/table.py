@@ -165,7 +165,8 @@ class BatchTable:
         except OutputError as other:
             if error is None:
                 raise
-            error.add_note(str(other))
+            if str(other) != str(error):
+                error.add_note(str(other))
         finally:
             self._release()
 

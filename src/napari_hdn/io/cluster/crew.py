@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import logging
-import os
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,6 +12,7 @@ import psutil
 from distributed import Client, LocalCluster
 
 from napari_hdn.core.errors import ClusterError, ConfigurationError
+from napari_hdn.core.settings import cores_here
 
 CONNECT_S = 20
 _TALKERS = ("", ".nanny", ".worker", ".scheduler", ".client", ".core", ".comm", ".batched")
@@ -60,7 +60,7 @@ def local_crew(workers: int) -> Iterator[Crew]:
     ClusterError
         If they do not start.
     """
-    cores = _cores()
+    cores = cores_here()
     if not 1 <= workers <= cores:
         raise ConfigurationError(
             f"This machine has {cores} cores; choose from 1 to {cores} workers, not {workers}."
@@ -135,9 +135,3 @@ def _quiet() -> Iterator[None]:
     finally:
         for logger, level in zip(loggers, before, strict=True):
             logger.setLevel(level)
-
-
-def _cores() -> int:
-    with suppress(AttributeError):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1

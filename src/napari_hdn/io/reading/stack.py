@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 from napari_hdn.core.axes import ImageStack
 from napari_hdn.core.errors import AxesError, HDNError
@@ -36,6 +36,20 @@ class FileStack(ImageStack):
     metadata: ImageMetadata = field(default_factory=ImageMetadata, kw_only=True)
     series: int | None = field(default=None, kw_only=True)
     part: str = field(default="", kw_only=True)
+
+    def of_channel(self, channel: int | str | None) -> Self:
+        """The image restricted to a channel, where it has several and none was chosen yet.
+
+        Raises
+        ------
+        AxesError
+            If no channel, or several, have the name that is given.
+        """
+        if isinstance(channel, str):
+            known = "C" in self.axes and self.channel is None
+            names = self.metadata.channel_names
+            channel = _channel_number(channel, names, self.name) if known else None
+        return super().of_channel(channel)
 
     @property
     def pixel_size_um(self) -> dict[str, float]:

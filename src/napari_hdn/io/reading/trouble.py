@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import errno
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
 
-from napari_hdn.core.errors import ImageFileError
+from napari_hdn.core.errors import ImageFileError, ImageLostError
 
 
 def truncated(path: Path, detail: str) -> ImageFileError:
@@ -32,20 +33,44 @@ def damaged(path: Path, error: Exception, place: str = "") -> ImageFileError:
 
 def unreadable(path: Path, error: OSError) -> ImageFileError:
     """Say that a file cannot be opened."""
-    return ImageFileError(f"{path} cannot be read: {error.strerror or error}.")
+    todo = ""
+    if isinstance(error, PermissionError):
+        todo = " Ask its owner for the permission, or leave it out."
+    return ImageFileError(f"{path} cannot be read: {error.strerror or error}.{todo}")
 
 
 def gone(path: Path, error: OSError) -> ImageFileError:
-    """Say that a file that was opened before cannot be reached now."""
-    return ImageFileError(
+    """Say that a file that was opened before cannot be reached now.
+
+    Where only a place in it cannot be read, as on a worn disk, the rest of it is not lost.
+    """
+    kind = ImageFileError if error.errno == errno.EIO and _opens(path) else ImageLostError
+    if isinstance(error, PermissionError):
+        place = error.filename or path
+        return kind(
+            f"{place} cannot be read: {error.strerror}. Ask its owner for the permission, then repeat "
+            "what is missing."
+        )
+    return kind(
         f"{path} cannot be read any more: {error.strerror or error}. Was it moved, or is its drive "
         "or network folder gone? Make it available again, and repeat what is missing."
     )
 
 
-def changed(path: Path, detail: str) -> ImageFileError:
+def _opens(path: Path) -> bool:
+    try:
+        if path.is_dir():
+            os.listdir(path)
+        else:
+            path.open("rb").close()
+    except OSError:
+        return False
+    return True
+
+
+def changed(path: Path, detail: str) -> ImageLostError:
     """Say that another program wrote to a file since it was opened."""
-    return ImageFileError(
+    return ImageLostError(
         f"{path.name} was changed by another program while it was in use ({detail}); nothing of "
         "it is read any more, since its pixels may be of two images. Wait until it is written, and "
         "open it again."

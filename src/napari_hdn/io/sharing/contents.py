@@ -7,7 +7,8 @@ from pathlib import Path
 
 CONFIG, WEIGHTS, NOISE = "config.json", "weights.safetensors", "noise_model.json"
 REQUIRED = (CONFIG, WEIGHTS, NOISE)
-RESUME, RECIPE, NOTES = "resume.ckpt", "recipe.json", "notes.txt"
+RESUME, RECIPE, LEVELS = "resume.ckpt", "recipe.json", "levels.json"
+NOTES = "notes.txt"
 DIRECT, DIRECT_ABOUT, DIRECT_WEIGHTS = "direct", "direct.json", "direct.safetensors"
 CHECKSUMS = "checksums.json"  # in archives only
 PACKED_MODEL = "napari-hdn-model.zip"  # in packages for the BioImage Model Zoo
@@ -17,6 +18,7 @@ MOST_BYTES = {
     CONFIG: 32 * MB,
     NOISE: 32 * MB,
     RECIPE: 32 * MB,
+    LEVELS: MB,
     CHECKSUMS: MB,
     NOTES: MB,
     WEIGHTS: 2048 * MB,  # twice the largest network that there can be

@@ -4,20 +4,31 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
+import io
 import json
 import os
 import uuid
 import zipfile
 from collections.abc import Iterator
 from pathlib import Path
+from typing import BinaryIO
 
-from napari_hdn.core.errors import ConfigurationError, ModelFolderError, OutputError, StoppedEarly
+from napari_hdn.core.errors import (
+    ConfigurationError,
+    ModelFolderError,
+    OutputError,
+    RecipeError,
+    StoppedEarly,
+)
 from napari_hdn.core.events import Notice, Stop
+from napari_hdn.core.recipes.looks import read_look
 from napari_hdn.io.disk import check_room, check_writable
 from napari_hdn.io.library import usable_name
 from napari_hdn.io.naming import publish
-from napari_hdn.io.sharing.contents import CHECKSUMS, RESUME, files_of
+from napari_hdn.io.recipes import read_recipe
+from napari_hdn.io.sharing.contents import CHECKSUMS, LEVELS, RECIPE, RESUME, files_of
 from napari_hdn.io.sharing.events import Exported, SharingEvent, SharingProgress
+from napari_hdn.io.sharing.places import without_places
 
 CHUNK = 2**20
 _LONG_AGO = (1980, 1, 1, 0, 0, 0)  # the earliest that a .zip knows: the bytes tell no time
@@ -58,6 +69,7 @@ def export_zip(
     target = zip_target(target, folder)
     checkpoint.load(folder)  # who gets it should be able to use it
     files, others = files_of(folder, training_state=training_state)
+    yield from leave_out_damaged(folder, files)
     if others:
         yield Notice(f"Left out, as they do not belong to a model: {_listed(others)}.")
     if (folder / RESUME).exists() and not training_state:
@@ -74,6 +86,17 @@ def export_zip(
     finally:
         with contextlib.suppress(OSError):
             beside.unlink(missing_ok=True)
+
+
+def leave_out_damaged(folder: Path, files: dict[str, Path]) -> Iterator[Notice]:
+    """Take what only tells of the model out of ``files`` where it cannot be read; the model can."""
+    for inside, read in ((RECIPE, read_recipe), (LEVELS, read_look)):
+        if inside in files:
+            try:
+                read(folder)
+            except RecipeError as error:
+                del files[inside]
+                yield Notice(f"Left out: {inside}. {error}", "warning")
 
 
 def zip_target(target: Path, folder: Path) -> Path:
@@ -99,7 +122,8 @@ def write_zip(
     Parameters
     ----------
     name : str or None
-        Of a folder that they lie in, with a list of their checksums; None for files alone.
+        Of a model folder that they lie in, with a list of their checksums; the files of a model do not
+        tell where things lie on this computer. None for files alone.
     files : dict of str to Path
         By their names in the .zip, ``/`` between folders.
     target : Path
@@ -120,14 +144,17 @@ def write_zip(
         for inside, path in files.items():
             digest, size = hashlib.sha256(), 0
             entry = _entry(f"{top}{inside}")
-            with path.open("rb") as source, packed.open(entry, "w", force_zip64=True) as out:
+            with (
+                _opened(path, private=name is not None) as source,
+                packed.open(entry, "w", force_zip64=True) as out,
+            ):
                 while chunk := source.read(CHUNK):
                     if stop is not None and stop.requested:
                         raise StoppedEarly("Stopped; nothing was exported.")
                     out.write(chunk)
                     digest.update(chunk)
                     size += len(chunk)
-                    done += len(chunk)
+                    done += len(chunk)  # about: where places are left out a file is shorter
                     yield SharingProgress(min(1.0, done / max(total, 1)), f"packing {inside}")
             about[inside] = {"bytes": size, "sha256": digest.hexdigest()}
         if name is not None:
@@ -139,6 +166,13 @@ def write_zip(
             "training that still runs. Export the model again when that is over."
         )
     _flush(target)
+
+
+def _opened(path: Path, *, private: bool) -> BinaryIO:
+    """A file as it is sent."""
+    if private and path.suffix == ".json":
+        return io.BytesIO(without_places(path.read_bytes()))
+    return path.open("rb")
 
 
 def _entry(name: str) -> zipfile.ZipInfo:

@@ -17,13 +17,16 @@ from pathlib import Path
 from napari_hdn.core.errors import ArchiveError, HDNError, OutputError, StoppedEarly
 from napari_hdn.core.events import Notice, Stop
 from napari_hdn.core.json_files import read_object
+from napari_hdn.core.recipes.looks import read_look
 from napari_hdn.io.disk import check_room
 from napari_hdn.io.library import models_folder, reserve_model_folder, usable_name
+from napari_hdn.io.recipes import read_recipe
 from napari_hdn.io.sharing.archive import Archive, opened
 from napari_hdn.io.sharing.contents import (
     CHECKSUMS,
     CONFIG,
     DIRECT,
+    LEVELS,
     MOST_BYTES,
     NOTES,
     PACKED_MODEL,
@@ -236,7 +239,9 @@ def _check_model(folder: Path, name: str) -> None:
         for about in sorted((folder / DIRECT).glob("*")):
             direct.load(about)
         if (folder / RECIPE).exists():
-            checkpoint.read_json(folder / RECIPE)
+            read_recipe(folder)
+        if (folder / LEVELS).exists():
+            read_look(folder)
         if (folder / NOTES).exists():
             (folder / NOTES).read_text(encoding="utf-8")
     except HDNError as error:

@@ -126,7 +126,7 @@ def take_job(folder: Path, stem: str, about: Mapping[str, Any]) -> UnfinishedJob
         last = f"-{number}" if number > 1 else ""
         place = folder / f".{stem}-{digest[:10]}{last}{_SUFFIX}"
         number += 1
-        with writing(place):
+        with writing(folder):
             if taken := _taken(place, text):
                 return taken
 

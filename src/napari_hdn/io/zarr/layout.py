@@ -113,11 +113,15 @@ def plan_layout(
     )
 
 
+def has_pyramid(plane: tuple[int, int], wanted: bool | None) -> bool:
+    """Whether an image with planes of this size gets coarser copies."""
+    return max(plane) > PYRAMID_PX if wanted is None else wanted
+
+
 def _sizes(plane: tuple[int, int], pyramid: bool | None) -> list[tuple[int, int]]:
     sizes = [plane]
-    if pyramid is None:
-        pyramid = max(plane) > PYRAMID_PX
-    while pyramid and max(sizes[-1]) > CHUNK_PX:
+    coarser = has_pyramid(plane, pyramid)
+    while coarser and max(sizes[-1]) > CHUNK_PX:
         sizes.append((ceil(sizes[-1][0] / 2), ceil(sizes[-1][1] / 2)))
     return sizes
 

@@ -15,7 +15,7 @@ from napari_hdn.core.errors import OutputError
 from napari_hdn.io.disk import check_room, writing
 from napari_hdn.io.metadata import ImageMetadata
 from napari_hdn.io.naming import free_path, publish_folder, split_suffix
-from napari_hdn.io.products import Product
+from napari_hdn.io.products import Product, room_for
 from napari_hdn.io.zarr.image import ZarrImage
 from napari_hdn.io.zarr.job import other_jobs, take_job
 
@@ -219,7 +219,7 @@ class ZarrProducts:
             for name, product in self._products.items()
         }
         needed = sum(image.nbytes for image in images.values())
-        check_room(self._folder, needed, ", ".join(self._products))
+        check_room(self._folder, needed, room_for(self._stem, self._products))
         return images
 
     def _opened(self) -> dict[str, ZarrImage]:

@@ -47,6 +47,11 @@ class CopyMethods(Button):
         except HDNError as error:
             self._session.report(str(error))
             return
-        QApplication.clipboard().setText(text)
         about = f"the training of {model.name}" + " and the last restoration with it" * told
-        show_info(f"The methods text of {about} is copied: paste it into your manuscript.")
+        copy_methods(text, about)
+
+
+def copy_methods(text: str, about: str) -> None:
+    """Put a methods text on the clipboard, and say so."""
+    QApplication.clipboard().setText(text)
+    show_info(f"The methods text of {about} is copied: paste it into your manuscript.")

@@ -22,7 +22,7 @@ from napari_hdn.io.disk import check_room, check_writable
 from napari_hdn.io.naming import publish
 from napari_hdn.io.sharing.contents import PACKED_MODEL, RESUME, files_of
 from napari_hdn.io.sharing.events import Exported, SharingEvent, SharingProgress
-from napari_hdn.io.sharing.zip_export import write_zip, zip_target
+from napari_hdn.io.sharing.zip_export import leave_out_damaged, write_zip, zip_target
 from napari_hdn.io.sharing.zoo.details import ZooDetails, zoo_title
 
 if TYPE_CHECKING:
@@ -83,6 +83,7 @@ def export_zoo(
     model = checkpoint.load(folder)
     one_pass = OnePass(model, details.deactivated_levels)
     files, _ = files_of(folder, training_state=False)
+    yield from leave_out_damaged(folder, files)
     size = sum(path.stat().st_size for path in files.values())
     check_writable(target.parent, f"{target.name} cannot be written to {target.parent}")
     check_room(target.parent, 3 * size, target.name)
