@@ -22,6 +22,7 @@ class LevelSwitches(QWidget):
         self._layout.addStretch(1)
         self.boxes: list[QCheckBox] = []  # level 1 first
         self._none = Hint("those of the model, once one is chosen")
+        self._none.setWordWrap(False)
         self._layout.insertWidget(0, self._none)
         self._shown: object = None
         watch(self, session.model_changed, self._on_model)
