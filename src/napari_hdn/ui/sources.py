@@ -61,8 +61,8 @@ def left_out_by_reader(layer: Layer) -> str:
     if zarr is None or placed:
         return ""
     return (
-        f"{zarr} was opened by napari's own reader, which leaves out pixel size and units, and results "
-        "lack them, too: choose \u201ca folder of images\u201d and this OME-Zarr instead, or open it "
+        f"{zarr} was opened by napari's own reader, which leaves out what it tells of pixel size and "
+        "units; results lack them, too. Choose \u201ca folder of images\u201d and this OME-Zarr instead, or open it "
         "with the plugin napari-ome-zarr."
     )
 
