@@ -19,7 +19,7 @@ def test_a_restored_layer_has_its_recipe_and_tells_it(
     dock.methods.click()
     assert "was minimised for 4 steps" in QApplication.clipboard().text()
     assert "was restored" not in QApplication.clipboard().text()
-    assert told.pop().startswith("The methods text of the training")
+    assert told.pop().startswith("Copied: the methods text of the training")
     dock.restore.click()
     until_free()
     layer = viewer.layers["noisy [HDN mean]"]

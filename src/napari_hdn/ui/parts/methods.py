@@ -54,4 +54,4 @@ class CopyMethods(Button):
 def copy_methods(text: str, about: str) -> None:
     """Put a methods text on the clipboard, and say so."""
     QApplication.clipboard().setText(text)
-    show_info(f"The methods text of {about} is copied: paste it into your manuscript.")
+    show_info(f"Copied: the methods text of {about}. Paste it into your manuscript.")
