@@ -62,8 +62,8 @@ def left_out_by_reader(layer: Layer) -> str:
         return ""
     return (
         f"{zarr} was opened by napari's own reader, which leaves out what it tells of pixel size and "
-        "units; results lack them, too. Choose \u201ca folder of images\u201d and this OME-Zarr instead, "
-        "or open it with the plugin napari-ome-zarr."
+        "units; results lack them, too. Choose \u201ca folder of images\u201d and this OME-Zarr "
+        "instead, or open it with the plugin napari-ome-zarr."
     )
 
 
