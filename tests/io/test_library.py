@@ -224,3 +224,10 @@ def test_rename():
         rename_model(renamed, "a")
     with pytest.raises(ModelFolderError, match="no model folder"):
         rename_model(models_folder() / "gone", "x")
+
+
+@pytest.mark.parametrize("name", ["con", "LPT1", "Aux.backup"])
+def test_names_that_windows_keeps(name: str):
+    with pytest.raises(ConfigurationError, match="Windows keeps it for a device"):
+        free_model_folder(name)
+    assert free_model_folder("console").name == "console"

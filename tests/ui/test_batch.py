@@ -1,6 +1,7 @@
 """A folder of images in the dock: the table, Stop, going on."""
 
 import threading
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -8,6 +9,7 @@ import tifffile
 from qtpy.QtWidgets import QApplication
 
 from napari_hdn import api
+from napari_hdn.ui.parts.batch import _beside
 
 
 @pytest.fixture
@@ -33,6 +35,13 @@ def table(dock):
         model.index(r, 0).data(): (model.index(r, 1).data(), model.index(r, 2).data())
         for r in cells
     }
+
+
+def test_the_reason_does_not_repeat_the_name_beside_it():
+    row = api.BatchRow("a.tif", "failed", "a.tif is torn.")
+    assert _beside(row) == "is torn."
+    assert _beside(replace(row, reason="a.tif, plane 0, is dark.")) == "plane 0, is dark."
+    assert _beside(replace(row, reason="No room.")) == "No room."
 
 
 def test_a_folder_is_stopped_and_gone_on_with(

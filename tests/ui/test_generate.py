@@ -100,6 +100,7 @@ def test_as_layers(dock, viewer, model, striped, until_free, tmp_path, capsys):
     dock.generate.click()
     until_free()
     dock.view.as_layers.click()
+    assert "to the right of striped: press the house button" in dock.progress.line.text()
     layer, source = by_product(viewer, "generated"), viewer.layers["striped"]
     assert layer.data.shape == (3, 1, 60, 72)
     assert tuple(layer.axis_labels) == ("sample", "t", "y", "x")

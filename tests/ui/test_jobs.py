@@ -6,7 +6,7 @@ import weakref
 import numpy as np
 from superqt.utils import WorkerBase
 
-from napari_hdn.ui.jobs import JobWorker
+from napari_hdn.ui.jobs import Job, JobWorker
 
 
 def test_nothing_large_is_kept_of_a_job_that_is_over(viewer, session, dock, until_free, qtbot):
@@ -78,3 +78,20 @@ def test_closing_another_window_stops_nothing(
     assert not session.job.stop.requested
     held_training.go_on.set()
     until_free()
+
+
+def test_what_cannot_be_shown_stands_in_the_log(session, until_free, qtbot, caplog):
+    class Odd(Job):
+        def work(self):
+            yield "event"
+
+        def show(self, event):
+            raise KeyError("no such layer")
+
+    job = Odd("looking at an odd thing")
+    with qtbot.capture_exceptions():
+        session.start(job)
+        until_free()
+    assert job.outcome == "Looking at an odd thing ended by an unexpected error."
+    assert "looking at an odd thing could not be shown" in caplog.text
+    assert "KeyError: 'no such layer'" in caplog.text

@@ -6,6 +6,8 @@ import pytest
 import tifffile
 import xarray as xr
 from napari.layers import Image
+from napari.layers._source import layer_source
+from napari_builtins.io import napari_get_reader
 
 from napari_hdn import api
 from napari_hdn.core.errors import ImageError
@@ -14,7 +16,7 @@ from napari_hdn.ui.contributions import write_image
 from napari_hdn.ui.export import Picture, metadata_of
 from napari_hdn.ui.layers import METADATA_KEY, stack_of
 from napari_hdn.ui.parts.channel import ChannelChoice
-from napari_hdn.ui.sources import LayerSource
+from napari_hdn.ui.sources import LayerSource, left_out_by_reader
 
 COUNTS = np.random.default_rng(0).poisson(50, (3, 2, 16, 20)).astype(np.uint16)
 NAMES = ["GFP", "Kern 核"]
@@ -95,3 +97,17 @@ def test_channels_are_offered_by_name(qtbot):
     assert choice.value() == 1  # as before
     assert not choice.offer([stack], NAMES)
     assert choice.offer([]) and choice.count() == 0
+
+
+def test_napari_leaves_out_the_pixel_size_of_an_ome_zarr(tmp_path):
+    folder = tmp_path / "cells.ome.zarr"
+    metadata = api.ImageMetadata(pixel_size_um={"Y": 0.1, "X": 0.1})
+    api.write_ome_zarr(folder, COUNTS[:, 0], "TYX", metadata=metadata)
+    ((levels, *said),) = napari_get_reader(str(folder))(str(folder))
+    assert not said  # once napari reads a scale, the remark can go
+    with layer_source(path=str(folder), reader_plugin="napari"):
+        made = Image(levels)
+    assert left_out_by_reader(made).startswith("cells.ome.zarr was opened by napari's own reader")
+    made.scale = (1, 0.1, 0.1)
+    assert left_out_by_reader(made) == ""
+    assert left_out_by_reader(Image(COUNTS)) == ""

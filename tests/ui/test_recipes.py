@@ -13,10 +13,13 @@ from napari_hdn.cli import main
 def test_a_restored_layer_has_its_recipe_and_tells_it(
     viewer, session, dock, trained, until_free, tmp_path, monkeypatch, noisy
 ):
+    told = []
+    monkeypatch.setattr("napari_hdn.ui.parts.methods.show_info", told.append)
     assert dock.methods.isEnabled()
     dock.methods.click()
     assert "was minimised for 4 steps" in QApplication.clipboard().text()
     assert "was restored" not in QApplication.clipboard().text()
+    assert told.pop().startswith("Copied: the methods text of the training")
     dock.restore.click()
     until_free()
     layer = viewer.layers["noisy [HDN mean]"]

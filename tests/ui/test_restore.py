@@ -114,6 +114,51 @@ def test_stop_keeps_what_is_restored(viewer, session, dock, until_free, qtbot, m
     assert layer.metadata["napari-hdn"]["planes"] == [2, 4]
 
 
+def test_a_new_layer_that_is_removed_while_it_grows(viewer, dock, until_free, qtbot, monkeypatch):
+    def restore(model, stack, config, *, stop=None):
+        for number, index in enumerate(stack.indices()):
+            yield restored(index, stack.plane(index))
+            while number == 0 and any("HDN" in x.name for x in list(viewer.layers)) is False:
+                time.sleep(0.01)
+            while number == 0 and any("HDN" in x.name for x in list(viewer.layers)):
+                time.sleep(0.01)
+        yield ev.RestorationFinished(len(stack), len(stack), False)
+
+    monkeypatch.setattr(api, "restore", restore)
+    dock.restore.click()
+    qtbot.waitUntil(lambda: len(viewer.layers) == 2)
+    viewer.layers.remove("noisy [HDN mean]")
+    until_free()
+    said = "Restored 4 planes. The new layer was removed from napari meanwhile."
+    assert dock.progress.line.text() == said and len(viewer.layers) == 1
+
+
+def test_stopped_before_anything_was_restored(viewer, dock, until_free, monkeypatch):
+    def restore(model, stack, config, *, stop=None):
+        while not stop.requested:
+            time.sleep(0.01)
+        yield ev.RestorationFinished(0, len(stack), True)
+
+    monkeypatch.setattr(api, "restore", restore)
+    dock.restore.click()
+    dock.stop.click()
+    until_free()
+    assert dock.progress.line.text() == "Stopped before the first of 4 planes was restored."
+    assert len(viewer.layers) == 1
+
+
+def test_without_layers_the_dock_says_what_to_do_and_what_was_refused_goes(
+    viewer, dock, errors, noisy
+):
+    viewer.layers.clear()
+    assert "There is no image layer yet: open images" in dock.targets.hint.text()
+    dock.restore.click()
+    assert "Tick at least one image layer" in errors.pop()
+    assert dock.progress.line.warns
+    viewer.add_image(noisy, name="noisy")
+    assert dock.progress.line.text() == "" and "planes to restore" in dock.targets.hint.text()
+
+
 def test_stop_between_two_layers(viewer, session, dock, until_free, qtbot, monkeypatch, noisy):
     def restore(model, stack, config, *, stop=None):
         for index in stack.indices():
@@ -233,7 +278,9 @@ def test_layers_that_do_not_fit_in_memory_are_refused(viewer, dock, errors, sess
     free = 5e8 + 100_000
     monkeypatch.setattr("psutil.virtual_memory", lambda: SimpleNamespace(available=free))
     dock.restore.click()
-    assert "2 new layers of noisy need 0.0 GB of memory, but only 0.0 GB are free" in errors.pop()
+    told = errors.pop()
+    assert "2 new layers of noisy need 250 kB of memory besides 500 MB for the work" in told
+    assert "but 500 MB are free. Restore fewer" in told
     assert session.job is None and len(viewer.layers) == 1
 
 

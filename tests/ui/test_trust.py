@@ -112,6 +112,9 @@ def test_bars_show_what_each_level_decides(trust_dock, session, until_free):
     rms = np.sqrt((prior.decided.astype(float) ** 2).mean(axis=(1, 2)))
     np.testing.assert_allclose(bars.decided.opts["width"], rms, rtol=1e-5)
     assert [n.toPlainText() for n in bars._numbers] == [f"{s:.2f}" for s in prior.of_levels]
+    legend = bars.legend.mapRectToScene(bars.legend.boundingRect())
+    lowest = bars.getViewBox().mapSceneToView(legend.bottomLeft()).y()
+    assert lowest > prior.levels + 0.36  # above all bars and numbers
 
 
 def test_all_maps_as_layers(trust_dock, viewer, session, until_free):

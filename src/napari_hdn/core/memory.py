@@ -17,6 +17,7 @@ from typing import Any
 import psutil
 
 from napari_hdn.core.errors import MemoryShortError
+from napari_hdn.core.estimates.words import size
 from napari_hdn.core.settings import allowed_bytes, in_force
 
 _M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD = -1, -3  # of mallopt(3)
@@ -70,10 +71,7 @@ def free_bytes() -> int:
 
     Files that are mapped into memory do not count as used: the system drops them when it must.
     """
-    used = 0
-    if in_force().memory_limit_gb is not None:
-        now = psutil.Process().memory_info()
-        used = now.rss - getattr(now, "shared", 0)
+    used = 0.0 if in_force().memory_limit_gb is None else _used_bytes()
     return allowed_bytes(psutil.virtual_memory().available, used)
 
 
@@ -95,13 +93,20 @@ def check_fits(needed: float, what: str) -> None:
     free = free_bytes() - _SPARE_BYTES
     if needed > free:
         raise MemoryShortError(
-            f"{what} need {needed / 1e9:.1f} GB of memory, but only {max(free, 0) / 1e9:.1f} GB are "
-            f"free{within_limit()}. Restore fewer outputs or layers at a time, or a folder of files "
-            "into another folder."
+            f"{what} need {size(needed)} of memory besides {size(_SPARE_BYTES)} for the work, but "
+            f"{size(free + _SPARE_BYTES)} are free{within_limit()}. Restore fewer outputs or layers at "
+            "a time, or a folder of files into another folder."
         )
 
 
 def within_limit() -> str:
     """What to add to "free" where the settings limit the memory."""
     limit = in_force().memory_limit_gb
-    return "" if limit is None else f" within the limit of {limit:g} GB in the settings"
+    if limit is None:
+        return ""
+    return f" within the limit of {limit:g} GB in the settings ({size(_used_bytes())} are taken already)"
+
+
+def _used_bytes() -> float:
+    now = psutil.Process().memory_info()
+    return float(now.rss - getattr(now, "shared", 0))

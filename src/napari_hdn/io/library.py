@@ -21,6 +21,7 @@ FOLDER_VARIABLE = "NAPARI_HDN_MODELS"
 NOISE_MODELS = "noise models"  # the folder beside the models
 # what Windows refuses in a name, so that a model can be carried there
 _FORBIDDEN = re.compile(r'[<>:"/\\|?*\x00-\x1f]')
+_DEVICES = re.compile(r"(con|prn|aux|nul|com\d|lpt\d)(\..*)?", re.IGNORECASE)
 
 
 def models_folder() -> Path:
@@ -205,6 +206,10 @@ def usable_name(name: str) -> str:
     usable = _FORBIDDEN.sub("_", name).strip(" ._")
     if not usable:
         raise ConfigurationError(f"{name!r} cannot be the name of a model; use letters or digits.")
+    if _DEVICES.fullmatch(usable):
+        raise ConfigurationError(
+            f"{name!r} cannot be the name of a model: Windows keeps it for a device. Choose another."
+        )
     return usable[:120]
 
 

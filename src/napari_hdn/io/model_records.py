@@ -9,7 +9,7 @@ from typing import Any
 from napari_hdn.core.errors import ModelFolderError
 from napari_hdn.core.json_files import read_object
 from napari_hdn.io.direct_networks import list_direct_folders
-from napari_hdn.io.sharing.contents import CONFIG, NOISE, REQUIRED
+from napari_hdn.io.sharing.contents import CONFIG, NOISE, NOTES, REQUIRED
 from napari_hdn.io.variants import read_about
 
 _KINDS = {
@@ -48,7 +48,7 @@ class ModelRecord:
     bytes : int
         On the disk, all its files.
     written : float
-        When a file of it was written last; seconds since 1970.
+        When a file of it but the notes was written last; seconds since 1970.
     """
 
     name: str
@@ -137,7 +137,8 @@ def _on_disk(folder: Path) -> tuple[int, float]:
             about = path.lstat()
             if path.is_file():
                 size += about.st_size
-                written = max(written, about.st_mtime)
+                if path.name != NOTES:  # written by people, not by a training
+                    written = max(written, about.st_mtime)
     except OSError:  # deleted or written just now
         pass
     return size, written

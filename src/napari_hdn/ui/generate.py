@@ -165,6 +165,11 @@ class GenerateDock(JobDock):
         generated, viewer = self.view.generated, self._session.viewer
         if generated is not None and viewer is not None:
             add_generated(viewer, generated)
+            if generated.real is not None:
+                self.progress.line.say(
+                    "The generated images are a new layer, to the right of "
+                    f"{generated.real.name}: press the house button below the layers to see both."
+                )
 
     # what the session tells
 

@@ -211,10 +211,17 @@ def start(
         deregister(Status.FAILED if job.failed else Status.COMPLETED)
         on_finished()
 
+    def on_yielded(event: Any) -> None:
+        try:
+            on_event(event)
+        except Exception:  # napari tells the user; a bug report needs it, too
+            _log.exception("%s could not be shown", job.title)
+            raise
+
     worker = create_worker(
         job,
         _worker_class=JobWorker,
-        _connect={"yielded": on_event, "finished": on_over},
+        _connect={"yielded": on_yielded, "finished": on_over},
         _start_thread=False,
     )
     deregister = _register(worker, str(job), viewer)

@@ -9,20 +9,20 @@ from typing import TYPE_CHECKING
 from qtpy.QtCore import QUrl
 from qtpy.QtGui import QDesktopServices, QShowEvent
 from qtpy.QtWidgets import (
-    QApplication,
     QDialog,
     QFileDialog,
     QInputDialog,
     QMessageBox,
-    QPushButton,
 )
 
 from napari_hdn import api
 from napari_hdn.api import HDNError, ModelRecord
 from napari_hdn.ui import model_care
 from napari_hdn.ui.job_dock import JobDock
+from napari_hdn.ui.parts.button import Button
 from napari_hdn.ui.parts.export_form import ExportForm
 from napari_hdn.ui.parts.forms import heading, row, watch
+from napari_hdn.ui.parts.methods import copy_methods
 from napari_hdn.ui.parts.model_comparison import ModelComparison
 from napari_hdn.ui.parts.model_notes import ModelNotes
 from napari_hdn.ui.parts.model_table import ModelTable
@@ -52,22 +52,22 @@ class ManageDock(JobDock):
         self._told: ImportJob | None = None  # whose model was selected
         self._author = ""  # as given at the last export
         self.models = ModelTable(self._session)
-        self.use = _button("Use", "Make it the model in hand, in all docks of this window")
-        self.rename = _button("Rename", "Give it another name")
-        self.delete = _button(
+        self.use = Button("Use", "Make it the model in hand, in all docks of this window")
+        self.rename = Button("Rename", "Give it another name")
+        self.delete = Button(
             "Delete", "Move to the computer's bin, from where it can be taken back"
         )
-        self.open = _button("Open folder", "Show it in the computer's own file manager")
-        self.compare = _button("Compare", "Show how the selected models were made, side by side")
-        self.methods = _button(
+        self.open = Button("Open folder", "Show it in the computer's own file manager")
+        self.compare = Button("Compare", "Show how the selected models were made, side by side")
+        self.methods = Button(
             "Copy methods text",
             "Copy the paragraph for a paper's methods section, with references: how the selected model "
             "was trained",
         )
-        self.export = _button("Export ...", "Pack it into one file, for a colleague or for the zoo")
-        self.take_in = _button("Import ...", "Take in a model that somebody sent, as a .zip")
-        self.again = _button("Refresh", "Look again at what is on the disk")
-        self.stop = _button("Stop", "Stop; nothing half done is left behind")
+        self.export = Button("Export ...", "Pack it into one file, for a colleague or for the zoo")
+        self.take_in = Button("Import ...", "Take in a model that somebody sent, as a .zip")
+        self.again = Button("Refresh", "Look again at what is on the disk")
+        self.stop = Button("Stop", "Stop; nothing half done is left behind")
         self.notes = ModelNotes(self._session)
         self.notices = Notices()
         self._lay_out()
@@ -94,7 +94,7 @@ class ManageDock(JobDock):
         self.body.addWidget(row(self.export, self.take_in, self.again))
         self.body.addWidget(heading("Notes"))
         self.body.addWidget(self.notes)
-        self.footer.addWidget(self.notices)
+        self.body.addWidget(self.notices)
         self.footer.addWidget(self.stop)
         self.footer.addWidget(self.progress)
 
@@ -170,7 +170,7 @@ class ManageDock(JobDock):
     def _on_methods(self) -> None:
         for record in self.models.records[:1]:
             try:
-                QApplication.clipboard().setText(api.methods_text(record.folder))
+                copy_methods(api.methods_text(record.folder), f"the training of {record.name}")
             except HDNError as error:
                 self._session.report(str(error))
 
@@ -220,21 +220,20 @@ class ManageDock(JobDock):
         readable = [record for record in records if record.error is None]
         one = len(records) == 1
         running = self._shown is not None and self._shown.running
-        self.use.setEnabled(one and bool(readable))
-        self.rename.setEnabled(one)
-        self.delete.setEnabled(bool(records))
-        self.compare.setEnabled(2 <= len(readable) == len(records) <= _MOST_COMPARED)
-        self.methods.setEnabled(one and bool(readable))
-        self.export.setEnabled(one and bool(readable) and not running)
-        self.take_in.setEnabled(not running)
+        unreadable = "" if len(readable) == len(records) else "It cannot be read"
+        only_one = "" if one else "Select one model"
+        several = f"Select 2 to {_MOST_COMPARED} models that can be read"
+        busy = "Wait until this export or import is done" if running else ""
+        self.use.allow(only_one or unreadable)
+        self.rename.allow(only_one)
+        self.delete.allow("" if records else "Select the models to delete")
+        can_compare = 2 <= len(readable) == len(records) <= _MOST_COMPARED
+        self.compare.allow("" if can_compare else several)
+        self.methods.allow(only_one or unreadable)
+        self.export.allow(only_one or unreadable or busy)
+        self.take_in.allow(busy)
         self.notes.show_model(records[0].folder if one else None)
         self.models.explain(records[0] if one else None)
-
-
-def _button(text: str, tip: str) -> QPushButton:
-    button = QPushButton(text)
-    button.setToolTip(tip)
-    return button
 
 
 def _question(records: list[ModelRecord]) -> str:

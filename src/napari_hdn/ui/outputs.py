@@ -104,7 +104,14 @@ class GrowingLayer:
     ) -> None:
         look = look_of_product(product, placement, first)
         self._layer = weakref.ref(add_image(viewer, array, name, placement, identity, **look))
+        self._layers = weakref.ref(viewer.layers)
         self._limit = RateLimit(per_second=4)
+
+    @property
+    def removed(self) -> bool:
+        """Whether it is no longer in its viewer."""
+        layer, layers = self._layer(), self._layers()
+        return layer is None or layers is None or layer not in layers
 
     def refresh(self, planes: int, total: int) -> None:
         """Show what has been written since, and note how much that is."""

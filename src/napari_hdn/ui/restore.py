@@ -111,7 +111,7 @@ class RestoreDock(JobDock):
     def _connect(self) -> None:
         self.outputs.changed.connect(self._on_outputs)
         self.samples.valueChanged.connect(self._explain_samples)
-        self.targets.kind.currentIndexChanged.connect(self._show_job)
+        self.targets.changed.connect(self._show_job)  # what was refused may be right now
         self.restore.clicked.connect(lambda: self._begin(self._restoration))
         self.preview.clicked.connect(lambda: self._begin(self._preview_job))
         self.sufficiency.measure.clicked.connect(lambda: self._begin(self._sufficiency_job))

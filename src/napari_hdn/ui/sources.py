@@ -48,6 +48,25 @@ class LayerSource:
         return [self.stack]
 
 
+def left_out_by_reader(layer: Layer) -> str:
+    """What to say of a layer whose OME-Zarr tells a pixel size that napari's own reader leaves out.
+
+    Empty for all others, and once the user has set a pixel size or units.
+    """
+    path = layer.source.path
+    if path is None or layer.source.reader_plugin != "napari":
+        return ""
+    zarr = next((p.name for p in (Path(path), *Path(path).parents) if p.suffix == ".zarr"), None)
+    placed = any(s != 1 for s in layer.scale) or any(str(u) != "pixel" for u in layer.units)
+    if zarr is None or placed:
+        return ""
+    return (
+        f"{zarr} was opened by napari's own reader, which leaves out what it tells of pixel size and "
+        "units; results lack them, too. Choose \u201ca folder of images\u201d and this OME-Zarr "
+        "instead, or open it with the plugin napari-ome-zarr."
+    )
+
+
 def folder_name(folder: Path) -> str:
     """What to call a folder of images: an OME-Zarr without its suffix."""
     stem, suffix = api.split_suffix(folder.name)

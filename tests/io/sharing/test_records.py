@@ -1,6 +1,7 @@
 """Lines of a list of models, and models side by side."""
 
 import json
+import os
 import shutil
 import subprocess
 import sys
@@ -21,6 +22,7 @@ from napari_hdn.core.recipes.schema import CalibrationRecord, CheckRecord
 from napari_hdn.io.library import models_folder
 from napari_hdn.io.model_comparison import compare_models
 from napari_hdn.io.model_records import noise_in_words, read_record, stamp
+from napari_hdn.io.notes import read_notes, write_notes
 from napari_hdn.io.recipes import read_recipe
 from sharing import contents
 
@@ -53,6 +55,15 @@ def test_one_that_cannot_be_read_says_why(folder, name, content, complaint):
     with pytest.raises(ModelFolderError, match=complaint):
         raise ModelFolderError(record.error)
     assert record.bytes > 0
+
+
+def test_notes_do_not_look_like_a_training(folder):
+    before = read_record(folder).written
+    write_notes(folder, "confocal, 63 x", read_notes(folder))
+    os.utime(folder / "notes.txt", (before + 500, before + 500))
+    assert read_record(folder).written == before
+    os.utime(folder / "weights.safetensors", (before + 900, before + 900))
+    assert read_record(folder).written == before + 900
 
 
 def test_a_stamp_changes_with_what_is_told(folder):

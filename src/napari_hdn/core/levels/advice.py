@@ -129,8 +129,9 @@ def advise(scores: Sequence[LevelScores], structure: Structure | None) -> Advice
     if structure is not None and len(confirming) == len(run):
         confidence = "high" if gain > CLEAR_DB and lost < DEAR else "medium"
     reasons = _each(confirming)
+    takes, them = ("it takes", "it") if len(off) == 1 else ("they take", "them")
     reasons.append(
-        f"Off, they take about {100 * removed:.0f} % of the artefact with them, and at least "
+        f"Off, {takes} about {100 * removed:.0f} % of the artefact with {them}, and at least "
         f"{100 * lost:.0f} % of the fine structures."
     )
     if lost >= DEAR and best > 1:

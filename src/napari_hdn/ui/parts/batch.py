@@ -70,8 +70,7 @@ class BatchModel(QAbstractTableModel):
             return None
         of = self.job.rows[index.row()]
         if role == Qt.ItemDataRole.DisplayRole:
-            reason = of.reason.removeprefix(f"{of.image} ")  # it stands beside it
-            return (of.image, self._status(index.row(), of), reason)[index.column()]
+            return (of.image, self._status(index.row(), of), _beside(of))[index.column()]
         if role == Qt.ItemDataRole.ToolTipRole:
             return "\n".join(filter(None, (of.image, of.reason, *of.files)))
         if role == Qt.ItemDataRole.ForegroundRole and of.status in ("failed", "done in part"):
@@ -199,6 +198,13 @@ class BatchPart(QWidget):
         job = self.model.job
         if job is not None:
             open_folder(job.target)
+
+
+def _beside(of: BatchRow) -> str:
+    """The reason without the image's name, which stands beside it."""
+    if not of.reason.startswith(of.image):
+        return of.reason
+    return of.reason.removeprefix(of.image).removeprefix(",").lstrip()
 
 
 def open_folder(folder: Path) -> None:

@@ -144,5 +144,6 @@ class ExportForm(QDialog):
                 )
             except ValidationError as error:
                 self.complaint.say(explain(error), warning=True)
+                self.adjustSize()
                 return
         self.accept()

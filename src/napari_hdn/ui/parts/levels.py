@@ -7,7 +7,7 @@ from functools import partial
 from qtpy.QtWidgets import QCheckBox, QHBoxLayout, QWidget
 
 from napari_hdn.api import HDNError
-from napari_hdn.ui.parts.forms import watch
+from napari_hdn.ui.parts.forms import Hint, watch
 from napari_hdn.ui.session import Session
 
 
@@ -21,6 +21,9 @@ class LevelSwitches(QWidget):
         self._layout.setContentsMargins(0, 0, 0, 0)
         self._layout.addStretch(1)
         self.boxes: list[QCheckBox] = []  # level 1 first
+        self._none = Hint("those of the model, once one is chosen")
+        self._none.setWordWrap(False)
+        self._layout.insertWidget(0, self._none)
         self._shown: object = None
         watch(self, session.model_changed, self._on_model)
         watch(self, session.levels_changed, self._on_levels)
@@ -39,6 +42,7 @@ class LevelSwitches(QWidget):
             box.deleteLater()
         network = None if model is None else model.config.network
         self.boxes = []
+        self._none.setVisible(network is None)
         if network is None:
             return
         for level in range(1, network.levels + 1):

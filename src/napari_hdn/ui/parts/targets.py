@@ -15,7 +15,7 @@ from napari_hdn.ui.parts.channel import ChannelChoice
 from napari_hdn.ui.parts.folder import FOLDER_TITLE, FolderPath, ImageFolder
 from napari_hdn.ui.parts.forms import Choice, Form, Hint, watch
 from napari_hdn.ui.session import Session
-from napari_hdn.ui.sources import FolderSource, LayerSource
+from napari_hdn.ui.sources import FolderSource, LayerSource, left_out_by_reader
 
 _LAYER_ROLE = Qt.ItemDataRole.UserRole
 _OURS = {"mean", "median", "map", "std", "preview", "truth"}
@@ -189,7 +189,11 @@ class Targets(QWidget):
     def _check(self) -> None:
         try:
             text = self._look_at_folder() if self.is_folder else self._look_at_layers()
-            self.hint.say(text, warning=self.is_folder and bool(self.folder.unopened))
+            left_out = "" if self.is_folder else self._left_out_by_readers()
+            told = f"{text}. {left_out}" if left_out else text
+            self.hint.say(
+                told, warning=bool(left_out) or (self.is_folder and bool(self.folder.unopened))
+            )
             self.form.setRowVisible(self.channel, self.channel.count() > 0)
         except HDNError as error:
             self.hint.say(str(error), warning=True)
@@ -198,8 +202,16 @@ class Targets(QWidget):
     def _look_at_layers(self) -> str:
         sources = [self._source(x) for x in self.layers.ticked()]
         self._offer_channels([s.stack for s in sources], [s.channel_names for s in sources])
+        if not self.layers.count():
+            return (
+                "There is no image layer yet: open images in napari, or choose a folder of images."
+            )
         # once more, as a channel may have been chosen only now
         return _planes([self._source(x).stack for x in self.layers.ticked()])
+
+    def _left_out_by_readers(self) -> str:
+        remarks = map(left_out_by_reader, self.layers.ticked())
+        return next((remark for remark in remarks if remark), "")
 
     def _look_at_folder(self) -> str:
         stacks = self._folder_stacks()

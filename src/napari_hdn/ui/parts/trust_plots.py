@@ -66,8 +66,8 @@ class LevelBars(Plot):
     """Two bars a level: how far its samples differ, and what the image decided; the share beside."""
 
     def __init__(self) -> None:
-        super().__init__("", "RMS counts; number: share of the prior", height=170)
-        self.add_legend((-8, -4))  # fine levels, at the bottom, change least
+        super().__init__("", "RMS counts; number: share of the prior", height=230)
+        self.add_legend((-8, 2))  # above all bars: any of them may be the longest
         self.differs = pg.BarGraphItem(
             x0=[0], y=[0], height=_BAR, width=[0], brush=ORANGE, name="differs between samples"
         )
@@ -102,4 +102,5 @@ class LevelBars(Plot):
             self._numbers.append(number)
         self.getAxis("left").setTicks([[(int(k), f"level {k}") for k in levels]])
         self.setXRange(0, 1.25 * far, padding=0)
-        self.setYRange(0.4, prior.levels + 0.6, padding=0)
+        room = 0.5 * (prior.levels + 0.2)  # for the legend
+        self.setYRange(0.4, prior.levels + 0.6 + room, padding=0)

@@ -171,8 +171,13 @@ class LayersJob(Restoring):
             case RestorationFinished(planes=planes, total=total, stopped=stopped, failed=failed):
                 if self._drawn is not None and not stopped:
                     self._add_samples(self._drawn)
-                if stopped:
-                    self.end(f"Stopped: {planes} of {total} planes are restored; the others are 0.")
+                if stopped and not self._layers:
+                    self.end(f"Stopped before the first of {total} planes was restored.")
+                elif stopped:
+                    self.end(
+                        f"Stopped: {planes} of {total} planes are restored; the others are 0."
+                        f"{self._removed()}"
+                    )
                 elif failed:
                     self.end(
                         f"Restored {planes} of {total} planes; {failed} are damaged, and empty (NaN) "
@@ -183,7 +188,15 @@ class LayersJob(Restoring):
                     self.end("The samples are drawn when you look at them.")
                 else:
                     self.fraction = 1.0
-                    self.end(f"Restored {total} plane{'s' if total > 1 else ''}.")
+                    self.end(f"Restored {total} plane{'s' if total > 1 else ''}.{self._removed()}")
+
+    def _removed(self) -> str:
+        """What to add where the user took new layers out of the viewer while they were filled."""
+        gone = sum(layer.removed for layer in self._layers.values())
+        if not gone:
+            return ""
+        which = "The new layer was" if len(self._layers) == 1 else f"{gone} new layers were"
+        return f" {which} removed from napari meanwhile."
 
     def close(self) -> None:
         """Mark layers that lack planes, however the job ended, and let go of all arrays."""
