@@ -52,8 +52,8 @@ def assert_same(a, b, texts):
 
 def test_minutes_stopped_and_continued_twice(stack, tiny_config, tmp_path):
     config = tiny_config.model_copy(update={"steps": None, "minutes": 0.03})
-    stop = Stop()
-    for event in train([stack], config, folder=tmp_path / "m", stop=stop):
+    stop, long = Stop(), config.model_copy(update={"minutes": 10})
+    for event in train([stack], long, folder=tmp_path / "m", stop=stop):
         if isinstance(event, TrainingStep) and event.step >= 5:
             stop.request()
     assert event.stopped
