@@ -173,3 +173,14 @@ def test_a_recipe_that_is_none_is_told_and_the_file_is_saved(viewer, tmp_path, n
     np.testing.assert_array_equal(tifffile.imread(path), layer.data)
     assert "n.ome.tif is saved, but not the recipe beside it" in told[0]
     assert [p.name for p in tmp_path.iterdir()] == ["n.ome.tif"]
+
+
+@pytest.mark.parametrize("dtype", ["float32", "uint16"])
+def test_only_what_a_repetition_writes_has_a_checksum(dtype, tmp_path, noisy, trained):
+    model, stack = api.load_model(trained), api.ImageStack(noisy, "TYX", "noisy")
+    recipe = api.restoration_recipes(model, api.RestorationConfig(device="cpu")).of(stack)
+    path = tmp_path / "a.ome.tif"
+    api.write_ome_tiff(path, noisy.astype(np.float32), "TYX", dtype=dtype)
+    beside = api.write_recipe_beside(recipe.model_dump(mode="json"), "mean", path)
+    (result,) = api.read_recipe(beside).restoration.results
+    assert result.file == "a.ome.tif" and (result.sha256 is None) == (dtype == "uint16")

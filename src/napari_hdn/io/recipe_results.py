@@ -57,6 +57,41 @@ def finished_job(
     return recipe.model_copy(update={"job": done})
 
 
+def write_layer_recipe(recipe: Recipe | JobRecipe, product: str, path: Path, beside: Path) -> Path:
+    """Write the recipe of a layer that was saved to ``path``; return where it is.
+
+    Counts that were saved as integers have no checksum: a repetition writes float32, and would seem to
+    differ.
+
+    Raises
+    ------
+    OutputError
+        If it cannot be written.
+    """
+    if isinstance(recipe, JobRecipe):
+        done = finished_job(recipe, {product: path}, complete=recipe.job.complete)
+        job = done.job.model_copy(update={"results": _comparable(done.job.results, path)})
+        return write_recipe(done.model_copy(update={"job": job}), beside)
+    if recipe.restoration is not None:
+        recipe = with_results(recipe, {product: path})
+        assert recipe.restoration is not None
+        results = _comparable(recipe.restoration.results, path)
+        restored = recipe.restoration.model_copy(update={"results": results})
+        recipe = recipe.model_copy(update={"restoration": restored})
+    return write_recipe(recipe, beside)
+
+
+def _comparable(results: tuple[ResultRecord, ...], path: Path) -> tuple[ResultRecord, ...]:
+    try:
+        dtype = np.dtype(_pixels(path).dtype)
+    except Exception:  # compressed: it has no checksum anyway
+        return results
+    if dtype == np.float32:
+        return results
+    changes = {"sha256": None, "sha256_of": f"none, as it was saved as {dtype.name}"}
+    return tuple(result.model_copy(update=changes) for result in results)
+
+
 def write_direct_recipe(recipe: JobRecipe, student: Direct, *, complete: bool) -> JobRecipe:
     """Write how a direct network was taught to its folder, with the checksum of its weights.
 
