@@ -12,7 +12,7 @@ import numpy as np
 import tifffile
 
 from napari_hdn.core.axes import ImageStack, guess_axes
-from napari_hdn.core.recipes.images import identify
+from napari_hdn.core.recipes.images import WHOLE_BYTES, identify
 from napari_hdn.core.recipes.jobs import JobRecipe
 from napari_hdn.core.recipes.schema import Recipe, ResultRecord
 from napari_hdn.io.naming import write_new
@@ -146,8 +146,9 @@ def _result(product: str, path: Path, *, squeezed: bool = False) -> ResultRecord
     """Of an image; where a layer of a single plane and its file shall be the same, ``squeezed``."""
     try:
         array = _pixels(path)
-        if squeezed and isinstance(array, np.ndarray):
-            array = array.reshape([n for n in array.shape[:-2] if n > 1] + [*array.shape[-2:]])
+        if squeezed and array.size * array.dtype.itemsize <= WHOLE_BYTES:
+            leading = [n for n in array.shape[:-2] if n > 1]
+            array = np.asarray(array[...]).reshape(*leading, *array.shape[-2:])
         record = identify(ImageStack(array, guess_axes(array.shape), path.name))
     except Exception:  # compressed, or another kind of file: the recipe does without
         return ResultRecord(product=product, file=path.name)
