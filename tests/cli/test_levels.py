@@ -320,7 +320,7 @@ def test_a_full_disk_leaves_nothing_half(model, striped_tif, tmp_path, monkeypat
     monkeypatch.setattr(Path, "write_bytes", full)
     out = tmp_path / "out"
     assert main(["levels", str(model), str(striped_tif), "--out", str(out)]) == 2
-    assert "scores.json could not be written: No space left" in capsys.readouterr().err
+    assert "scores.json could not be written: the disk is full" in capsys.readouterr().err
     assert set(os.listdir(out)) == {
         f"cells_hdn-levels-{name}.ome.tif" for name in ("contributions", "mean")
     }

@@ -10,6 +10,7 @@ from qtpy.QtWidgets import QFileDialog
 
 from napari_hdn import api
 from napari_hdn.core.errors import OutputError
+from napari_hdn.core.recipes.images import identify
 from napari_hdn.ui.contributions import write_image, write_zarr
 
 
@@ -173,3 +174,27 @@ def test_a_recipe_that_is_none_is_told_and_the_file_is_saved(viewer, tmp_path, n
     np.testing.assert_array_equal(tifffile.imread(path), layer.data)
     assert "n.ome.tif is saved, but not the recipe beside it" in told[0]
     assert [p.name for p in tmp_path.iterdir()] == ["n.ome.tif"]
+
+
+@pytest.mark.parametrize("dtype", ["float32", "uint16"])
+def test_only_what_a_repetition_writes_has_a_checksum(dtype, tmp_path, noisy, trained):
+    model, stack = api.load_model(trained), api.ImageStack(noisy, "TYX", "noisy")
+    recipe = api.restoration_recipes(model, api.RestorationConfig(device="cpu")).of(stack)
+    path = tmp_path / "a.ome.tif"
+    api.write_ome_tiff(path, noisy.astype(np.float32), "TYX", dtype=dtype)
+    beside = api.write_recipe_beside(recipe.model_dump(mode="json"), "mean", path)
+    (result,) = api.read_recipe(beside).restoration.results
+    assert result.file == "a.ome.tif" and (result.sha256 is None) == (dtype == "uint16")
+
+
+@pytest.mark.parametrize("ending", ["ome.tif", "ome.zarr"])
+def test_a_plane_has_its_checksum_whatever_axes_a_layer_has(ending, viewer, tmp_path, trained):
+    image = np.random.default_rng(0).random((40, 32), np.float32)
+    inputs = [api.JobInput("image", api.ImageStack(image, "YX", "a"))]
+    made = api.job_recipe("trust", api.TrustSettings(), inputs, model=api.load_model(trained))
+    identity = {"product": "trust", "axes": "TYX", "recipe": made.model_dump(mode="json")}
+    layer = viewer.add_image(image[None], name="n", metadata={"napari-hdn": identity})
+    layer.save(str(tmp_path / f"n.{ending}"), plugin="napari-hdn")
+    (result,) = api.read_recipe(tmp_path / "n-recipe.json").job.results
+    record = identify(api.ImageStack(image, "YX"))
+    assert (result.product, result.sha256) == ("map", record.sha256)

@@ -106,16 +106,14 @@ def write_recipe_beside(recipe: Mapping[str, Any], product: str, path: Path) -> 
         If it cannot be written.
     """
     from napari_hdn.io.naming import split_suffix
-    from napari_hdn.io.recipe_results import finished_job, with_results, write_recipe
+    from napari_hdn.io.recipe_results import write_layer_recipe
     from napari_hdn.io.recipes import parse_recipe
 
     read = parse_recipe(json.dumps(recipe).encode(), "of the layer")
     if isinstance(read, JobRecipe):
         product = _LAYERS.get(product, product)
-        read = finished_job(read, {product: path}, complete=read.job.complete)
-    elif read.restoration is not None:
-        read = with_results(read, {product: path})
-    return write_recipe(read, path.with_name(f"{split_suffix(path.name)[0]}-recipe.json"))
+    beside = path.with_name(f"{split_suffix(path.name)[0]}-recipe.json")
+    return write_layer_recipe(read, product, path, beside)
 
 
 def recipe_images(

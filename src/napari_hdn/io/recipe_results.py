@@ -12,7 +12,7 @@ import numpy as np
 import tifffile
 
 from napari_hdn.core.axes import ImageStack, guess_axes
-from napari_hdn.core.recipes.images import identify
+from napari_hdn.core.recipes.images import WHOLE_BYTES, identify
 from napari_hdn.core.recipes.jobs import JobRecipe
 from napari_hdn.core.recipes.schema import Recipe, ResultRecord
 from napari_hdn.io.naming import write_new
@@ -55,6 +55,41 @@ def finished_job(
     results = tuple(_job_result(product, path) for product, path in written.items())
     done = recipe.job.model_copy(update={"results": results, "complete": complete})
     return recipe.model_copy(update={"job": done})
+
+
+def write_layer_recipe(recipe: Recipe | JobRecipe, product: str, path: Path, beside: Path) -> Path:
+    """Write the recipe of a layer that was saved to ``path``; return where it is.
+
+    Counts that were saved as integers have no checksum: a repetition writes float32, and would seem to
+    differ.
+
+    Raises
+    ------
+    OutputError
+        If it cannot be written.
+    """
+    if isinstance(recipe, JobRecipe):
+        done = finished_job(recipe, {product: path}, complete=recipe.job.complete)
+        job = done.job.model_copy(update={"results": _comparable(done.job.results, path)})
+        return write_recipe(done.model_copy(update={"job": job}), beside)
+    if recipe.restoration is not None:
+        recipe = with_results(recipe, {product: path})
+        assert recipe.restoration is not None
+        results = _comparable(recipe.restoration.results, path)
+        restored = recipe.restoration.model_copy(update={"results": results})
+        recipe = recipe.model_copy(update={"restoration": restored})
+    return write_recipe(recipe, beside)
+
+
+def _comparable(results: tuple[ResultRecord, ...], path: Path) -> tuple[ResultRecord, ...]:
+    try:
+        dtype = np.dtype(_pixels(path).dtype)
+    except Exception:  # compressed: it has no checksum anyway
+        return results
+    if dtype == np.float32:
+        return results
+    changes = {"sha256": None, "sha256_of": f"none, as it was saved as {dtype.name}"}
+    return tuple(result.model_copy(update=changes) for result in results)
 
 
 def write_direct_recipe(recipe: JobRecipe, student: Direct, *, complete: bool) -> JobRecipe:
@@ -111,8 +146,9 @@ def _result(product: str, path: Path, *, squeezed: bool = False) -> ResultRecord
     """Of an image; where a layer of a single plane and its file shall be the same, ``squeezed``."""
     try:
         array = _pixels(path)
-        if squeezed and isinstance(array, np.ndarray):
-            array = array.reshape([n for n in array.shape[:-2] if n > 1] + [*array.shape[-2:]])
+        if squeezed and array.size * array.dtype.itemsize <= WHOLE_BYTES:
+            leading = [n for n in array.shape[:-2] if n > 1]
+            array = np.asarray(array[...]).reshape(*leading, *array.shape[-2:])
         record = identify(ImageStack(array, guess_axes(array.shape), path.name))
     except Exception:  # compressed, or another kind of file: the recipe does without
         return ResultRecord(product=product, file=path.name)

@@ -48,7 +48,10 @@ class LevelsSettings(Frozen):
 
 
 class TrustSettings(Frozen):
-    """Of judging how far a restoration can be trusted, which checks samples and levels."""
+    """Of judging how far a restoration can be trusted, which checks samples and levels itself.
+
+    ``judged_samples`` were drawn to judge by; the name tells these settings from those of other jobs.
+    """
 
     judged_samples: int = 16
     deactivated_levels: tuple[int, ...] = ()
