@@ -202,10 +202,9 @@ class PoissonGaussian(NoiseModel):
 
     def describe(self) -> str:
         if self.curves == 1:
-            sign = "+" if self.offset >= 0 else "-"
-            text = (
-                f"variance = {float(self.gain):.3g} s {sign} {abs(float(self.offset)):.3g} counts²"
-            )
+            offset = float(self.offset)
+            sign = "-" if offset < 0 else "+"
+            text = f"variance = {float(self.gain):.3g} s {sign} {abs(offset):.3g} counts²"
         else:
             low, high = float(self.gain.min()), float(self.gain.max())
             text = f"a curve per image ({self.curves}), gains {low:.3g} to {high:.3g} counts"
