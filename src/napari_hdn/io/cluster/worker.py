@@ -111,7 +111,7 @@ def _restored(job: Job, region: Region) -> Done | None:
         return None
     started = time.perf_counter()
     torch.set_num_threads(job.threads or get_worker().state.nthreads)
-    stack = _stack(job.source)
+    stack = _stack(job.source, job.id)
     events = restore_region(
         _model(job.digest), stack, _restorer(job.digest, job.config), region, stop
     )
@@ -144,5 +144,5 @@ def _restorer(digest: str, config: RestorationConfig) -> Restorer:
 
 
 @lru_cache(maxsize=1)
-def _stack(source: Source) -> FileStack:
-    return source.open()
+def _stack(source: Source, job: str) -> FileStack:
+    return source.open()  # anew for each job: the file may have been recorded again
