@@ -37,6 +37,25 @@ def test_direct_writes_what_the_direct_network_makes(taught, tmp_path, capsys):
         assert "teacher, direct network mean" in file.ome_metadata
 
 
+def test_a_recipe_is_repeated_by_the_very_network_or_not_at_all(taught, tmp_path, capsys):
+    teacher, image = taught
+    command = ["restore", str(teacher), image, "--out", str(tmp_path / "out"), "--direct"]
+    assert main(command) == 0
+    recipe = tmp_path / "out" / "a_hdn-recipe.json"
+    (first,) = (teacher / "direct").iterdir()
+    assert main(["distil", str(teacher), image, "--steps", "3"]) == 0  # newer, of the same model
+    run = ["run", str(recipe), "--out", str(tmp_path / "again")]
+    assert main(run) == 0
+    assert "identical to the recorded one" in capsys.readouterr().out
+    shutil.rmtree(first)
+    written = images_in(tmp_path / "again")
+    assert main(run) == 2
+    told = capsys.readouterr().err
+    assert "The direct network mean of the recipe was not found among those of teacher" in told
+    assert "What there is, mean-2, has other weights" in told
+    assert images_in(tmp_path / "again") == written
+
+
 @pytest.mark.parametrize(
     ("options", "message"),
     [

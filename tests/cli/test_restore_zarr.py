@@ -155,6 +155,10 @@ def test_another_image_under_the_same_name_is_another_restoration(
     assert main(command(model, film, tmp_path / "out")) == 0
     told = capsys.readouterr().out
     assert "holds 2 planes of another restoration of this image that was interrupted" in told
+    # an image of which nothing was left does not have the folder listed again
+    tifffile.imwrite(film.with_name("other.tif"), COUNTS[:1], metadata={"axes": "TYX"})
+    monkeypatch.setattr("napari_hdn.io.zarr.products.other_jobs", lambda *a: 1 / 0)
+    assert main(command(model, film.with_name("other.tif"), tmp_path / "out")) == 0
     np.testing.assert_array_equal(
         pixels(tmp_path / "out" / "film_hdn-mean.ome.zarr"),
         expected(model, COUNTS[::-1]).mean,

@@ -1,4 +1,5 @@
 import json
+import zipfile
 from pathlib import Path
 
 import numpy as np
@@ -195,9 +196,18 @@ def test_a_resume_file_that_would_run_code_is_refused(copy, tmp_path, legacy):
     assert mark.exists()
 
 
-def test_a_resume_file_that_would_unpack_to_any_size_is_refused(copy):
-    import zipfile
+def test_a_resume_file_that_begins_as_another_format_is_refused(copy, tmp_path, monkeypatch):
+    """It ends as an archive, but torch would read the older format before, which runs code."""
+    path, old = copy / "resume.ckpt", tmp_path / "old.ckpt"
+    torch.save({"step": Evil(tmp_path / "it ran")}, old, _use_new_zipfile_serialization=False)
+    path.write_bytes(old.read_bytes() + path.read_bytes())
+    assert zipfile.is_zipfile(path)
+    monkeypatch.setattr(torch, "load", lambda *a, **k: pytest.fail("it was read"))
+    with pytest.raises(ModelFolderError, match=r"resume\.ckpt .* not in the format of napari-hdn"):
+        checkpoint.load_resume(copy)
 
+
+def test_a_resume_file_that_would_unpack_to_any_size_is_refused(copy):
     with zipfile.ZipFile(copy / "resume.ckpt") as stored:
         entries = {e.filename: stored.read(e) for e in stored.infolist()}
     with zipfile.ZipFile(copy / "resume.ckpt", "w", zipfile.ZIP_DEFLATED) as packed:

@@ -280,6 +280,13 @@ def test_too_little_room_is_told_before_the_work(tmp_path: Path, monkeypatch: py
     assert os.listdir(tmp_path) == []
 
 
+def test_planes_beyond_counting_are_refused_before_anything_is_allocated(tmp_path: Path):
+    writer = OmeTiffWriter(tmp_path / "a.ome.tif", (10**14, 64, 64), "SYX", np.float32)
+    with pytest.raises(OutputError, match=r"a\.ome\.tif needs 1638400000\.00 GB, but only"), writer:
+        pass
+    assert writer.written is None and list(tmp_path.iterdir()) == []
+
+
 def test_folder_is_made_but_not_below_a_file(tmp_path: Path):
     write_ome_tiff(tmp_path / "new" / "deep" / "a.ome.tif", _counts((20, 30)), "YX")
     assert (tmp_path / "new" / "deep" / "a.ome.tif").exists()

@@ -99,6 +99,40 @@ def test_a_file_is_replaced_only_when_agreed(
     assert [p.name for p in tmp_path.iterdir() if p.is_file()] == ["there.ome.tif"]
 
 
+def test_ome_zarr_with_its_recipe_never_over_a_folder(
+    viewer, dock, until_free, ask, tmp_path, qtbot
+):
+    dock.restore.click()
+    until_free()
+    layer, exporting = viewer.layers["noisy [HDN mean]"], dock.exporting
+    exporting.format.choose("ome-zarr")
+    there = tmp_path / "mean.ome.zarr"
+    there.mkdir()
+    (there / "thesis.docx").write_bytes(b"precious")
+    ask.update(path=tmp_path / "mean", replace=QMessageBox.StandardButton.No)
+    exporting.save.click()
+    assert ask["asked"] == 1 and [p.name for p in there.iterdir()] == ["thesis.docx"]
+    ask["replace"] = QMessageBox.StandardButton.Yes
+    exporting.save.click()
+    until_free()
+    assert [p.name for p in there.iterdir()] == ["thesis.docx"]
+    (back,) = api.open_images([tmp_path / "mean-2.ome.zarr"])
+    assert back.axes == "TYX" and back.pixel_size_um == pytest.approx({"Y": 0.2, "X": 0.3})
+    np.testing.assert_array_equal(np.asarray(back.array[:]), layer.data)
+    recipe = api.read_recipe(tmp_path / "mean-2-recipe.json")
+    (result,) = recipe.restoration.results
+    assert (result.product, result.file) == ("mean", "mean-2.ome.zarr") and result.sha256
+    assert "Recipe: mean-2-recipe.json" in dock.notices.toPlainText()
+    layer.data = layer.data * 1e9
+    exporting.dtype.choose("uint16")
+    ask["path"] = tmp_path / "whole"
+    exporting.save.click()
+    until_free()
+    (whole,) = api.open_images([tmp_path / "whole.ome.zarr"])
+    assert whole.array.dtype == np.uint16 and np.asarray(whole.array[:]).min() == 65535
+    assert "pixels were clipped to uint16" in dock.notices.toPlainText()
+
+
 def test_a_file_that_cannot_be_replaced_stays_and_nothing_else(
     viewer, session, dock, errors, until_free, ask, tmp_path, monkeypatch
 ):

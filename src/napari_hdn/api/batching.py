@@ -206,7 +206,13 @@ def _work(
     hidden = cache(leftovers)  # listed once: folders may come to hold ten thousands of results
 
     def files(stack: FileStack, place: Path) -> RestorationFiles:
-        named = {"tag": tag, "model": name, "levels_off": off, "integers": integers}
+        named: dict[str, Any] = {
+            "tag": tag,
+            "model": name,
+            "levels_off": off,
+            "integers": integers,
+            "tidy": any(name.startswith(f".{stack.stem}_hdn") for name in hidden(place)),
+        }
         if shared is not None:
             return shared.files(stack, place, pyramid=pyramid, **named)
         return api.RestorationFiles(
@@ -216,7 +222,6 @@ def _work(
             format=format,
             identity=asked,
             pyramid=pyramid,
-            tidy=any(name.startswith(f".{stack.stem}_hdn") for name in hidden(place)),
             **named,
         )
 

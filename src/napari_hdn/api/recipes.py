@@ -124,14 +124,13 @@ def recipe_model(recipe: Recipe, base: Path, given: Path | None = None) -> HDN |
     )
 
 
-def recipe_direct(recipe: Recipe, model: HDN) -> Direct | None:
-    """The direct network that a recipe restored with, if it did; see `core.direct.choice`."""
-    from napari_hdn.api.direct import choose_direct
+def recipe_direct(recipe: Recipe, model: HDN, base: Path) -> Direct | None:
+    """The direct network that a recipe restored with, if it did; see `io.recipe_data.find_direct`."""
+    from napari_hdn.io.recipe_data import find_direct
 
     assert recipe.restoration is not None
-    if recipe.restoration.direct is None:
-        return None
-    return choose_direct(model, recipe.restoration.levels_off, recipe.restoration.direct.learned)
+    recorded = recipe.restoration.direct
+    return None if recorded is None else find_direct(recorded, model, base)
 
 
 @noted

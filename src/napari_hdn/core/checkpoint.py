@@ -193,8 +193,12 @@ def _check_plain(path: Path) -> None:
     """Whether a file is as `save_resume` writes it.
 
     Older formats, in which ``weights_only`` once let code run (CVE-2025-32434, torch before 2.6), and
-    compressed ones, which could unpack to any size, are none of ours.
+    compressed ones, which could unpack to any size, are none of ours. torch goes by how a file begins,
+    `zipfile` by how it ends.
     """
+    with path.open("rb") as file:
+        if file.read(4) != b"PK\x03\x04":
+            raise ValueError("it is not in the format of napari-hdn")
     with zipfile.ZipFile(path) as archive:
         entries = archive.infolist()
     if any(e.compress_type != zipfile.ZIP_STORED for e in entries):

@@ -154,8 +154,6 @@ class OmeTiffWriter:
         self._name = readable(name or split_suffix(self.path.name)[0])
         self._description = description
         self._rescue = rescue
-        self._rows = np.zeros(self._shape[:-2], int)  # written of each plane
-        self._lost = np.zeros(self._shape[:-2], bool)  # planes that were given up
         self._temporary = self.path.with_name(f".{self.path.name}.{uuid.uuid4().hex[:8]}.tmp")
         self.clipped = 0
         self.written: Path | None = None
@@ -168,6 +166,9 @@ class OmeTiffWriter:
             with writing(self.path):
                 self.path.parent.mkdir(parents=True, exist_ok=True)
                 check_room(self.path.parent, self.nbytes, self.path.name)
+                # not before: of billions of planes there is room for neither the pixels nor these
+                self._rows = np.zeros(self._shape[:-2], np.int64)  # written of each plane
+                self._lost = np.zeros(self._shape[:-2], bool)  # planes that were given up
                 self._offset = self._write_header(self._temporary, self._shape)
                 self._file = self._temporary.open("r+b", buffering=0)
                 with contextlib.suppress(NoLocksError):

@@ -5,17 +5,22 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path, PurePosixPath, PureWindowsPath
+from typing import TYPE_CHECKING
 
 from napari_hdn.core.errors import HDNError, ImageFileError, ModelFolderError, RecipeError
 from napari_hdn.core.events import Stop
 from napari_hdn.core.hdn import HDN
-from napari_hdn.core.identity import fingerprint
+from napari_hdn.core.identity import fingerprint, network_digest
 from napari_hdn.core.recipes.images import ImageRecord, differences
-from napari_hdn.core.recipes.schema import TrainingRecord
+from napari_hdn.core.recipes.schema import DirectRecord, TrainingRecord
+from napari_hdn.io.direct_networks import list_direct_folders
 from napari_hdn.io.images import FileStack, find_files, open_images
 from napari_hdn.io.library import list_models
 from napari_hdn.io.naming import split_suffix
 from napari_hdn.io.variants import read_variant
+
+if TYPE_CHECKING:
+    from napari_hdn.core.direct.student import Direct
 
 
 def training_images(
@@ -169,6 +174,44 @@ def find_model(
     raise RecipeError(
         f"The model {name} of the recipe was not found, neither where it was nor among the saved models."
         f"{since} Say with --model where it is."
+    )
+
+
+def find_direct(recorded: DirectRecord, model: HDN, base: Path) -> Direct:
+    """The direct network that a recipe restored with: the very one, by its weights.
+
+    Parameters
+    ----------
+    recorded : DirectRecord
+    model : HDN
+        Which taught it; its direct networks are looked at, and the place that was recorded.
+    base : Path
+        The folder of the recipe.
+
+    Raises
+    ------
+    RecipeError
+        If there is none with these weights.
+    """
+    from napari_hdn.core.direct.folder import load
+
+    places = [] if recorded.path is None else [base / recorded.path]
+    if model.folder is not None:
+        places += list_direct_folders(model.folder)
+    others = []
+    for folder in dict.fromkeys(place.resolve() for place in places):
+        try:
+            student = load(folder)
+        except ModelFolderError:  # damaged or gone: another may be the same
+            continue
+        if network_digest(student.network) == recorded.sha256:
+            return student
+        others.append(student.name)
+    known = f" What there is, {', '.join(others)}, has other weights." if others else ""
+    raise RecipeError(
+        f"The direct network {recorded.name} of the recipe was not found among those of {model.name}."
+        f"{known} It may have been deleted, or taught anew. Put its folder back into "
+        f"{model.name}/direct, or restore the image anew with what there is, which gives another result."
     )
 
 

@@ -73,7 +73,8 @@ class RestorationFiles:
     rows : int, optional
         Of a file of OME-Zarr, where several processes write parts of the same plane.
     tidy : bool
-        Whether to look for OME-TIFFs that a killed restoration of this image left; see `leftovers`.
+        Whether to look for what other restorations of this image left, such as killed ones; see
+        `leftovers`.
 
     Attributes
     ----------
@@ -164,6 +165,7 @@ class RestorationFiles:
             made_by=mark,
             pyramid=pyramid,
             rows=rows,
+            tidy=tidy,
         )
 
     def __enter__(self) -> Self:
@@ -279,6 +281,6 @@ def leftovers(folder: Path) -> list[str]:
     For whoever restores many images into one folder, and does not want to list it for each.
     """
     try:
-        return [n for n in os.listdir(folder) if n.startswith(".") and n.endswith(".tmp")]
+        return [n for n in os.listdir(folder) if n[:1] == "." and n.endswith((".tmp", ".part"))]
     except OSError:  # it is not there yet
         return []

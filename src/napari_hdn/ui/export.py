@@ -1,10 +1,10 @@
-"""Layers to OME-TIFF: from the dock as a job, and through napari's save dialogue."""
+"""Layers to OME-TIFF and OME-Zarr: from the dock as a job, and through napari's save dialogue."""
 
 from __future__ import annotations
 
 import contextlib
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -99,6 +99,11 @@ def ome_path(path: Path) -> Path:
     return path.with_name(f"{stem if is_tiff else path.name}.ome.tif")
 
 
+def is_zarr(path: Path) -> bool:
+    """Whether a file of this name is an OME-Zarr."""
+    return path.name.lower().endswith(".ome.zarr")
+
+
 def zarr_path(path: Path) -> Path:
     """The same for OME-Zarr."""
     name = path.name
@@ -154,13 +159,13 @@ class Exported:
 
 
 class ExportJob(Job):
-    """Write a layer as OME-TIFF.
+    """Write a layer as OME-TIFF or OME-Zarr, as its name ends.
 
     Parameters
     ----------
     picture : Picture
     path : Path
-        A file that is there was agreed to be replaced.
+        A file that is there was agreed to be replaced; there is no folder of this name.
     dtype : str
         ``float32`` or an integer type.
     """
@@ -176,7 +181,8 @@ class ExportJob(Job):
     def work(self) -> Iterator[Any]:
         """Write, in the worker's thread."""
         assert self.picture is not None
-        clipped = write_replacing(self.picture, self.path, self.dtype)
+        write = write_folder if is_zarr(self.path) else write_replacing
+        clipped = write(self.picture, self.path, self.dtype)
         if isinstance(recipe := self.picture.identity.get("recipe"), Mapping):
             product = str(self.picture.identity.get("product", "image"))
             yield Notice(f"Recipe: {api.write_recipe_beside(recipe, product, self.path).name}")
@@ -199,6 +205,31 @@ class ExportJob(Job):
         self.picture = None
 
 
+def write_folder(picture: Picture, path: Path, dtype: Any = None) -> int:
+    """Write an OME-Zarr, which appears when it is whole; return how many pixels were clipped.
+
+    Raises
+    ------
+    OutputError
+        If there is something of this name, or it cannot be written; then nothing is left behind.
+    HDNError
+        If zarr is not installed.
+    """
+    return _written(api.write_ome_zarr, path, picture, dtype)
+
+
+def _written(write: Callable[..., int], path: Path, picture: Picture, dtype: Any) -> int:
+    return write(
+        path,
+        picture.array,
+        picture.axes,
+        metadata=picture.metadata,
+        dtype=dtype,
+        name=picture.name,
+        description=picture.description,
+    )
+
+
 def write_replacing(picture: Picture, path: Path, dtype: Any = None) -> int:
     """Write a file whose replacement was agreed to: the old one goes only when the new is whole.
 
@@ -214,15 +245,7 @@ def write_replacing(picture: Picture, path: Path, dtype: Any = None) -> int:
         open; the old one is as it was, and nothing else is left behind.
     """
     target = path if not path.exists() else api.free_path(path)
-    clipped = api.write_ome_tiff(
-        target,
-        picture.array,
-        picture.axes,
-        metadata=picture.metadata,
-        dtype=dtype,
-        name=picture.name,
-        description=picture.description,
-    )
+    clipped = _written(api.write_ome_tiff, target, picture, dtype)
     if target != path:
         try:
             target.replace(path)

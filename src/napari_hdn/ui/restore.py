@@ -100,7 +100,7 @@ class RestoreDock(JobDock):
         self.body.addLayout(form)
         self.body.addWidget(self.batch)
         self.body.addWidget(self.notices)
-        self.body.addWidget(heading("Export as OME-TIFF"))
+        self.body.addWidget(heading("Save a layer"))
         self.body.addWidget(self.exporting)
         self.body.addWidget(row(self.methods, stretch=0))
         self.body.addStretch(1)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import pickle
 import signal
 import time
 from pathlib import Path
@@ -120,8 +121,14 @@ def cut(monkeypatch):
 
 @pytest.mark.parametrize("huge", [False, True])
 def test_many_processes_make_what_one_does_and_write_each_region_once(
-    crew, model, slow, tmp_path, huge, request
+    crew, model, slow, tmp_path, huge, request, monkeypatch
 ):
+    submit, sent = crew.client.submit, []
+    monkeypatch.setattr(
+        crew.client,
+        "submit",
+        lambda f, *a, **k: sent.append(len(pickle.dumps(a))) or submit(f, *a, **k),
+    )
     if huge:
         request.getfixturevalue("cut")
     stack = stack_of(tmp_path, simulate((3, 150, 90)))
@@ -140,6 +147,7 @@ def test_many_processes_make_what_one_does_and_write_each_region_once(
     assert all(len(pids) == 1 for pids in log.begun.values())
     assert len({pid for pids in log.ended.values() for pid in pids}) == 2  # both had work
     assert not list((tmp_path / "out").glob(".*"))
+    assert max(sent) < 300  # bytes: what all regions share was brought once
 
 
 def test_a_killed_worker_costs_only_what_it_was_at(crew, model, slow, tmp_path):

@@ -90,7 +90,7 @@ def _restore(
     model = api.recipe_model(recipe, base, given)
     assert model is not None, "a restoration has a model"
     ((stack,),) = api.recipe_images(recipe, base, data, stop)
-    student = api.recipe_direct(recipe, model)
+    student = api.recipe_direct(recipe, model, base)
     with api.recipe_threads(recipe):
         if remark := api.recipe_remark(recipe):
             progress.say(f"Warning: {remark}")

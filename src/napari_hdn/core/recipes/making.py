@@ -41,6 +41,10 @@ _LINE = 4000
 _NUMBERS = re.compile(r"\[\s+[-+.\deE]+(,\s+[-+.\deE]+)*\s+\]")
 
 
+_NO_TRAINING: Any = TrainingRecord.model_construct(parts=())
+_last_training: tuple[TrainingRecord | None, Path | None, str] = None, None, ""
+
+
 def recipe_of_model(model: HDN) -> Recipe:
     """How a model was trained, with absolute paths."""
     parts = model.summary.parts
@@ -141,9 +145,28 @@ def finished(recipe: Recipe, event: RestorationFinished) -> Recipe:
 
 
 def to_text(recipe: Recipe, folder: Path | None = None) -> str:
-    """The recipe as JSON for a file in ``folder``: paths near it become relative."""
-    text = (recipe if folder is None else placed(recipe, folder)).model_dump_json(indent=1)
-    return _NUMBERS.sub(lambda found: " ".join(found[0].split()), text) + "\n"
+    """The recipe as JSON for a file in ``folder``: paths near it become relative.
+
+    A batch writes thousands that share their training, which may tell of hundreds of images: its text
+    is kept for the next.
+    """
+    global _last_training
+    training, before, text = _last_training
+    if training is not recipe.training or before != folder:
+        own = recipe if folder is None else placed(recipe, folder)
+        text = _NUMBERS.sub(_on_one_line, own.training.model_dump_json(indent=1))
+        text = text.replace("\n", "\n ")  # no string holds a line break
+        _last_training = recipe.training, folder, text
+    without = recipe.model_copy(update={"training": _NO_TRAINING})
+    if folder is not None:
+        without = placed(without, folder)
+    rest = _NUMBERS.sub(_on_one_line, without.model_dump_json(indent=1, exclude={"training"}))
+    rest = rest.removesuffix("\n}")
+    return f'{rest},\n "training": {text}\n}}\n'
+
+
+def _on_one_line(found: re.Match[str]) -> str:
+    return " ".join(found[0].split())
 
 
 def placed(recipe: Recipe, folder: Path) -> Recipe:

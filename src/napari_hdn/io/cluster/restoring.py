@@ -89,7 +89,7 @@ def restore_by(
     for remark in [*remarks(agreed.model, agreed.stack), *agreed.remarks]:
         yield Notice(remark, "warning")
     walk = _Walk(crew, agreed, target, stop or Stop())
-    bring = worker.Bring(agreed.files, ours=crew.ours)
+    bring = worker.Bring(agreed.files, walk.job, ours=crew.ours)
     crew.client.register_plugin(bring)
     try:
         yield from walk.events()
@@ -105,7 +105,7 @@ class _Walk:
 
     def __init__(self, crew: Crew, agreed: Agreement, target: Target, stop: Stop) -> None:
         self._crew, self._agreed, self._target, self._stop = crew, agreed, target, stop
-        self._job = Job(
+        self.job = Job(
             id=uuid.uuid4().hex[:12],
             digest=agreed.files.digest,
             source=Source.of(agreed.stack),
@@ -161,10 +161,10 @@ class _Walk:
     def _hand_out(self, most: int) -> None:
         while self._waiting and len(self._away) < most:
             region = self._waiting.pop()
-            key = f"napari-hdn-{self._job.id}-{region.number}-{region.start}"
+            key = f"napari-hdn-{self.job.id}-{region.number}-{region.start}"
             try:
                 future = self._crew.client.submit(
-                    worker.work, self._job, region, key=key, pure=False, retries=2
+                    worker.work, self.job.id, region, key=key, pure=False, retries=2
                 )
             except Exception as error:
                 raise self._lost(str(error)) from error
@@ -184,7 +184,7 @@ class _Walk:
         if self._stopping is None:
             self._stopping = time.monotonic()
             with suppress(Exception):  # what does not hear of it is not waited for long
-                self._crew.client.run(worker.stop_job, self._job.id, on_error="ignore")
+                self._crew.client.run(worker.stop_job, self.job.id, on_error="ignore")
 
     def _take_in(self, region: Region, future: Future) -> Iterator[RestorationEvent]:
         """Note what came of a region, and tell it if its plane is done."""

@@ -25,7 +25,7 @@ from napari_hdn.core.memory import kept_memory
 from napari_hdn.core.regions import Region, RegionFailed, RegionRestored, restore_region
 from napari_hdn.core.restorer import Restorer
 from napari_hdn.core.tiled import Rows
-from napari_hdn.io.cluster.parcels import About, Done, Job, ModelFiles, Refused, Source
+from napari_hdn.io.cluster.parcels import About, Done, Job, ModelFiles, Refused
 
 if TYPE_CHECKING:
     from distributed import Worker
@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from napari_hdn.io.images import FileStack
 
 _known: dict[str, ModelFiles] = {}
+_jobs: dict[str, Job] = {}
 _stops: dict[str, Stop] = {}
 _kept: dict[str, ExitStack] = {}
 # a worker with several threads gives them all to one region: memory for more than one is not planned
@@ -40,22 +41,25 @@ _one_at_a_time = threading.Lock()
 
 
 class Bring(WorkerPlugin):
-    """Brings a model to every worker, also to those that come later or anew.
+    """Brings a job and its model to every worker, also to those that come later or anew.
 
     Parameters
     ----------
     files : ModelFiles
+    job : Job
+        Regions are then asked for by its id alone.
     ours : bool
         Whether the workers are children of a terminal's command, whose Ctrl-C is not for them.
     """
 
-    def __init__(self, files: ModelFiles, *, ours: bool) -> None:
-        self.name = f"napari-hdn-{files.digest}"
-        self.files, self.ours = files, ours
+    def __init__(self, files: ModelFiles, job: Job, *, ours: bool) -> None:
+        self.name = f"napari-hdn-{job.id}"  # another job may have the same model, and end before
+        self.files, self.job, self.ours = files, job, ours
 
     def setup(self, worker: Worker) -> None:
         """Take the model in; it is loaded when it is needed."""
         _known[self.files.digest] = self.files
+        _jobs[self.job.id] = self.job
         # from the first region to the last, not for each
         _kept[self.name] = kept = ExitStack()
         kept.enter_context(kept_memory())
@@ -63,7 +67,8 @@ class Bring(WorkerPlugin):
             signal.signal(signal.SIGINT, signal.SIG_IGN)
 
     def teardown(self, worker: Worker) -> None:
-        """Give memory back to the system."""
+        """Forget the job, and give memory back to the system."""
+        _jobs.pop(self.job.id, None)
         if kept := _kept.pop(self.name, None):
             kept.close()
 
@@ -96,11 +101,11 @@ def stop_job(job: str) -> None:
     _stop_of(job).request()
 
 
-def work(job: Job, region: Region) -> Done | Refused | None:
-    """Restore a region and write it; None if the job was stopped."""
+def work(job: str, region: Region) -> Done | Refused | None:
+    """Restore a region of a job that was brought, and write it; None if the job was stopped."""
     with _one_at_a_time:
         try:
-            return _restored(job, region)
+            return _restored(_jobs[job], region)
         except HDNError as error:
             return Refused(error, f"{socket.gethostname()}, process {os.getpid()}")
 
@@ -111,7 +116,7 @@ def _restored(job: Job, region: Region) -> Done | None:
         return None
     started = time.perf_counter()
     torch.set_num_threads(job.threads or get_worker().state.nthreads)
-    stack = _stack(job.source, job.id)
+    stack = _stack(job.id)
     events = restore_region(
         _model(job.digest), stack, _restorer(job.digest, job.config), region, stop
     )
@@ -144,5 +149,6 @@ def _restorer(digest: str, config: RestorationConfig) -> Restorer:
 
 
 @lru_cache(maxsize=1)
-def _stack(source: Source, job: str) -> FileStack:
-    return source.open()  # anew for each job: the file may have been recorded again
+def _stack(job: str) -> FileStack:
+    # not by its source: the file may have become another one since an earlier job
+    return _jobs[job].source.open()

@@ -44,6 +44,8 @@ class ZarrProducts:
     pyramid : bool, optional
     rows : int, optional
         As for `napari_hdn.io.zarr.layout.plan_layout`.
+    tidy : bool
+        Whether to look for other interrupted jobs on the image, which means to list the folder.
 
     Attributes
     ----------
@@ -65,8 +67,10 @@ class ZarrProducts:
         made_by: str = "",
         pyramid: bool | None = None,
         rows: int | None = None,
+        tidy: bool = True,
     ) -> None:
         self._folder, self._stem, self._products = folder, stem, dict(products)
+        self._tidy = tidy
         self._total = int(np.prod(planes, dtype=int))
         self._about = {
             **about,
@@ -119,8 +123,9 @@ class ZarrProducts:
                 f"Going on with an interrupted restoration: {len(self.done)} of {self._total} planes "
                 "are done already."
             )
-        others = other_jobs(self._folder, self._stem, self._job.folder)
-        for place, planes in others:
+        if not self._tidy:
+            return told
+        for place, planes in other_jobs(self._folder, self._stem, self._job.folder):
             told.append(
                 f"{place} holds {planes} plane{'s' if planes != 1 else ''} of another restoration of "
                 "this image that was interrupted: start that one again to go on, or delete the folder."

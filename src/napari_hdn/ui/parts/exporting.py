@@ -1,4 +1,4 @@
-"""Saving a layer as OME-TIFF, with a clear word about what an integer type would clip."""
+"""Saving a layer as OME-TIFF or OME-Zarr, with a clear word about what an integer type would clip."""
 
 from __future__ import annotations
 
@@ -10,25 +10,41 @@ import numpy as np
 from napari.layers import Image
 from qtpy.QtWidgets import QFileDialog, QMessageBox, QPushButton, QVBoxLayout, QWidget
 
+from napari_hdn import api
 from napari_hdn.api import HDNError
 from napari_hdn.ui import jobs
-from napari_hdn.ui.export import Clipping, ExportJob, Picture, count_clipping, ome_path
+from napari_hdn.ui.export import (
+    Clipping,
+    ExportJob,
+    Picture,
+    count_clipping,
+    ome_path,
+    zarr_path,
+)
 from napari_hdn.ui.failures import in_words
 from napari_hdn.ui.layers import METADATA_KEY, product_of
 from napari_hdn.ui.parts.forms import Choice, Form, Hint, row, watch
 from napari_hdn.ui.session import Session
 
 _ORDER = {"mean": 0, "std": 0, "preview": 2, "truth": 2}  # what one wants to save comes first
-_FILTER = "OME-TIFF (*.ome.tif *.ome.tiff)"
+_FILTERS = {
+    "ome-tiff": ("OME-TIFF", ".ome.tif", "OME-TIFF (*.ome.tif *.ome.tiff)"),
+    "ome-zarr": ("OME-Zarr", ".ome.zarr", "OME-Zarr (*.ome.zarr)"),
+}
 
 
 class Exporting(QWidget):
-    """One layer, one type, one button."""
+    """One layer, one format, one type, one button."""
 
     def __init__(self, session: Session) -> None:
         super().__init__()
         self._session = session
         self.layers = Choice()
+        self.format = Choice([("OME-TIFF", "ome-tiff"), ("OME-Zarr", "ome-zarr")])
+        self.format.setToolTip(
+            "OME-TIFF: one file, read by every program. OME-Zarr 0.5: a folder, with smaller copies of "
+            "large planes, for images of many gigabytes"
+        )
         self.dtype = Choice()
         self.save = QPushButton("Save ...")
         self.hint = Hint()
@@ -36,6 +52,7 @@ class Exporting(QWidget):
         layout.setContentsMargins(0, 0, 0, 0)
         form = Form()
         form.add("Layer", self.layers)
+        form.add("Files", self.format)
         form.add("Pixels", row(self.dtype, self.save, stretch=0))
         form.addRow(self.hint)
         layout.addLayout(form)
@@ -133,15 +150,18 @@ class Exporting(QWidget):
 
     def _ask_path(self, layer: Image) -> Path | None:
         suggestion = re.sub(r'[<>:"/\\|?*\[\]]+', "", layer.name).strip().replace(" ", "_")
+        spoken, suffix, pattern = _FILTERS[self.format.value()]
         chosen, _ = QFileDialog.getSaveFileName(
             self,
-            "Save as OME-TIFF",
-            f"{suggestion}.ome.tif",
-            _FILTER,
+            f"Save as {spoken}",
+            f"{suggestion}{suffix}",
+            pattern,
             options=QFileDialog.Option.DontConfirmOverwrite,  # asked below, with the full name
         )
         if not chosen:
             return None
+        if self.format.value() == "ome-zarr":
+            return self._free_folder(zarr_path(Path(chosen)))
         path = ome_path(Path(chosen))
         if path.exists():
             answer = QMessageBox.question(
@@ -150,6 +170,20 @@ class Exporting(QWidget):
             if answer != QMessageBox.StandardButton.Yes:
                 return None
         return path
+
+    def _free_folder(self, path: Path) -> Path | None:
+        """A folder is not replaced: who knows what else is in it."""
+        free = api.free_path(path)
+        if free != path:
+            answer = QMessageBox.question(
+                self,
+                "Another name?",
+                f"{path.name} exists already in {path.parent}, and folders are not replaced. Save as "
+                f"{free.name}?",
+            )
+            if answer != QMessageBox.StandardButton.Yes:
+                return None
+        return free
 
 
 def _integer_choice(layer: Image) -> tuple[str, str]:
