@@ -208,7 +208,7 @@ def test_samples_beyond_the_disk_are_refused_before_anything_is_drawn(
     many = ["--outputs", "mean,samples", "--samples", "1000000000"]
     assert main(["restore", str(model), str(noisy_tif), "--out", str(out), *many]) == 2
     error = capsys.readouterr().err
-    assert "mean, samples (1000000000 samples) needs" in error and "are free in" in error
+    assert "cells_hdn (mean, samples of 1000000000) needs" in error and "are free in" in error
     assert not out.exists()
 
 

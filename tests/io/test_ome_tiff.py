@@ -126,6 +126,15 @@ def test_planes_from_an_iterator(tmp_path: Path):
     np.testing.assert_array_equal(tifffile.imread(tmp_path / "a.ome.tif"), image + 1)
 
 
+def test_large_files_are_waited_for(tmp_path: Path, monkeypatch):
+    """Else a power cut may leave a name without pixels."""
+    waited = []
+    monkeypatch.setattr("os.fsync", waited.append)
+    for size in (300, 700):  # 360 kB and 2 MB
+        write_ome_tiff(tmp_path / f"{size}.ome.tif", np.zeros((size, size), np.float32), "YX")
+        assert len(waited) == (size == 700)
+
+
 def test_existing_file_is_kept(tmp_path: Path):
     path = tmp_path / "a.ome.tif"
     path.write_text("mine")

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import os
 import shutil
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
+from typing import BinaryIO
 
 from napari_hdn.core.errors import OutputError
 
@@ -17,6 +19,7 @@ _GONE = {
     for name in ["IO", "STALE", "NOTCONN", "HOSTDOWN", "HOSTUNREACH", "TIMEDOUT", "NODEV", "NXIO"]
     if hasattr(errno, f"E{name}")
 }
+_WORTH_WAITING = 2**20  # bytes
 
 
 def check_room(folder: Path, needed: int, what: str) -> None:
@@ -97,3 +100,13 @@ def _reason(error: OSError) -> str:
     if error.errno == errno.EFBIG:
         return f"{error.strerror}; this disk cannot hold files of this size: choose another folder"
     return (error.strerror or str(error)).rstrip(".")
+
+
+def settle(file: BinaryIO) -> None:
+    """Wait until a file is on the disk; not for small ones, which takes longer than restoring them.
+
+    Of those a power cut costs some, which are then empty, and done again.
+    """
+    file.flush()
+    if os.fstat(file.fileno()).st_size >= _WORTH_WAITING:
+        os.fsync(file.fileno())

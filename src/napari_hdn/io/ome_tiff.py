@@ -18,7 +18,7 @@ from napari_hdn.core.axes import ImageStack, check_axes
 from napari_hdn.core.errors import ImageError, OutputError
 from napari_hdn.core.lock import NoLocksError, is_free
 from napari_hdn.core.text import readable
-from napari_hdn.io.disk import check_room, writing
+from napari_hdn.io.disk import check_room, settle, writing
 from napari_hdn.io.metadata import NO_METADATA, ImageMetadata
 from napari_hdn.io.naming import publish, split_suffix
 from napari_hdn.io.pixels import converted, file_dtype
@@ -249,6 +249,7 @@ class OmeTiffWriter:
         try:
             if error is None:
                 with writing(self.path):
+                    settle(self._file)
                     self._file.close()
                     self.written = self._keep()
             else:

@@ -189,6 +189,15 @@ def test_changed_images_and_lost_results_are_done_again(raw, tmp_path):
     assert (tifffile.imread(out / "a_hdn-mean-2.ome.tif") == 51).all()
 
 
+def test_what_a_power_cut_emptied_is_done_again(raw, tmp_path):
+    out = tmp_path / "out"
+    Restoring(out).run(raw)
+    (out / "a_hdn-mean.ome.tif").write_bytes(b"")
+    then = Restoring(out)
+    then.run(raw)
+    assert then.restored == ["a.tif"]
+
+
 def test_both_folders_may_be_moved_together(raw, tmp_path):
     Restoring(tmp_path / "out").run(raw)
     moved = tmp_path / "elsewhere"

@@ -249,6 +249,14 @@ def test_an_image_that_became_another_is_not_restored(crew, model, tmp_path):
     assert not (tmp_path / "out").exists()
 
 
+def test_a_file_that_was_recorded_again_is_opened_again_by_the_same_workers(crew, model, tmp_path):
+    for seed in (0, 1):
+        counts = simulate((2, 64, 64)) + seed
+        stack = stack_of(tmp_path, counts)
+        _, files, _ = restored(crew, model, stack, tmp_path)
+        np.testing.assert_array_equal(files["mean"], restore_all(model, stack, CONFIG).mean)
+
+
 def test_a_region_that_ends_every_worker_is_told(cluster, crew, model, tmp_path, monkeypatch):
     monkeypatch.setattr(cluster.scheduler, "allowed_failures", 0)  # the usual 3 would take long
     stack = stack_of(tmp_path, simulate((8, 64, 64)))

@@ -58,8 +58,8 @@ def restore(
     model
         Folder of a model, or its name among the saved models.
     images
-        TIFF files, patterns such as 'day1/*.tif', or folders (of which restored images are left
-        out).
+        TIFF, OME-Zarr or NumPy files, patterns such as 'day1/*.tif', or folders (of which
+        restored images are left out).
     out
         Folder to write to.
     outputs

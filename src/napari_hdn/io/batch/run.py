@@ -182,11 +182,19 @@ def _missing(before: Row, now: Row, image: BatchImage, out: Path, *, again: bool
         return before.reason or before.status
     if (before.size, before.modified) != (now.size, now.modified):
         return CHANGED
-    if not before.files or not all((out / name).exists() for name in before.files):
+    if not before.files or not all(_is_there(out / name) for name in before.files):
         return GONE
     if before.failed and image.written_since(before.when):
         return MENDED
     return AGAIN if again else ""
+
+
+def _is_there(path: Path) -> bool:
+    """Whether there is a result, and not an empty file that a power cut left of it."""
+    try:
+        return path.is_dir() or path.stat().st_size > 0
+    except OSError:
+        return False
 
 
 CHANGED = "the image was changed since it was restored"

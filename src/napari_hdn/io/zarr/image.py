@@ -7,19 +7,18 @@ writes regions that share no file with those of the others.
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterable, Iterator
 from functools import cached_property
 from itertools import product
 from math import prod
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, BinaryIO
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from napari_hdn.core.errors import ImageError, OutputError
 from napari_hdn.core.text import readable
-from napari_hdn.io.disk import writing
+from napari_hdn.io.disk import settle, writing
 from napari_hdn.io.extras import require
 from napari_hdn.io.metadata import NO_METADATA, ImageMetadata
 from napari_hdn.io.pixels import converted, file_dtype
@@ -30,7 +29,6 @@ if TYPE_CHECKING:
     import zarr as _zarr
 
 KEY = "napari-hdn"  # of our own attributes
-_WORTH_WAITING = 2**20  # bytes
 
 
 def need_zarr() -> Any:
@@ -215,7 +213,7 @@ class ZarrImage:
         with writing(self.path):
             for file in self.files(index, rows):
                 with file.open("r+b") as opened:
-                    _settle(opened)
+                    settle(opened)
 
     def seal(
         self,
@@ -272,15 +270,6 @@ def halved(plane: np.ndarray) -> np.ndarray:
     blocks = even.reshape(even.shape[0] // 2, 2, even.shape[1] // 2, 2)
     mean = blocks.mean(axis=(1, 3), dtype=np.float64)
     return (mean if plane.dtype.kind == "f" else np.rint(mean)).astype(plane.dtype)
-
-
-def _settle(file: BinaryIO) -> None:
-    """Wait until a file is on the disk; not for small ones, which takes longer than restoring them.
-
-    Of those a power cut costs some, which are then empty, and done again.
-    """
-    if os.fstat(file.fileno()).st_size >= _WORTH_WAITING:
-        os.fsync(file.fileno())
 
 
 def _squares(shape: tuple[int, int], step: tuple[int, int]) -> Iterable[tuple[slice, slice]]:
