@@ -31,7 +31,7 @@ def test_a_trained_model_with_its_numbers(stack, tiny_config, tmp_path):
         f"({parameters:,} trained parameters)",
         "trained on 4 image planes of 64 x 64 pixels (height x width) from cells, of which 1 "
         "plane was held",
-        "variance is a linear function of the signal (Poisson-Gaussian): variance = 2.02 s -194 counts",
+        "variance is a linear function of the signal (Poisson-Gaussian): variance = 2.02 s - 194 counts",
         "estimated from the training images themselves",
         "free bits of 0.0625 nat for each level and patch",
         "was minimised for 6 steps",
