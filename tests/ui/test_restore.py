@@ -1,5 +1,6 @@
 """The dock Restore images, driven as a user drives it."""
 
+import threading
 import time
 from types import SimpleNamespace
 
@@ -115,32 +116,37 @@ def test_stop_keeps_what_is_restored(viewer, session, dock, until_free, qtbot, m
 
 
 def test_a_new_layer_that_is_removed_while_it_grows(viewer, dock, until_free, qtbot, monkeypatch):
+    removed = threading.Event()
+
     def restore(model, stack, config, *, stop=None):
         for number, index in enumerate(stack.indices()):
             yield restored(index, stack.plane(index))
-            while number == 0 and any("HDN" in x.name for x in list(viewer.layers)) is False:
-                time.sleep(0.01)
-            while number == 0 and any("HDN" in x.name for x in list(viewer.layers)):
-                time.sleep(0.01)
+            if number == 0:
+                removed.wait(20)
         yield ev.RestorationFinished(len(stack), len(stack), False)
 
     monkeypatch.setattr(api, "restore", restore)
     dock.restore.click()
     qtbot.waitUntil(lambda: len(viewer.layers) == 2)
     viewer.layers.remove("noisy [HDN mean]")
+    removed.set()
     until_free()
     said = "Restored 4 planes. The new layer was removed from napari meanwhile."
     assert dock.progress.line.text() == said and len(viewer.layers) == 1
 
 
-def test_stopped_before_anything_was_restored(viewer, dock, until_free, monkeypatch):
+def test_stopped_before_anything_was_restored(viewer, dock, until_free, qtbot, monkeypatch):
+    began = threading.Event()
+
     def restore(model, stack, config, *, stop=None):
+        began.set()
         while not stop.requested:
             time.sleep(0.01)
         yield ev.RestorationFinished(0, len(stack), True)
 
     monkeypatch.setattr(api, "restore", restore)
     dock.restore.click()
+    qtbot.waitUntil(began.is_set)
     dock.stop.click()
     until_free()
     assert dock.progress.line.text() == "Stopped before the first of 4 planes was restored."

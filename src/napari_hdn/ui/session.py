@@ -233,7 +233,9 @@ class Session:
         if self.model_error is not None:
             raise api.HDNError(self.model_error)
         if self.model_folder is not None:
-            raise api.HDNError(f"{self.model_folder.name} is still being read; try again at once.")
+            raise api.HDNError(
+                f"{self.model_folder.name} is still being read; try again in a moment."
+            )
         raise api.HDNError("Choose a model, or train one in the dock Train HDN.")
 
     def choose_unsaved(self) -> None:

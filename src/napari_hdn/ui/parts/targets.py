@@ -157,7 +157,7 @@ class Targets(QWidget):
         self.folder_source()
         stacks = self._folder_stacks()
         if not stacks:
-            raise HDNError("The folder is still being looked into; try again at once.")
+            raise HDNError("The folder is still being looked into; try again in a moment.")
         return [s.of_channel(self.chosen_channel()) for s in stacks]
 
     def chosen_channel(self) -> int | None:
