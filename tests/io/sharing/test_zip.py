@@ -111,7 +111,7 @@ def test_records_that_are_damaged_do_not_go_along(folder, tmp_path):
     (folder / "levels.json").write_text("[")
     *told, done = api.export_model(folder, tmp_path / "a.zip")
     texts = [e.text for e in told if isinstance(e, api.Notice)]
-    assert "levels.json of my cells" in texts[0] and "recipe.json is no recipe" in texts[1]
+    assert "recipe.json is no recipe" in texts[0] and "levels.json of my cells" in texts[1]
     *_, imported = api.import_model(done.path)
     assert not (imported.folder / "recipe.json").exists()
     assert api.read_recipe(imported.folder).training.steps == 6  # of its config

@@ -90,11 +90,10 @@ def export_zip(
 
 def leave_out_damaged(folder: Path, files: dict[str, Path]) -> Iterator[Notice]:
     """Take what only tells of the model out of ``files`` where it cannot be read; the model can."""
-    readers = {RECIPE: read_recipe, LEVELS: read_look}
-    for inside, path in list(files.items()):
-        if (read := readers.get(path.name)) is not None:
+    for inside, read in ((RECIPE, read_recipe), (LEVELS, read_look)):
+        if inside in files:
             try:
-                read(path.parent)
+                read(folder)
             except RecipeError as error:
                 del files[inside]
                 yield Notice(f"Left out: {inside}. {error}", "warning")

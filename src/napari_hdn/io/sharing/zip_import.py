@@ -238,8 +238,8 @@ def _check_model(folder: Path, name: str) -> None:
             checkpoint.load_resume(folder)
         for about in sorted((folder / DIRECT).glob("*")):
             direct.load(about)
-        for recipe in sorted(folder.rglob(RECIPE)):  # of the model, of its direct networks
-            read_recipe(recipe)
+        if (folder / RECIPE).exists():
+            read_recipe(folder)
         if (folder / LEVELS).exists():
             read_look(folder)
         if (folder / NOTES).exists():
