@@ -394,3 +394,29 @@ def test_an_image_alone_has_no_table_and_raises(raw, tmp_path):
     with pytest.raises(ImageFileError, match="unreadable"):
         bad = replace(image, stack=None, error=ImageFileError("unreadable"))
         list(run_alone(bad, Restoring(out).work))
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(os.name != "posix", reason="counts open files as Linux and macOS do")
+def test_ten_thousand_files_hold_none_open(tmp_path):
+    import resource
+
+    raw, out = tmp_path / "raw", tmp_path / "out"
+    raw.mkdir()
+    tifffile.imwrite(raw / "0.tif", np.ones((2, 8, 10), np.uint8), photometric="minisblack")
+    for number in range(1, 10_000):
+        os.link(raw / "0.tif", raw / f"{number}.tif")
+    few, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    now = max(map(int, os.listdir("/dev/fd")))
+    resource.setrlimit(resource.RLIMIT_NOFILE, (min(few, now + 100), most))
+    try:
+        begun, *_, stopped = Restoring(out, **{"20": "stop"}).run(raw)
+        assert isinstance(begun, BatchStarted) and len(begun.rows) == 10_000
+        assert stopped.in_words() == "20 of 10000 images restored, 1 done in part, 9979 not yet"
+        then = Restoring(out, **{"30": "stop"})
+        assert then.run(raw)[0].before == 20 and len(then.restored) == 11
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (few, most))
+    found = rows(out)
+    assert list(found)[:3] == ["0.tif", "1.tif", "2.tif"] and len(found) == 10_000
+    assert sum(row.status == "done" for row in found.values()) == 30
