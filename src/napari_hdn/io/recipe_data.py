@@ -64,7 +64,7 @@ def find_image(
             "with --data in which folder it is."
         )
     path = base / record.path
-    if not path.exists():
+    if not _is_there(path):
         raise RecipeError(
             f"{record.name} is not at {path} any more; say with --data in which folder it is now."
         )
@@ -74,6 +74,13 @@ def find_image(
         if not different:
             return stack
     raise _another(record, path, different)
+
+
+def _is_there(path: Path) -> bool:
+    try:
+        return path.exists()
+    except OSError:  # a name that is longer than any
+        return False
 
 
 def _in_folder(record: ImageRecord, folder: Path, stop: Stop | None) -> FileStack:
@@ -162,7 +169,8 @@ def find_model(
             )
         return model
     changed = ""
-    for folder in dict.fromkeys((*places, *_of_family(family))):
+    there = filter(_is_there, places)
+    for folder in dict.fromkeys((*there, *_of_family(family))):
         try:
             model = load(folder)
         except ModelFolderError:  # moved, or damaged: another may be the same
