@@ -29,7 +29,7 @@ from napari_hdn.ui.session import Session
 _HEADS = (
     ("Model", "Its name; bold: the one in hand"),
     ("Date", "When its training ended"),
-    ("Steps", "How long it was trained, in steps"),
+    ("Steps", "How long it was trained, in steps; with those of the model that it was made of"),
     ("Levels", "How many latent levels, and which of them are off; 1 = finest"),
     ("Noise", "Its noise model"),
     ("Learned from", "Names, axes and shapes of the images"),
