@@ -137,7 +137,7 @@ def changed_archive(draw: Callable[..., Any], content: bytes) -> bytes:
     if how == 0:
         del members[bad]
     elif how == 1:
-        odd = ["../../x", "/etc/x", "C:\\x", "a" * 300, "con", bad.upper(), "\0", "x/" * 50 + "y"]
+        odd = ["../../x", "/etc/x", "C:\\x", "a" * 300, "con", bad.upper(), "x\0y", "x/" * 50 + "y"]
         members[draw(st.sampled_from(odd))] = members.pop(bad)
     else:
         members[bad] = changed(draw, bad, members[bad])

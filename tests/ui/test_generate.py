@@ -211,7 +211,13 @@ def test_one_channel_of_several(dock, viewer, striped, until_free):
 
 
 @pytest.fixture
-def held(monkeypatch) -> threading.Event:
+def came() -> threading.Event:
+    """Set when a `held` generation has handed over its first image."""
+    return threading.Event()
+
+
+@pytest.fixture
+def held(monkeypatch, came) -> threading.Event:
     """A generation that waits after its first image until it is let go, or stopped."""
     go_on, generate = threading.Event(), api.generate
 
@@ -219,6 +225,7 @@ def held(monkeypatch) -> threading.Event:
         for part in generate(*args, **kwargs):
             yield part
             if isinstance(part, np.ndarray):
+                came.set()
                 while not go_on.wait(0.02) and not kwargs["stop"].requested:
                     pass
 
@@ -226,9 +233,9 @@ def held(monkeypatch) -> threading.Event:
     return go_on
 
 
-def test_stop_keeps_what_is_done(dock, session, held, model, until_free, qtbot, monkeypatch):
+def test_stop_keeps_what_is_done(dock, came, held, model, until_free, qtbot, monkeypatch):
     dock.generate.click()
-    qtbot.waitUntil(lambda: session.job is not None and (session.job.fraction or 0) > 0.2)
+    qtbot.waitUntil(came.is_set)
     dock.stop.click()
     assert not dock.stop.isEnabled()
     until_free()
