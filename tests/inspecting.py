@@ -7,9 +7,7 @@ from napari_hdn.ui.layers import product_of
 
 def settled(session: Any, qtbot: Any, off: tuple[int, ...]) -> None:
     """Wait until the layers show these levels off."""
-    qtbot.waitUntil(
-        lambda: session.live.shown is not None and session.live.shown.off == off, timeout=20_000
-    )
+    qtbot.waitUntil(lambda: session.live.shown is not None and session.live.shown.off == off)
 
 
 def by_product(viewer: Any, product: str) -> Any:

@@ -10,7 +10,7 @@ def _loaded_after(code: str, *names: str) -> set[str]:
     """Which of the modules are loaded after running code in a fresh interpreter."""
     script = f"{code}\nimport sys\nprint([n for n in {names!r} if n in sys.modules])"
     done = subprocess.run(
-        [sys.executable, "-c", script], capture_output=True, text=True, timeout=120, check=False
+        [sys.executable, "-c", script], capture_output=True, text=True, timeout=240, check=False
     )
     assert done.returncode == 0, done.stderr
     return set(eval(done.stdout.splitlines()[-1]))

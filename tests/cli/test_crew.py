@@ -70,6 +70,6 @@ def test_who_began_them_says_which_is_lost_and_is_told_where_the_model_is(tmp_pa
     monkeypatch.setattr("napari_hdn.cli.crew.SECONDS_TO_SAVE", 0.05)
     monkeypatch.setattr("os._exit", ended.append)
     os.close(writing)
-    crew.listener.join(timeout=5)
+    crew.listener.join(timeout=60)
     assert len(pressed) == 2 and ended == [USER_ERROR]
     os.close(reading)

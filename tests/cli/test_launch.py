@@ -56,7 +56,7 @@ class Running:
 
     def end(self):
         """Exit code, what was said, errors; and nobody stayed behind."""
-        out, err = self.process.communicate(timeout=90)
+        out, err = self.process.communicate(timeout=240)
         assert not any(p.is_running() for p in self.ranks.values())
         return self.process.returncode, "".join(self.said) + out, err
 
@@ -163,7 +163,7 @@ def test_torchrun_decides_how_many(noisy_tif, small, tmp_path):
     environ = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
     done = subprocess.run(
         [sys.executable, *before, *command, str(tmp_path / "two")],
-        capture_output=True, text=True, timeout=120, env=environ,
+        capture_output=True, text=True, timeout=240, env=environ,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
     assert done.stdout.count("Model: ") == done.stdout.count("2 processes on CPU") == 1

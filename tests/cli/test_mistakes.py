@@ -224,7 +224,7 @@ print("RESULTS" + json.dumps(results))
         input=json.dumps(commands),
         capture_output=True,
         text=True,
-        timeout=120,
+        timeout=240,
         check=True,
     )
     results = json.loads(done.stdout.rpartition("RESULTS")[2])

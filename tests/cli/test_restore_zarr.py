@@ -76,7 +76,7 @@ def test_a_killed_process_costs_only_its_plane(model, film, tmp_path, capsys):
     with subprocess.Popen([sys.executable, "-c", slow]) as process:
         began = time.monotonic()
         while sum(len(f.read_bytes().split()) for f in out.glob(".*/done.jsonl")) < 3:
-            assert time.monotonic() - began < 60 and process.poll() is None
+            assert time.monotonic() - began < 240 and process.poll() is None
             time.sleep(0.05)
         process.kill()
     (hidden,) = os.listdir(out)

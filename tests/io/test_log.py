@@ -73,7 +73,7 @@ def test_several_programs_write_whole_lines_into_one_file(monkeypatch):
         "    logging.getLogger('napari_hdn').info('%s-%d-%s-end', sys.argv[1], i, 'z' * 100)\n"
     )
     programs = [subprocess.Popen([sys.executable, "-c", code, name]) for name in "ab"]
-    assert [p.wait(timeout=60) for p in programs] == [0, 0]
+    assert [p.wait(timeout=240) for p in programs] == [0, 0]
     lines = [line for line in last_lines(10_000) if "zzz" in line]
     assert all(re.search(r": [ab]-\d+-z{100}-end$", line) for line in lines)
     for name in "ab":  # both were there at the end, in their order

@@ -10,7 +10,7 @@ from napari_hdn.ui.jobs import Job
 def _settle(line, qtbot):
     line.look()
     line.look()
-    qtbot.waitUntil(lambda: line._stop is None, timeout=30_000)
+    qtbot.waitUntil(lambda: line._stop is None)
 
 
 def test_what_a_restoration_will_take(viewer, dock, qtbot):
@@ -36,7 +36,7 @@ def test_files_are_estimated_by_what_they_take_on_disk(viewer, dock, qtbot, tmp_
     dock.targets.kind.choose("folder")
     dock.targets.folder.edit.setText(str(tmp_path / "in"))
     dock.targets.output.edit.setText(str(tmp_path / "out"))
-    qtbot.waitUntil(lambda: dock.targets.folder.stacks() is not None, timeout=10_000)
+    qtbot.waitUntil(lambda: dock.targets.folder.stacks() is not None)
     _settle(dock.estimate, qtbot)
     assert "memory, 120 kB on disk" in dock.estimate.text()
     dock.batch.format.choose("ome-zarr")
@@ -63,7 +63,7 @@ def test_nothing_is_probed_while_a_job_runs_and_a_probe_gives_way(
 
     class Waiting(Job):
         def work(self):
-            go_on.wait(10)
+            go_on.wait(60)
             yield from ()
 
     def slow(*args, stop, **kwargs):

@@ -246,7 +246,7 @@ def test_a_dock_opened_meanwhile_shows_the_export(
     dock.restore.click()
     until_free()
     go_on = threading.Event()
-    monkeypatch.setattr(export, "write_replacing", lambda *a: go_on.wait(20) and 0)
+    monkeypatch.setattr(export, "write_replacing", lambda *a: go_on.wait(60) and 0)
     ask["path"] = tmp_path / "slow.ome.tif"
     dock.exporting.save.click()
     try:

@@ -204,7 +204,7 @@ def test_how_far_a_look_into_a_folder_has_come(train_dock, qtbot, tmp_path, nois
     def slow(paths, *, on_image, **options):
         def on_one(count: int) -> None:
             on_image(count)
-            go_on.wait(10)
+            go_on.wait(60)
 
         return open_images(paths, on_image=on_one, **options)
 

@@ -169,7 +169,7 @@ def test_closing_while_levels_are_decoded(inspected, viewer, session, qtbot, mon
 
     def slowly(*args, **kwargs):
         begun.set()
-        let_go.wait(20)
+        let_go.wait(60)
 
     monkeypatch.setattr(api, "structure_of_difference", slowly)
     inspected.rows.rows[1].switch.click()

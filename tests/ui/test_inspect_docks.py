@@ -75,7 +75,7 @@ def test_a_follow_up_that_fails_frees_the_viewer(
 
     monkeypatch.setattr(retraining_module, "InspectionJob", fails)
     inspected.retraining.retrain.click()
-    until_free(60)
+    until_free()
     assert "What was to follow could not be begun" in errors[-1]
     monkeypatch.undo()
     inspected.inspect.click()  # not "one job at a time"
@@ -95,7 +95,7 @@ def test_stop_ends_what_was_to_follow(
         type(session), "start", lambda self, job: (began.append(job.kind), start(self, job))[1]
     )
     inspected.retraining.retrain.click()
-    qtbot.waitUntil(lambda: began == ["training", "inspection"], timeout=60_000)
+    qtbot.waitUntil(lambda: began == ["training", "inspection"])
     session.stop()
     until_free()
     qtbot.wait(50)

@@ -40,7 +40,7 @@ def test_what_is_set_on_the_page_holds_in_docks_and_for_the_command(
     computing["tile_size"].setCurrentText("128")
     computing["memory_limit_gb"].setValue(2.5)
     models["folder"].setText(str(tmp_path / "mine"))
-    with qtbot.waitSignal(preferences.changed, timeout=5000):
+    with qtbot.waitSignal(preferences.changed, timeout=60_000):
         dialog.accept()
     wanted = SET.model_copy(update={"models_folder": tmp_path / "mine"})
     assert api.settings_in_force() == wanted == load_settings()[0]
@@ -53,7 +53,7 @@ def test_the_docks_follow(viewer, open_dock, qtbot, monkeypatch, tmp_path):
     monkeypatch.setattr("napari_hdn.ui.parts.device._known", [])
     monkeypatch.setattr("torch.backends.mps.is_available", lambda: True)
     dock = open_dock("Train HDN")
-    qtbot.waitUntil(lambda: dock.device.itemText(0) == "auto: MPS (Apple GPU)", timeout=10_000)
+    qtbot.waitUntil(lambda: dock.device.itemText(0) == "auto: MPS (Apple GPU)")
     dock.device.choose("mps")
     monkeypatch.delenv("NAPARI_HDN_MODELS")
     kept = tmp_path / "mine" / "kept"
@@ -61,7 +61,7 @@ def test_the_docks_follow(viewer, open_dock, qtbot, monkeypatch, tmp_path):
     (kept / "config.json").write_text("{}")
     _page().computing.device = "cpu"
     _page().models.folder = str(kept.parent)
-    qtbot.waitUntil(lambda: dock.device.itemText(0).startswith("auto: CPU"), timeout=10_000)
+    qtbot.waitUntil(lambda: dock.device.itemText(0).startswith("auto: CPU"))
     assert dock.device.value() == "mps"  # what the user chose in the dock stays
     assert dock.models.models.findText("kept") >= 0
     assert str(kept.parent) in dock.name.toolTip()

@@ -122,7 +122,7 @@ def test_a_new_layer_that_is_removed_while_it_grows(viewer, dock, until_free, qt
         for number, index in enumerate(stack.indices()):
             yield restored(index, stack.plane(index))
             if number == 0:
-                removed.wait(20)
+                removed.wait(60)
         yield ev.RestorationFinished(len(stack), len(stack), False)
 
     monkeypatch.setattr(api, "restore", restore)

@@ -66,7 +66,7 @@ def test_from_a_flip_to_an_exported_file(
     dock.retraining.retrain.click()
     assert session.job.kind == "training"
     assert not train_dock.train.isEnabled()
-    until_free(120)
+    until_free()
     variant = session.model
     assert variant.name == "lines HDN2-3"
     assert variant.config.network.deactivated_levels == (1,)
@@ -130,9 +130,9 @@ def test_from_a_flip_to_an_exported_file(
 def test_stopped_early_the_variant_is_in_hand(switched, session, until_free, qtbot):
     switched.retraining.duration.setValue(100_000)
     switched.retraining.retrain.click()
-    qtbot.waitUntil(lambda: session.job.step > 0, timeout=60_000)
+    qtbot.waitUntil(lambda: session.job.step > 0)
     switched.stop.click()
-    until_free(120)
+    until_free()
     assert session.model.name == "lines HDN2-3"
     assert session.inspected.model is session.model
 

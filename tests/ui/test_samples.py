@@ -51,7 +51,7 @@ def test_the_main_thread_does_not_wait_and_gets_them_later(lazy, expected, qtbot
     drawn = []
     lazy.drawn.connect(lambda: drawn.append(1))
     assert np.isnan(lazy[3, 1]).all()
-    qtbot.waitUntil(lambda: len(drawn) == 1, timeout=20_000)
+    qtbot.waitUntil(lambda: len(drawn) == 1)
     first = lazy[3, 1]
     np.testing.assert_allclose(first, expected[3, 1], rtol=1e-2, atol=0.1)
     np.testing.assert_array_equal(lazy[3, 1], first)
@@ -64,7 +64,7 @@ def test_what_was_asked_for_last_comes_first(lazy, qtbot):
     lazy.drawn.connect(lambda: drawn.append(list(lazy._cache)[-1]))
     for sample in (0, 1, 2, 4):  # as when a slider is dragged
         lazy[sample, 0]
-    qtbot.waitUntil(lambda: (4, (0,)) in drawn, timeout=20_000)
+    qtbot.waitUntil(lambda: (4, (0,)) in drawn)
     qtbot.wait(200)
     assert drawn == [(0, (0,)), (4, (0,))]
 
@@ -111,7 +111,7 @@ def test_a_layer_of_samples(viewer, session, dock, until_free, qtbot, expected):
         seen = np.asarray(layer._slice.image.view)
         return seen.shape == (96, 80) and np.isfinite(seen).all()
 
-    qtbot.waitUntil(shown, timeout=20_000)
+    qtbot.waitUntil(shown)
     np.testing.assert_allclose(layer._slice.image.view, expected[3, 2], rtol=1e-2, atol=0.1)
 
 
@@ -123,7 +123,7 @@ def test_a_damaged_plane_is_told_once(viewer, trained, noisy, qtbot, monkeypatch
     config = RestorationConfig(outputs=("samples",), **CONFIG)
     lazy = LazySamples(api.load_model(trained), ImageStack(damaged, "TYX", "noisy"), config)
     assert np.isnan(lazy[0, 1]).all()
-    qtbot.waitUntil(lambda: bool(told), timeout=20_000)
+    qtbot.waitUntil(lambda: bool(told))
     assert "noisy, plane 1: 1 of 7680 pixels" in told[0] and len(told) == 1
 
 

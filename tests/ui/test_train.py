@@ -81,7 +81,7 @@ def test_stop_keeps_a_model_that_continues_after_a_restart(
     dock = train_dock
     tiny(dock, steps=100_000)
     dock.train.click()
-    qtbot.waitUntil(lambda: session.job is None or session.job.step > 2, timeout=30_000)
+    qtbot.waitUntil(lambda: session.job is None or session.job.step > 2)
     dock.stop.click()
     assert not dock.stop.isEnabled()
     until_free()
@@ -98,9 +98,7 @@ def test_stop_keeps_a_model_that_continues_after_a_restart(
     choice.activated.emit(choice.currentIndex())
     assert session.model_folder == folder
     dock.resume.click()
-    qtbot.waitUntil(
-        lambda: session.job is None or session.job.step > stopped_at + 2, timeout=30_000
-    )
+    qtbot.waitUntil(lambda: session.job is None or session.job.step > stopped_at + 2)
     dock.stop.click()
     until_free()
     assert api.load_model(folder).summary.steps > stopped_at + 2
@@ -247,7 +245,7 @@ def test_one_channel(viewer, session, train_dock, held_training, until_free, qtb
 
 
 def test_device_choice_says_what_auto_is(train_dock, qtbot):
-    qtbot.waitUntil(lambda: train_dock.device.count() > 1, timeout=20_000)
+    qtbot.waitUntil(lambda: train_dock.device.count() > 1)
     assert train_dock.device.itemText(0).startswith("auto: CPU (")
     assert train_dock.config().device == "auto"
 

@@ -46,7 +46,7 @@ def test_two_processes_train_what_one_trains(tmp_path, monkeypatch):
         for name, value in (EVERY_STEP, EARLY_LOOKS, SMALL_LOOKS):
             monkeypatch.setattr(name, value)
         one_of_two.trained(ALONE, str(tmp_path / "one.npz"))
-        assert [process.wait(timeout=120) for process in running] == [0, 0]
+        assert [process.wait(timeout=240) for process in running] == [0, 0]
     finally:
         for process in running:
             process.kill()

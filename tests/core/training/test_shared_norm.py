@@ -15,7 +15,7 @@ class Meeting:
     """The mean over threads that all come with a tensor."""
 
     def __init__(self, count):
-        self.barrier, self.seen = threading.Barrier(count, timeout=20), {}
+        self.barrier, self.seen = threading.Barrier(count, timeout=60), {}
 
     def __call__(self, tensor):
         self.seen[threading.get_ident()] = tensor.clone()

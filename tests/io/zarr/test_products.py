@@ -124,26 +124,34 @@ def test_a_plane_whose_file_is_gone_is_done_again(tmp_path: Path):
 
 
 def test_two_programs_at_once_both_write_whole_results(tmp_path: Path):
+    folder, signs = tmp_path / "results", tmp_path / "signs"
+    signs.mkdir()
     program = textwrap.dedent(
         f"""
-        import runpy, time
+        import os, runpy, time
         from pathlib import Path
         ours = runpy.run_path({__file__!r})
-        folder = Path({str(tmp_path)!r})
-        with ours["products"](folder) as files:
+        signs = Path({str(signs)!r})
+        with ours["products"](Path({str(folder)!r})) as files:
             ours["write"](files, 0)
-            while len(list(folder.glob(".*.part/mean.ome.zarr/0/c/0"))) < 2:  # the other one works, too
+            (signs / str(os.getpid())).touch()
+            while len(list(signs.iterdir())) < 2:  # the other one works, too
                 time.sleep(0.02)
             ours["write"](files, 1)
             ours["write"](files, 2)
         """
     )
     both = [subprocess.Popen([sys.executable, "-c", program]) for _ in range(2)]
-    assert [process.wait(timeout=60) for process in both] == [0, 0]
+    try:
+        assert [process.wait(timeout=240) for process in both] == [0, 0]
+    finally:
+        for process in both:
+            process.kill()
+            process.wait()
     names = ["a_hdn-mean-2.ome.zarr", "a_hdn-mean.ome.zarr"]
-    assert sorted(p.name for p in tmp_path.iterdir()) == names
+    assert sorted(p.name for p in folder.iterdir()) == names
     for name in names:
-        np.testing.assert_array_equal(pixels(tmp_path / name), MEAN)
+        np.testing.assert_array_equal(pixels(folder / name), MEAN)
 
 
 def test_clipped_pixels_of_all_sessions_are_counted(tmp_path: Path):
