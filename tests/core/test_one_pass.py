@@ -4,9 +4,7 @@ import torch
 
 from napari_hdn.core.config import NetworkConfig
 from napari_hdn.core.hdn import HDN
-from napari_hdn.core.noise.poisson_gaussian import PoissonGaussian
-from napari_hdn.core.noise.refined import Refined
-from napari_hdn.core.one_pass import OnePass, save_torchscript, typical_curve
+from napari_hdn.core.one_pass import OnePass, save_torchscript
 from simulated import network, simulate
 
 
@@ -45,10 +43,3 @@ def test_torchscript_is_a_restoration_from_the_means_at_any_size(
         wanted = model.restore(counts[:, 0].numpy(), "TYX", samples=1, precision="float32").mean
         got = loaded(counts).detach().numpy()[:, 0]
         np.testing.assert_allclose(got, wanted, atol=1e-4 * np.ptp(wanted))
-
-
-def test_the_typical_curve_is_that_of_the_median_gain():
-    many = PoissonGaussian([3.0, 1.0, 2.0], [30.0, 10.0, 20.0], [5.0, 5.0, 5.0])
-    for model in (many, Refined(many, [1.0]), Refined(Refined(many, [2.0]), [1.0])):
-        curve = typical_curve(model)
-        assert (float(curve.gain), float(curve.offset)) == (2.0, 20.0)

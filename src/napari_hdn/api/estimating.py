@@ -13,6 +13,7 @@ from napari_hdn.core.config import RestorationConfig, TrainingConfig
 from napari_hdn.core.estimates.words import Estimate
 from napari_hdn.core.events import Stop
 from napari_hdn.core.settings import cores_here
+from napari_hdn.io.disk import existing
 from napari_hdn.io.images import find_files, open_images
 
 if TYPE_CHECKING:
@@ -119,5 +120,4 @@ def _free(folder: Path | None) -> float | None:
     """Bytes on the disk of a folder, or of the first one above it that exists."""
     if folder is None:
         return None
-    there = next(p for p in (folder.absolute(), *folder.absolute().parents) if p.exists())
-    return float(shutil.disk_usage(there).free)
+    return float(shutil.disk_usage(existing(folder)).free)

@@ -50,6 +50,10 @@ class Device:
             return torch.bfloat16 if self.bfloat16 else torch.float32
         return torch.bfloat16 if precision == "bfloat16" else torch.float32
 
+    def dtype_name(self, precision: Precision) -> str:
+        """``float32`` or ``bfloat16``, see `dtype`."""
+        return str(self.dtype(precision)).removeprefix("torch.")
+
 
 def moved(tensor: torch.Tensor, device: torch.device) -> torch.Tensor:
     """A tensor of the computer's memory on a device; pinned on the way to CUDA, not waited for."""

@@ -28,6 +28,7 @@ from napari_hdn.core.model.ladder import Noise
 from napari_hdn.core.noise.base import NoiseModel
 from napari_hdn.core.noise.poisson_gaussian import PoissonGaussian
 from napari_hdn.core.noise.refined import Refined
+from napari_hdn.core.noise.typical import typical_curve
 from napari_hdn.core.normalisation import NoiseCurve
 from napari_hdn.core.places import places
 from napari_hdn.core.planes import Prepared
@@ -315,13 +316,7 @@ def _curve(noise_model: NoiseModel, like: np.ndarray | None) -> NoiseCurve | Non
     """The noise curve of a real image, or the model's own: the middle one if it has many."""
     if like is not None:
         return curve_of_plane(noise_model, np.ascontiguousarray(like, dtype=np.float32))
-    units = noise_model
-    if isinstance(units, Refined):
-        units = units.units or units.inner
-    if not isinstance(units, PoissonGaussian) or units.curves == 1:
-        return noise_model.curve()
-    middle = torch.argsort(units.gain)[units.curves // 2]
-    return NoiseCurve(units.gain[middle], units.offset[middle], units.floor[middle])
+    return typical_curve(noise_model)
 
 
 def _camera(noise_model: NoiseModel, curve: NoiseCurve | None) -> NoiseModel:

@@ -14,10 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from napari_hdn.core.hdn import HDN
-from napari_hdn.core.noise.base import NoiseModel
-from napari_hdn.core.noise.poisson_gaussian import PoissonGaussian
-from napari_hdn.core.noise.refined import Refined
-from napari_hdn.core.normalisation import NoiseCurve
+from napari_hdn.core.noise.typical import typical_curve
 from napari_hdn.core.restorer import check_levels
 from napari_hdn.core.tiling import halo_px
 
@@ -56,16 +53,6 @@ class OnePass(nn.Module):
         decoded = self.network.decode(features, self.choices, _no_noise)
         restored: Tensor = self.normalisation.invert(decoded.signal, self.curve)
         return restored
-
-
-def typical_curve(model: NoiseModel) -> NoiseCurve | None:
-    """The noise curve of a model; where it has one for each image, that of the median gain."""
-    while isinstance(model, Refined):
-        model = model.units or model.inner
-    if not isinstance(model, PoissonGaussian) or model.curves == 1:
-        return model.curve()
-    middle = torch.argsort(model.gain)[model.curves // 2]
-    return NoiseCurve(model.gain[middle], model.offset[middle], model.floor[middle])
 
 
 def _no_noise(level: int, shape: torch.Size) -> Tensor:

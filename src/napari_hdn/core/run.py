@@ -38,7 +38,7 @@ from napari_hdn.core.optimisation import (
 )
 from napari_hdn.core.patches import Patches, Split
 from napari_hdn.core.progress import Budget, History
-from napari_hdn.core.recipes.environment import environment
+from napari_hdn.core.recipes.environment import environment_on
 from napari_hdn.core.recipes.images import ImageRecord
 from napari_hdn.core.recipes.parts import Ended, TrainingPart
 from napari_hdn.core.refinement import NoiseWatch
@@ -198,7 +198,6 @@ class Run:
 
     def part(self, seconds: float, ended: Ended, processes: int = 1) -> TrainingPart:
         """What was done since this training began or was continued, to be repeated."""
-        precision = self.device.dtype(self.config.precision)
         whole = (image for part in reversed(self.earlier) if (image := part.images))
         before = next(whole, ())
         return TrainingPart(
@@ -211,9 +210,7 @@ class Run:
             split_batches=tuple(k for k in self.split_batches if k[0] < self.step),
             ended=ended,
             seconds=round(seconds - self.budget.seconds_before, 3),
-            environment=environment(
-                self.device.label, str(precision).removeprefix("torch."), processes
-            ),
+            environment=environment_on(self.device, self.config.precision, processes),
             images=() if self.images == before else self.images,
         )
 

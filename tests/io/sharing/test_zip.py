@@ -189,7 +189,7 @@ def test_a_full_disk_leaves_nothing(folder, packed, tmp_path, monkeypatch):
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(zip_export, "_flush", full)
-    with pytest.raises(OutputError, match="No space left on device"):
+    with pytest.raises(OutputError, match="the disk is full; make room or choose"):
         list(api.export_model(folder, tmp_path / "b.zip"))
     assert list(tmp_path.iterdir()) == [packed]
     monkeypatch.setattr("pathlib.Path.rename", full)

@@ -36,6 +36,7 @@ from napari_hdn.core.noise.curves import fit_line
 from napari_hdn.core.noise.gaussian import Gaussian
 from napari_hdn.core.noise.poisson_gaussian import PoissonGaussian
 from napari_hdn.core.noise.refined import Refined
+from napari_hdn.core.noise.typical import typical_curve, units_of
 from napari_hdn.core.normalisation import NoiseCurve
 
 SATURATED = 1e-3
@@ -182,15 +183,13 @@ def curve_of_plane(model: NoiseModel, plane: np.ndarray) -> NoiseCurve | None:
     Where the model has a curve per image, this one's is estimated from itself, since it may have
     been scaled differently from all others.
     """
-    if isinstance(model, Refined):
-        model = model.units or model.inner
+    model = units_of(model)
     if not isinstance(model, PoissonGaussian) or model.curves == 1:
         return model.curve()
     part = plane[central(*plane.shape)]
     curve = single_image_curve(part, model.differences).scaled(model.factor)
     line = fit_line(curve, quantisation_step(part))
     if line is None:
-        middle = torch.argsort(model.gain)[model.curves // 2]
-        return NoiseCurve(model.gain[middle], model.offset[middle], model.floor[middle])
+        return typical_curve(model)
     values = (line.gain, line.offset, line.floor)
     return NoiseCurve(*(torch.tensor(v, dtype=torch.float32) for v in values))

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import platform
 import re
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 from pydantic import Field
 
 from napari_hdn.core.config import Frozen
+
+if TYPE_CHECKING:
+    from napari_hdn.core.devices import Device, Precision
 
 Text = Annotated[str, Field(max_length=500)]
 
@@ -69,3 +72,8 @@ def environment(device: str, precision: str, processes: int = 1) -> Environment:
         threads=torch.get_num_threads(),
         processes=processes,
     )
+
+
+def environment_on(device: Device, precision: Precision, processes: int = 1) -> Environment:
+    """What this process computes with on a device."""
+    return environment(device.label, device.dtype_name(precision), processes)

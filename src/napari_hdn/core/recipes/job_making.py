@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from napari_hdn.core.devices import choose
 from napari_hdn.core.events import Stop
-from napari_hdn.core.recipes.environment import environment
+from napari_hdn.core.recipes.environment import environment_on
 from napari_hdn.core.recipes.images import identify
 from napari_hdn.core.recipes.jobs import (
     JobImage,
@@ -69,7 +69,6 @@ def job_recipe(
         for i in images
     )
     device = choose(getattr(settings, "device", "cpu"))
-    precision = str(device.dtype(getattr(settings, "precision", "auto"))).removeprefix("torch.")
     made_by = None if model is None else model_record(model)
     look = None
     if model is not None and made_by is not None:
@@ -82,7 +81,7 @@ def job_recipe(
         kind=kind,
         in_words="",
         made=datetime.now(UTC).isoformat(timespec="seconds"),
-        environment=environment(device.label, precision),
+        environment=environment_on(device, getattr(settings, "precision", "auto")),
         model=made_by,
         job=JobRecord(
             images=noted,

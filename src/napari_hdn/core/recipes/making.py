@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from datetime import UTC, datetime
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -15,7 +16,7 @@ from napari_hdn.core.config import RestorationConfig
 from napari_hdn.core.devices import choose
 from napari_hdn.core.events import RestorationFinished, Stop
 from napari_hdn.core.identity import fingerprint, network_digest
-from napari_hdn.core.recipes.environment import Environment, environment
+from napari_hdn.core.recipes.environment import Environment, environment_on
 from napari_hdn.core.recipes.images import ImageRecord, identify
 from napari_hdn.core.recipes.jobs import JobRecipe
 from napari_hdn.core.recipes.placing import placed
@@ -41,8 +42,6 @@ MOST_LOSSES = 200
 _LINE = 4000
 # innermost lists of numbers, which are read on one line; no string holds a line break
 _NUMBERS = re.compile(r"\[\s+[-+.\deE]+(,\s+[-+.\deE]+)*\s+\]")
-
-
 _NO_TRAINING: Any = TrainingRecord.model_construct(parts=())
 _last_training: tuple[TrainingRecord | None, Path | None, str] = None, None, ""
 
@@ -99,6 +98,10 @@ class RestorationRecipes:
             "file_format": file_format,
         }
 
+    @cached_property
+    def _here(self) -> Environment:
+        return environment_on(choose(self._config.device), self._config.precision)
+
     def of(
         self,
         stack: ImageStack,
@@ -115,18 +118,13 @@ class RestorationRecipes:
             With what it is computed, unless by this process.
         stop : Stop, optional
         """
-        config = self._config
-        stack = stack.of_channel(config.channel)
-        if by is None:
-            device = choose(config.device)
-            precision = str(device.dtype(config.precision)).removeprefix("torch.")
-            by = environment(device.label, precision)
+        stack = stack.of_channel(self._config.channel)
         done = RestorationRecord(image=identify(stack, stop), planes=len(stack), **self._shared)
         return Recipe(
             kind="restoration",
             in_words=f"How {stack.name} was restored with {self._name}: napari-hdn run repeats it.",
             made=datetime.now(UTC).isoformat(timespec="seconds"),
-            environment=by,
+            environment=by or self._here,
             model=self._model,
             restoration=done,
             training=self._training,

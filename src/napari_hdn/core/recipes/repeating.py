@@ -22,7 +22,7 @@ from napari_hdn.core.events import Notice, Stop, TrainingEvent, TrainingFinished
 from napari_hdn.core.hdn import HDN
 from napari_hdn.core.identity import fingerprint
 from napari_hdn.core.noise.base import noise_model_from_json
-from napari_hdn.core.recipes.environment import Environment, environment
+from napari_hdn.core.recipes.environment import Environment, environment_on
 from napari_hdn.core.recipes.jobs import JobRecipe
 from napari_hdn.core.recipes.parts import TrainingPart
 from napari_hdn.core.recipes.schema import Recipe, TrainingRecord
@@ -64,8 +64,8 @@ def repeat_training(
     training, stop = recipe.training, stop or Stop()
     check_repeatable(training, start)
     device = device_for(training.config.device)
-    lower = str(device.dtype(training.config.precision)).removeprefix("torch.")
-    if told := remark(training.parts[-1].environment, environment(device.label, lower)):
+    now = environment_on(device, training.config.precision)
+    if told := remark(training.parts[-1].environment, now):
         yield Notice(told, "warning")
     given = training.given_noise
     for number, (part, stacks) in enumerate(zip(training.parts, images, strict=True)):
@@ -153,9 +153,8 @@ def restoration_remark(recipe: Recipe) -> str:
     """What is different here from where an image was restored, in words; empty if nothing is."""
     assert recipe.restoration is not None
     config, tiles = recipe.restoration.config, recipe.restoration.tiles
-    device = device_for(config.device)
-    lower = str(device.dtype(config.precision)).removeprefix("torch.")
-    told = remark(recipe.environment, environment(device.label, lower))
+    now = environment_on(device_for(config.device), config.precision)
+    told = remark(recipe.environment, now)
     if tiles is not None and tiles.changed:
         told += (
             " Memory ran short in the middle of the recorded restoration, which took smaller tiles from "
@@ -168,8 +167,8 @@ def job_remark(recipe: JobRecipe) -> str:
     """What is different here from where a job was done, in words; empty if nothing is."""
     settings = recipe.job.settings
     device = device_for(getattr(settings, "device", "cpu"))
-    lower = str(device.dtype(getattr(settings, "precision", "auto"))).removeprefix("torch.")
-    return remark(recipe.environment, environment(device.label, lower))
+    now = environment_on(device, getattr(settings, "precision", "auto"))
+    return remark(recipe.environment, now)
 
 
 def device_for(name: DeviceName) -> Device:

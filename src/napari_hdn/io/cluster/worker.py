@@ -88,7 +88,7 @@ def look(
         version=napari_hdn.__version__,
         torch=str(torch.__version__),
         device=there.name,
-        dtype=str(there.dtype(precision)).removeprefix("torch."),
+        dtype=there.dtype_name(precision),
         free_bytes=float(there.free_bytes()),
         limit_bytes=float(limit) if limit and there.name == "cpu" else float("inf"),
         unseen=tuple(p for p in paths if not Path(p).exists()),

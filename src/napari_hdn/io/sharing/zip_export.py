@@ -16,13 +16,12 @@ from typing import BinaryIO
 from napari_hdn.core.errors import (
     ConfigurationError,
     ModelFolderError,
-    OutputError,
     RecipeError,
     StoppedEarly,
 )
 from napari_hdn.core.events import Notice, Stop
 from napari_hdn.core.recipes.looks import read_look
-from napari_hdn.io.disk import check_room, check_writable
+from napari_hdn.io.disk import check_room, check_writable, writing
 from napari_hdn.io.library import usable_name
 from napari_hdn.io.naming import publish
 from napari_hdn.io.recipes import read_model_recipe, read_recipe
@@ -78,11 +77,10 @@ def export_zip(
     check_room(target.parent, sum(p.stat().st_size for p in files.values()), target.name)
     beside = target.with_name(f".{target.name}.{uuid.uuid4().hex[:8]}.part")
     try:
-        target.parent.mkdir(parents=True, exist_ok=True)
-        yield from write_zip(folder.name, files, beside, stop)
-        yield Exported(publish(beside, target, numbered=True))
-    except OSError as error:
-        raise OutputError(f"{target} could not be written: {error.strerror or error}.") from error
+        with writing(target):
+            target.parent.mkdir(parents=True, exist_ok=True)
+            yield from write_zip(folder.name, files, beside, stop)
+            yield Exported(publish(beside, target, numbered=True))
     finally:
         with contextlib.suppress(OSError):
             beside.unlink(missing_ok=True)

@@ -8,7 +8,6 @@ from typing import Any
 from qtpy.QtCore import QAbstractTableModel, QModelIndex, Qt, QUrl
 from qtpy.QtGui import QColor, QDesktopServices
 from qtpy.QtWidgets import (
-    QAbstractItemView,
     QApplication,
     QCheckBox,
     QHeaderView,
@@ -24,6 +23,7 @@ from napari_hdn.api import BatchRow
 from napari_hdn.ui.jobs import Job
 from napari_hdn.ui.parts.forms import Choice, Form, Hint, row
 from napari_hdn.ui.parts.section import Section
+from napari_hdn.ui.parts.tables import dress
 from napari_hdn.ui.parts.theme import warning_colour
 from napari_hdn.ui.restoration import FolderJob
 
@@ -174,12 +174,7 @@ class BatchPart(QWidget):
 
     def _set_up_table(self) -> None:
         table = self.table
-        table.verticalHeader().hide()
-        table.verticalHeader().setDefaultSectionSize(_ROW_PX)
-        table.setSelectionBehavior(QAbstractItemView.SelectionBehavior.SelectRows)
-        table.setTextElideMode(Qt.TextElideMode.ElideMiddle)
-        table.setStyleSheet("font-size: 8pt;")
-        table.setWordWrap(False)
+        dress(table, _ROW_PX)
         table.setItemDelegateForColumn(_HEADS.index("reason"), self._reason)
         heads = table.horizontalHeader()
         heads.setStretchLastSection(True)

@@ -13,7 +13,6 @@ from qtpy.QtWidgets import (
     QAbstractItemView,
     QHeaderView,
     QLineEdit,
-    QTableWidget,
     QTableWidgetItem,
     QVBoxLayout,
     QWidget,
@@ -23,6 +22,7 @@ from napari_hdn import api
 from napari_hdn.api import HDNError, ModelRecord
 from napari_hdn.ui import jobs
 from napari_hdn.ui.parts.forms import Hint, watch
+from napari_hdn.ui.parts.tables import with_heads
 from napari_hdn.ui.parts.theme import warning_colour
 from napari_hdn.ui.session import Session
 
@@ -74,19 +74,9 @@ class ModelTable(QWidget):
         self.search = QLineEdit()
         self.search.setPlaceholderText("Search names, noise models and images")
         self.search.setClearButtonEnabled(True)
-        self.table = QTableWidget(0, len(_HEADS))
-        self.table.setHorizontalHeaderLabels([name for name, _ in _HEADS])
-        for column, (_, tip) in enumerate(_HEADS):
-            self.table.horizontalHeaderItem(column).setToolTip(tip)
-        self.table.verticalHeader().hide()
-        self.table.verticalHeader().setDefaultSectionSize(_ROW_PX)
+        self.table = with_heads(_HEADS, _ROW_PX)
         self.table.setMinimumHeight(_LEAST_PX)
-        self.table.setSelectionBehavior(QAbstractItemView.SelectionBehavior.SelectRows)
         self.table.setSelectionMode(QAbstractItemView.SelectionMode.ExtendedSelection)
-        self.table.setEditTriggers(QAbstractItemView.EditTrigger.NoEditTriggers)
-        self.table.setTextElideMode(Qt.TextElideMode.ElideMiddle)
-        self.table.setWordWrap(False)  # else the end of a name is cut off, where names differ
-        self.table.setStyleSheet("font-size: 8pt;")
         heads = self.table.horizontalHeader()
         heads.setSectionResizeMode(QHeaderView.ResizeMode.Interactive)
         heads.setMaximumSectionSize(600)

@@ -7,7 +7,6 @@ from typing import Any
 
 from qtpy.QtCore import Qt, Signal
 from qtpy.QtWidgets import (
-    QAbstractItemView,
     QApplication,
     QHeaderView,
     QPushButton,
@@ -18,6 +17,7 @@ from qtpy.QtWidgets import (
 )
 
 from napari_hdn import api
+from napari_hdn.ui.parts.tables import dress
 
 _MOST_PX = 130  # of a column: a long name must not hide the numbers
 _ROW_PX = 24
@@ -56,13 +56,7 @@ class ResultTable(QWidget):
         self._header: tuple[str, ...] = ()
         self._rows: list[tuple[Any, ...]] = []
         self.table = QTableWidget(0, 0)
-        self.table.verticalHeader().hide()
-        self.table.verticalHeader().setDefaultSectionSize(_ROW_PX)
-        self.table.setSelectionBehavior(QAbstractItemView.SelectionBehavior.SelectRows)
-        self.table.setEditTriggers(QAbstractItemView.EditTrigger.NoEditTriggers)
-        self.table.setTextElideMode(Qt.TextElideMode.ElideMiddle)
-        self.table.setWordWrap(False)  # else the end of a name is cut off, where names differ
-        self.table.setStyleSheet("font-size: 8pt;")
+        dress(self.table, _ROW_PX)
         heads = self.table.horizontalHeader()
         heads.setSectionResizeMode(QHeaderView.ResizeMode.ResizeToContents)
         heads.setMaximumSectionSize(_MOST_PX)

@@ -9,7 +9,6 @@ from qtpy.QtWidgets import (
     QAbstractItemView,
     QHeaderView,
     QPushButton,
-    QTableWidget,
     QTableWidgetItem,
     QVBoxLayout,
     QWidget,
@@ -20,6 +19,7 @@ from napari_hdn.api import HDNError, VariantRecord
 from napari_hdn.ui import jobs
 from napari_hdn.ui.comparing import Key
 from napari_hdn.ui.parts.forms import Hint, row, watch
+from napari_hdn.ui.parts.tables import with_heads
 from napari_hdn.ui.session import Session
 
 _HEADS = (
@@ -44,18 +44,8 @@ class VariantTable(QWidget):
         self._session = session
         self.records: list[VariantRecord] = []
         self._keys: list[Key] = []  # by row of the table
-        self.table = QTableWidget(0, len(_HEADS))
-        self.table.setHorizontalHeaderLabels([name for name, _ in _HEADS])
-        for column, (_, tip) in enumerate(_HEADS):
-            self.table.horizontalHeaderItem(column).setToolTip(tip)
-        self.table.verticalHeader().hide()
-        self.table.verticalHeader().setDefaultSectionSize(_ROW_PX)
-        self.table.setSelectionBehavior(QAbstractItemView.SelectionBehavior.SelectRows)
+        self.table = with_heads(_HEADS, _ROW_PX)
         self.table.setSelectionMode(QAbstractItemView.SelectionMode.SingleSelection)
-        self.table.setEditTriggers(QAbstractItemView.EditTrigger.NoEditTriggers)
-        self.table.setTextElideMode(Qt.TextElideMode.ElideMiddle)
-        self.table.setWordWrap(False)  # else the end of a name is cut off, where names differ
-        self.table.setStyleSheet("font-size: 8pt;")
         heads = self.table.horizontalHeader()
         heads.setSectionResizeMode(QHeaderView.ResizeMode.ResizeToContents)
         heads.setSectionResizeMode(0, QHeaderView.ResizeMode.Stretch)

@@ -18,7 +18,7 @@ import numpy as np
 
 from napari_hdn.core.errors import ConfigurationError, HDNError, OutputError, StoppedEarly
 from napari_hdn.core.events import Notice, Stop
-from napari_hdn.io.disk import check_room, check_writable
+from napari_hdn.io.disk import check_room, check_writable, writing
 from napari_hdn.io.naming import publish
 from napari_hdn.io.sharing.contents import PACKED_MODEL, RESUME, files_of
 from napari_hdn.io.sharing.events import Exported, SharingEvent, SharingProgress
@@ -105,30 +105,27 @@ def export_zoo(
         parts = Path(made) / "parts"
         parts.mkdir()
         try:
-            for event in write_zip(folder.name, files, parts / PACKED_MODEL, stop):
-                yield SharingProgress(0.3 * event.fraction, event.doing)
-            yield SharingProgress(0.3, "tracing one pass")
-            _check(stop)
-            _write_parts(parts, model, one_pass, folder.name, details)
-            yield SharingProgress(0.5, "describing the model")
-            _check(stop)
-            whole = Path(made) / "package"
-            with _quiet():
-                _save(parts, whole, model, one_pass, folder.name, details)
-            yield SharingProgress(0.6, "checking the package as the zoo does")
-            _check(stop)
-            with _quiet():
-                check_package(whole / DESCRIPTION)
-            _check(stop)
-            target.parent.mkdir(parents=True, exist_ok=True)
-            inside = {path.name: path for path in sorted(whole.iterdir())}
-            for event in write_zip(None, inside, beside, stop):
-                yield SharingProgress(0.9 + 0.1 * event.fraction, event.doing)
-            yield Exported(publish(beside, target, numbered=True))
-        except OSError as error:
-            raise OutputError(
-                f"{target} could not be written: {error.strerror or error}."
-            ) from error
+            with writing(target):
+                for event in write_zip(folder.name, files, parts / PACKED_MODEL, stop):
+                    yield SharingProgress(0.3 * event.fraction, event.doing)
+                yield SharingProgress(0.3, "tracing one pass")
+                _check(stop)
+                _write_parts(parts, model, one_pass, folder.name, details)
+                yield SharingProgress(0.5, "describing the model")
+                _check(stop)
+                whole = Path(made) / "package"
+                with _quiet():
+                    _save(parts, whole, model, one_pass, folder.name, details)
+                yield SharingProgress(0.6, "checking the package as the zoo does")
+                _check(stop)
+                with _quiet():
+                    check_package(whole / DESCRIPTION)
+                _check(stop)
+                target.parent.mkdir(parents=True, exist_ok=True)
+                inside = {path.name: path for path in sorted(whole.iterdir())}
+                for event in write_zip(None, inside, beside, stop):
+                    yield SharingProgress(0.9 + 0.1 * event.fraction, event.doing)
+                yield Exported(publish(beside, target, numbered=True))
         finally:
             with contextlib.suppress(OSError):
                 beside.unlink(missing_ok=True)
