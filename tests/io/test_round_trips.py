@@ -19,7 +19,9 @@ import ome_zarr.reader
 import pytest
 import tifffile
 import yaozarrs
+from napari.components import ViewerModel
 from napari_builtins.io import napari_get_reader
+from napari_ome_zarr import napari_get_reader as napari_ome_zarr_reader
 
 from napari_hdn.io.images import open_images
 from napari_hdn.io.metadata import ImageMetadata
@@ -163,13 +165,32 @@ def test_ome_zarr_by_bioio(folder):
 
 
 def test_ome_zarr_by_naparis_own_reader(folder):
-    """It shows pixels and pyramid; scales and names need a plugin such as napari-ome-zarr, or ours."""
+    """It shows pixels and pyramid; scales and names need the plugin napari-ome-zarr, or ours."""
     path, case = folder
     ((levels, *_),) = napari_get_reader(str(path))(str(path))
     np.testing.assert_array_equal(
         np.asarray(levels[0]), case.ordered("".join(a for a in "TCZYX" if a in case.axes))
     )
     assert len(levels) == (3 if max(case.shape) > 1024 else 1)
+
+
+def test_ome_zarr_by_the_plugin_napari_ome_zarr(folder):
+    path, case = folder
+    ((levels, told, kind),) = napari_ome_zarr_reader(str(path))(str(path))
+    levels = levels if isinstance(levels, list) else [levels]
+    axes = "".join(a for a in "TCZYX" if a in case.axes)
+    np.testing.assert_array_equal(np.asarray(levels[0]), case.ordered(axes))
+    assert (kind, len(levels)) == ("image", 3 if max(case.shape) > 1024 else 1)
+    added = ViewerModel().add_image(levels if len(levels) > 1 else levels[0], **told)
+    for one in added if isinstance(added, list) else [added]:
+        kept = axes.replace("C", "")
+        assert "".join(one.axis_labels).upper() == kept
+        assert tuple(one.scale) == pytest.approx(
+            [{"T": 2.5, **KNOWN.pixel_size_um}[a] for a in kept]
+        )
+        assert [str(u) for u in one.units] == ["second" if a == "T" else "micrometer" for a in kept]
+    names = told["name"] if "C" in case.axes else [told["name"]]
+    assert names == [f"cells: {n}" for n in case.names]
 
 
 def test_both_by_ourselves(tmp_path: Path):
