@@ -5,21 +5,25 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from qtpy.QtCore import QObject
-
-_waiting: set[Callable[..., None]] = set()
+from qtpy.QtCore import QCoreApplication, QObject, Slot
 
 
 def on_deleted(owner: QObject, action: Callable[[], Any]) -> None:
     """Call ``action`` once, when Qt deletes ``owner``; it must not hold ``owner`` itself.
 
-    Connected to ``destroyed`` alone, a closure belongs to the same garbage as its widget: Python may
-    empty it before it deletes the widget, and Qt then calls into nothing (a crash, seen in tests).
+    A function connected to ``destroyed`` belongs to the same garbage as its widget: Python may empty
+    it (a crash, seen in tests), or drop the connection, before it deletes the widget, as the order
+    of their ages has it. What is told here is an object of the application.
     """
+    owner.destroyed.connect(_Told(action).tell)
 
-    def act(*_: Any) -> None:
-        _waiting.discard(act)
-        action()
 
-    _waiting.add(act)
-    owner.destroyed.connect(act)
+class _Told(QObject):
+    def __init__(self, action: Callable[[], Any]) -> None:
+        super().__init__(QCoreApplication.instance())
+        self._action = action
+
+    @Slot()
+    def tell(self) -> None:
+        self.deleteLater()
+        self._action()
