@@ -4,7 +4,7 @@
 
 Restores the image (mean latents) whole and in tiles with halos of growing width, and prints the
 largest difference as a share of the restored image's range: anywhere, and at the seams against
-elsewhere. ``core/tiling.halo_px`` takes its rule from here.
+elsewhere. ``core/restoring/tiling.halo_px`` takes its rule from here.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ import numpy as np
 
 import napari_hdn as hdn
 from napari_hdn import api
-from napari_hdn.core import restorer, tiling
+from napari_hdn.core.restoring import restorer, tiling
 
 
 def restored(model: hdn.HDN, image: np.ndarray, halo: int, tile: int | None) -> np.ndarray:

@@ -29,7 +29,7 @@ from napari_hdn.core.hdn import HDN
 from napari_hdn.core.model.ladder import Ladder
 from napari_hdn.core.noise.poisson_gaussian import PoissonGaussian
 from napari_hdn.core.normalisation import Normalisation
-from napari_hdn.core.summary import TrainingSummary
+from napari_hdn.core.training.summary import TrainingSummary
 from napari_hdn.io.images import FileStack
 
 SHAPES = {"stack": (2000, 1024, 1024), "plane": (20_000, 20_000)}

@@ -24,7 +24,7 @@ import napari_hdn as hdn
 from napari_hdn import api
 from napari_hdn.core.axes import ImageStack
 from napari_hdn.core.devices import choose
-from napari_hdn.core.preparation import prepare
+from napari_hdn.core.training.preparation import prepare
 
 
 def score(model: hdn.HDN, task: object, datasets: object) -> float:

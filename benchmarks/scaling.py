@@ -22,7 +22,7 @@ from napari_hdn.core.hdn import HDN
 from napari_hdn.core.model.ladder import Ladder
 from napari_hdn.core.noise.poisson_gaussian import PoissonGaussian
 from napari_hdn.core.normalisation import Normalisation
-from napari_hdn.core.summary import TrainingSummary
+from napari_hdn.core.training.summary import TrainingSummary
 
 SIDES = (128, 192, 272, 400, 576, 832, 1136, 1536)
 SAMPLES = (3, 6, 10, 20, 40, 80, 150, 300)

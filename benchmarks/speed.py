@@ -37,9 +37,9 @@ from napari_hdn.core.memory import kept_memory
 from napari_hdn.core.model.ladder import Ladder, generator_noise
 from napari_hdn.core.noise.poisson_gaussian import PoissonGaussian
 from napari_hdn.core.normalisation import Normalisation
-from napari_hdn.core.objective import Objective
-from napari_hdn.core.optimisation import make_optimizer
-from napari_hdn.core.restorer import Restorer
+from napari_hdn.core.restoring.restorer import Restorer
+from napari_hdn.core.training.objective import Objective
+from napari_hdn.core.training.optimisation import make_optimizer
 
 SIDE = 512
 SAMPLES = (2, 4, 6, 8)  # in antithetic pairs

@@ -11,7 +11,7 @@ from typing import Any
 
 from distributed import LocalCluster, WorkerPlugin
 
-from napari_hdn.core.regions import RegionFailed, RegionRestored
+from napari_hdn.core.restoring.regions import RegionFailed, RegionRestored
 from napari_hdn.io.cluster import worker as working
 
 

@@ -11,7 +11,7 @@ from napari_hdn.core import events
 from napari_hdn.core.axes import ImageStack
 from napari_hdn.core.config import NoiseConfig, TrainingConfig
 from napari_hdn.core.ranks import ALONE, Rank, rank_here
-from napari_hdn.core.training import train
+from napari_hdn.core.training.start import train
 from simulated import TINY, simulate
 
 CONFIG = TrainingConfig(
@@ -24,7 +24,7 @@ CONFIG = TrainingConfig(
 
 EVERY_STEP = ("napari_hdn.core.events.RateLimit.ready", lambda self: True)
 EARLY_LOOKS = ("napari_hdn.core.training.trainer.WATCH_EVERY", 5)
-SMALL_LOOKS = ("napari_hdn.core.watching.BOOTSTRAP_BATCHES", 4)
+SMALL_LOOKS = ("napari_hdn.core.training.watching.BOOTSTRAP_BATCHES", 4)
 
 
 def trained(rank: Rank, path: str) -> None:

@@ -9,7 +9,7 @@ from scipy.ndimage import gaussian_filter
 from napari_hdn.core.config import NetworkConfig
 from napari_hdn.core.events import TrainingFinished
 from napari_hdn.core.model.ladder import Ladder
-from napari_hdn.core.training import train
+from napari_hdn.core.training.start import train
 
 TINY = NetworkConfig(levels=2, blocks=1, channels=8, latent_channels=4)
 

@@ -1,5 +1,6 @@
 """Training in several processes from the terminal: how it begins, ends, and goes on."""
 
+import contextlib
 import json
 import os
 import shlex
@@ -51,7 +52,12 @@ class Running:
             if " step " in line:
                 break
         below = psutil.Process(self.process.pid).children(recursive=True)
-        self.ranks = {p.environ()["LOCAL_RANK"]: p for p in below if "LOCAL_RANK" in p.environ()}
+        self.ranks = {}
+        for process in sorted(below, key=psutil.Process.create_time):
+            with contextlib.suppress(psutil.NoSuchProcess):
+                rank = process.environ().get("LOCAL_RANK")
+                if rank is not None:  # what a rank begins itself for a moment inherits it
+                    self.ranks.setdefault(rank, process)
         assert set(self.ranks) == {"0", "1"}, self.process.stderr.read()
 
     def end(self):
@@ -133,6 +139,7 @@ def test_without_the_leading_process_the_last_saved_model_is_there(
         ["train", str(noisy_tif), "--config", config, "--out", str(out), "--devices", "2"]
     )
     while not (out / "resume.ckpt").exists():
+        assert run.process.poll() is None, run.process.stderr.read()
         time.sleep(0.05)
     run.ranks["0"].kill()
     code, _, err = run.end()

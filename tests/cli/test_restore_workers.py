@@ -13,7 +13,7 @@ from napari_hdn import api
 from napari_hdn.api import PlaneRestored
 from napari_hdn.cli import main
 from napari_hdn.core.config import RestorationConfig
-from napari_hdn.core.restoration import restore_all
+from napari_hdn.core.restoring.restoration import restore_all
 
 
 def pixels(path):

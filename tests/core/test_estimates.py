@@ -17,7 +17,7 @@ from napari_hdn.core.estimates.restoration import estimate_restoration
 from napari_hdn.core.estimates.training import estimate_training
 from napari_hdn.core.estimates.words import Estimate, about, size, spoken_count
 from napari_hdn.core.events import Stop
-from napari_hdn.core.restoration import restore
+from napari_hdn.core.restoring.restoration import restore
 from napari_hdn.core.settings import Settings, put_in_force
 
 

@@ -23,12 +23,12 @@ from napari_hdn.core.generation import (
     restored_pieces,
 )
 from napari_hdn.core.hdn import HDN, TrainingSummary
-from napari_hdn.core.latent_noise import LatentNoise
 from napari_hdn.core.noise.base import Clipping
 from napari_hdn.core.noise.gaussian import Gaussian
 from napari_hdn.core.noise.poisson_gaussian import PoissonGaussian
 from napari_hdn.core.noise.refined import Refined
 from napari_hdn.core.normalisation import Normalisation
+from napari_hdn.core.restoring.latent_noise import LatentNoise
 from simulated import TINY, network, simulate
 
 SUMMARY = TrainingSummary(

@@ -37,7 +37,7 @@ from linear_ladder import (
 )
 from napari_hdn.core.config import GenerationConfig
 from napari_hdn.core.generation import generate
-from napari_hdn.core.sampling import draw_samples
+from napari_hdn.core.restoring.sampling import draw_samples
 
 SHAPE = (88, 72)
 N = 400

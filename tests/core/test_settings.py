@@ -13,8 +13,8 @@ from napari_hdn.core.config import NetworkConfig
 from napari_hdn.core.devices import Device, available, choose
 from napari_hdn.core.errors import MemoryShortError
 from napari_hdn.core.memory import check_fits
+from napari_hdn.core.restoring.tiling import tile_side
 from napari_hdn.core.settings import Settings, as_read, chosen_threads, put_in_force
-from napari_hdn.core.tiling import tile_side
 
 
 def _in_new_thread(function):

@@ -10,7 +10,7 @@ from napari_hdn.core.calibration.record import Calibration
 from napari_hdn.core.errors import NoiseModelError, OutputError
 from napari_hdn.core.noise.base import load_noise_model
 from napari_hdn.core.noise.gmm import GaussianMixture
-from napari_hdn.io.library import list_models, models_folder
+from napari_hdn.io.models.library import list_models, models_folder
 from napari_hdn.io.noise_models import (
     free_noise_model_path,
     list_noise_models,

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from napari_hdn.core.errors import OutputError
 from napari_hdn.core.settings import Settings, in_force, put_in_force
-from napari_hdn.io.library import models_folder
+from napari_hdn.io.models.library import models_folder
 from napari_hdn.io.settings import load_settings, save_settings, settings_path, take_over_settings
 
 

@@ -245,7 +245,7 @@ def answer(monkeypatch: pytest.MonkeyPatch) -> Callable[[str], None]:
 
     def set_answer(name: str) -> None:
         monkeypatch.setattr(
-            "napari_hdn.ui.parts.models.QInputDialog.getText", lambda *a, **k: (name, True)
+            "napari_hdn.ui.parts.models.choice.QInputDialog.getText", lambda *a, **k: (name, True)
         )
 
     return set_answer

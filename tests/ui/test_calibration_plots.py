@@ -12,7 +12,7 @@ from qtpy.QtWidgets import QApplication
 from calibrated import BAD, DOUBTFUL, make_calibration, striped_structure
 from napari_hdn.core.calibration.judging import SMOOTH_PX
 from napari_hdn.ui.parts.calibration_view import CalibrationView
-from napari_hdn.ui.parts.variance_plot import spoken_counts
+from napari_hdn.ui.parts.plots.variance import spoken_counts
 
 
 @pytest.fixture

@@ -18,7 +18,7 @@ def test_a_failed_job_can_be_reported(
     def broken(self, *args, **kwargs):
         raise api.HDNError("The light went out.")
 
-    monkeypatch.setattr("napari_hdn.core.restorer.Restorer.plane", broken)
+    monkeypatch.setattr("napari_hdn.core.restoring.restorer.Restorer.plane", broken)
     dock.samples.setValue(2)
     dock.restore.click()
     until_free()

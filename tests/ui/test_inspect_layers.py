@@ -15,7 +15,7 @@ from napari_hdn.core.errors import StoppedEarly
 from napari_hdn.core.events import PlaneRestored
 from napari_hdn.ui.comparing import ComparisonJob
 from napari_hdn.ui.looks import limit_of, sparse
-from napari_hdn.ui.parts.removed import structure_in_words
+from napari_hdn.ui.parts.levels.removed import structure_in_words
 from napari_hdn.ui.piece import whole_plane
 from napari_hdn.ui.sources import LayerSource
 

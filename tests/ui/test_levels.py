@@ -3,7 +3,7 @@
 from types import SimpleNamespace
 
 from napari_hdn.api import NetworkConfig
-from napari_hdn.ui.parts.levels import LevelSwitches
+from napari_hdn.ui.parts.levels.switches import LevelSwitches
 
 
 def model(created="2026-01-01T00:00:00", **network):

@@ -2,7 +2,7 @@
 
 from types import SimpleNamespace
 
-from napari_hdn.ui.parts.loss_plot import LossPlot
+from napari_hdn.ui.parts.plots.losses import LossPlot
 from napari_hdn.ui.training import LossHistory
 
 

@@ -11,7 +11,7 @@ from qtpy.QtWidgets import QApplication, QDialog, QMessageBox
 from napari_hdn import api
 from napari_hdn.core.errors import OutputError
 from napari_hdn.ui import model_care
-from napari_hdn.ui.parts.export_form import ExportForm
+from napari_hdn.ui.parts.models.export_form import ExportForm
 from sharing import contents, save_tiny
 
 

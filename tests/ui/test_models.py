@@ -8,7 +8,7 @@ import pytest
 from napari_hdn import api
 from napari_hdn.core import checkpoint
 from napari_hdn.core.errors import OutputError
-from napari_hdn.ui.parts.models import summarise
+from napari_hdn.ui.parts.models.choice import summarise
 from napari_hdn.ui.session import session_of
 
 

@@ -1,7 +1,7 @@
 import numpy as np
 
 from napari_hdn import api
-from napari_hdn.core.residuals import check_residuals
+from napari_hdn.core.training.residuals import check_residuals
 
 
 def check(scale):

@@ -55,7 +55,7 @@ def test_from_the_sample_to_a_model_and_on(
 
     # renamed afterwards
     monkeypatch.setattr(
-        "napari_hdn.ui.parts.models.QInputDialog.getText", lambda *a, **k: ("my cells", True)
+        "napari_hdn.ui.parts.models.choice.QInputDialog.getText", lambda *a, **k: ("my cells", True)
     )
     dock.models.rename.click()
     assert session.model_folder == api.models_folder() / "my cells"

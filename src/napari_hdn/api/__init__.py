@@ -95,7 +95,6 @@ from napari_hdn.core.config import (
     RestorationConfig,
     TrainingConfig,
 )
-from napari_hdn.core.convergence import MeanSpread, decibels
 from napari_hdn.core.direct.config import DirectConfig, DirectNetworkConfig
 from napari_hdn.core.direct.events import (
     DistillationFinished,
@@ -138,12 +137,18 @@ from napari_hdn.core.recipes.jobs import (
     LevelsSettings,
     TrustSettings,
 )
+from napari_hdn.core.restoring.convergence import MeanSpread, decibels
 from napari_hdn.core.segmentation.settings import SegmentationConfig
 from napari_hdn.core.settings import Settings, chosen_threads
 from napari_hdn.core.settings import as_read as settings_as_read
 from napari_hdn.core.settings import in_force as settings_in_force
 from napari_hdn.core.settings import put_in_force as use_settings
-from napari_hdn.core.variants import suggested_name, switched_off, variant_config, variant_name
+from napari_hdn.core.training.variants import (
+    suggested_name,
+    switched_off,
+    variant_config,
+    variant_name,
+)
 from napari_hdn.io.batch.events import (
     BatchEvent,
     BatchFinished,
@@ -155,7 +160,6 @@ from napari_hdn.io.batch.events import (
 )
 from napari_hdn.io.batch.rows import Row as BatchRow
 from napari_hdn.io.diagnostics import diagnostics
-from napari_hdn.io.direct_networks import list_direct_folders, reserve_direct_folder
 from napari_hdn.io.disk import check_writable
 from napari_hdn.io.generated import generation_paths, generation_writer
 from napari_hdn.io.images import (
@@ -167,7 +171,11 @@ from napari_hdn.io.images import (
     read_pixel_size,
 )
 from napari_hdn.io.level_files import level_paths, write_contributions
-from napari_hdn.io.library import (
+from napari_hdn.io.log import attach_log, log_path
+from napari_hdn.io.metadata import NO_METADATA, ImageMetadata
+from napari_hdn.io.models.comparison import ComparedRow, compare_models
+from napari_hdn.io.models.direct_networks import list_direct_folders, reserve_direct_folder
+from napari_hdn.io.models.library import (
     bin_model,
     default_models_folder,
     find_model,
@@ -178,18 +186,16 @@ from napari_hdn.io.library import (
     rename_model,
     reserve_model_folder,
 )
-from napari_hdn.io.log import attach_log, log_path
-from napari_hdn.io.metadata import NO_METADATA, ImageMetadata
-from napari_hdn.io.model_comparison import ComparedRow, compare_models
-from napari_hdn.io.model_records import ModelRecord, read_record
-from napari_hdn.io.model_records import stamp as record_stamp
+from napari_hdn.io.models.notes import read_notes, write_notes
+from napari_hdn.io.models.records import ModelRecord, read_record
+from napari_hdn.io.models.records import stamp as record_stamp
+from napari_hdn.io.models.variants import VariantRecord, read_variant, variants_of
 from napari_hdn.io.naming import free_path, split_suffix, write_new
 from napari_hdn.io.noise_models import (
     free_noise_model_path,
     list_noise_models,
     noise_models_folder,
 )
-from napari_hdn.io.notes import read_notes, write_notes
 from napari_hdn.io.ome_tiff import OmeTiffWriter, write_ome_tiff
 from napari_hdn.io.restorations import FORMATS, Format, RestorationFiles, restoration_mark
 from napari_hdn.io.samples import Sample, cells_with_pixel_noise, cells_with_stripes
@@ -203,7 +209,6 @@ from napari_hdn.io.settings import (
 from napari_hdn.io.sharing.events import Exported, Imported, SharingProgress
 from napari_hdn.io.sharing.zoo.details import LICENSES, ZooDetails
 from napari_hdn.io.tables import csv_text, tsv_text
-from napari_hdn.io.variants import VariantRecord, read_variant, variants_of
 from napari_hdn.io.zarr.write import write_ome_zarr
 
 if TYPE_CHECKING:

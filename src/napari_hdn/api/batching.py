@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from napari_hdn.core.direct.student import Direct
     from napari_hdn.core.hdn import HDN
     from napari_hdn.core.recipes.schema import Recipe
-    from napari_hdn.core.restorer import Restorer
+    from napari_hdn.core.restoring.restorer import Restorer
     from napari_hdn.io.batch.image import Work
     from napari_hdn.io.cluster.crew import Crew
     from napari_hdn.io.images import FileStack

@@ -14,7 +14,7 @@ from napari_hdn.core.direct.events import DistillationEvent, DistillationFinishe
 from napari_hdn.core.errors import OutputError
 from napari_hdn.core.events import Notice, RestorationEvent, Stop
 from napari_hdn.core.recipes.jobs import JobInput, JobRecipe
-from napari_hdn.io.direct_networks import list_direct_folders
+from napari_hdn.io.models.direct_networks import list_direct_folders
 
 if TYPE_CHECKING:
     from napari_hdn.core.direct.student import Direct
@@ -47,7 +47,7 @@ def _recipe_beside(
     model: HDN, images: Sequence[ImageStack], config: DirectConfig, event: DistillationFinished
 ) -> Iterator[Notice | JobRecipe]:
     from napari_hdn.core.recipes.job_making import job_recipe
-    from napari_hdn.io.recipe_results import write_direct_recipe
+    from napari_hdn.io.recipes.results import write_direct_recipe
 
     assert event.folder is not None
     channel = model.config.channel if config.channel is None else config.channel

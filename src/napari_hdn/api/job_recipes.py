@@ -36,7 +36,7 @@ def job_recipe(
 def write_job_recipe(
     recipe: JobRecipe, written: Mapping[str, Path], path: Path, *, complete: bool = True
 ) -> tuple[JobRecipe, Path]:
-    """Write the recipe of a job beside its files, with checksums; see `io.recipe_results`.
+    """Write the recipe of a job beside its files, with checksums; see `io.recipes.results`.
 
     Parameters
     ----------
@@ -59,7 +59,7 @@ def write_job_recipe(
     OutputError
         If it cannot be written.
     """
-    from napari_hdn.io.recipe_results import finished_job, write_recipe
+    from napari_hdn.io.recipes.results import finished_job, write_recipe
 
     done = finished_job(recipe, written, complete=complete)
     return done, write_recipe(done, path)
@@ -68,8 +68,8 @@ def write_job_recipe(
 def job_images(
     recipe: JobRecipe, role: Role, base: Path, data: Path | None = None, stop: Stop | None = None
 ) -> list[FileStack]:
-    """The images of a role, found again and checked; see `napari_hdn.io.recipe_data.find_image`."""
-    from napari_hdn.io.recipe_data import find_image
+    """The images of a role, found again and checked; see `napari_hdn.io.recipes.data.find_image`."""
+    from napari_hdn.io.recipes.data import find_image
 
     return [find_image(i.image, base, data, stop) for i in recipe.job.of(role)]
 

@@ -140,29 +140,29 @@ def judge_restoration(
 
 
 def trust_paths(folder: Path | str, stem: str) -> dict[str, Path]:
-    """Where a judgement is written to; see `napari_hdn.io.trust_files`."""
-    from napari_hdn.io.trust_files import trust_paths as _paths
+    """Where a judgement is written to; see `napari_hdn.io.trust.files`."""
+    from napari_hdn.io.trust.files import trust_paths as _paths
 
     return _paths(Path(folder), stem)
 
 
 def trust_products(paths: Mapping[str, Path], written: Sequence[Path]) -> dict[str, Path]:
-    """What each file of a judgement holds; see `napari_hdn.io.trust_files`."""
-    from napari_hdn.io.trust_files import trust_products as _products
+    """What each file of a judgement holds; see `napari_hdn.io.trust.files`."""
+    from napari_hdn.io.trust.files import trust_products as _products
 
     return _products(paths, written)
 
 
 def check_trust_folder(folder: Path | str, shape: tuple[int, int], levels: int) -> None:
-    """Whether a judgement could be written, known before it; see `napari_hdn.io.trust_files`."""
-    from napari_hdn.io.trust_files import check_trust_folder as _check
+    """Whether a judgement could be written, known before it; see `napari_hdn.io.trust.files`."""
+    from napari_hdn.io.trust.files import check_trust_folder as _check
 
     _check(Path(folder), shape, levels)
 
 
 def trust_maps(judgement: Judgement) -> dict[str, np.ndarray]:
     """All maps of a judgement but the trust map itself, (Y, X) float32 by name."""
-    from napari_hdn.io.trust_files import trust_maps as _maps
+    from napari_hdn.io.trust.files import trust_maps as _maps
 
     return _maps(judgement)
 
@@ -175,7 +175,7 @@ def write_trust(
     facts: Mapping[str, Any] | None = None,
     metadata: ImageMetadata = NO_METADATA,
 ) -> list[Path]:
-    """Write report, numbers and maps of a judgement; see `napari_hdn.io.trust_files`."""
-    from napari_hdn.io.trust_files import write_trust as _write
+    """Write report, numbers and maps of a judgement; see `napari_hdn.io.trust.files`."""
+    from napari_hdn.io.trust.files import write_trust as _write
 
     return _write(judgement, paths, where=where, facts=facts, metadata=metadata)

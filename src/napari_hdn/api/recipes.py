@@ -31,12 +31,12 @@ _LAYERS = {
 
 
 def read_recipe(path: Path | str) -> Recipe | JobRecipe:
-    """Read a recipe file, or the recipe of a model folder; see `napari_hdn.io.recipes`.
+    """Read a recipe file, or the recipe of a model folder; see `napari_hdn.io.recipes.files`.
 
     A model of an earlier napari-hdn has no recipe: what its config tells is taken.
     """
-    from napari_hdn.io.recipes import RECIPE
-    from napari_hdn.io.recipes import read_recipe as _read
+    from napari_hdn.io.recipes.files import RECIPE
+    from napari_hdn.io.recipes.files import read_recipe as _read
 
     folder = Path(path)
     if folder.is_dir() and not (folder / RECIPE).exists() and (folder / "config.json").is_file():
@@ -106,8 +106,8 @@ def write_recipe_beside(recipe: Mapping[str, Any], product: str, path: Path) -> 
         If it cannot be written.
     """
     from napari_hdn.io.naming import split_suffix
-    from napari_hdn.io.recipe_results import write_layer_recipe
-    from napari_hdn.io.recipes import parse_recipe
+    from napari_hdn.io.recipes.files import parse_recipe
+    from napari_hdn.io.recipes.results import write_layer_recipe
 
     read = parse_recipe(json.dumps(recipe).encode(), "of the layer")
     if isinstance(read, JobRecipe):
@@ -120,7 +120,7 @@ def recipe_images(
     recipe: Recipe, base: Path, data: Path | None = None, stop: Stop | None = None
 ) -> list[list[FileStack]]:
     """The images of a recipe, checked: of each part of a training, or the restored one."""
-    from napari_hdn.io.recipe_data import find_image, training_images
+    from napari_hdn.io.recipes.data import find_image, training_images
 
     if recipe.restoration is not None:
         return [[find_image(recipe.restoration.image, base, data, stop)]]
@@ -128,12 +128,12 @@ def recipe_images(
 
 
 def recipe_model(recipe: Recipe | JobRecipe, base: Path, given: Path | None = None) -> HDN | None:
-    """The model that a recipe begins with; see `napari_hdn.io.recipe_data.find_model`.
+    """The model that a recipe begins with; see `napari_hdn.io.recipes.data.find_model`.
 
     For a training the one that a variant was made of, and None for a model of its own; else the one
     that restored or took part in the job, if one did.
     """
-    from napari_hdn.io.recipe_data import find_model
+    from napari_hdn.io.recipes.data import find_model
 
     if isinstance(recipe, JobRecipe) or recipe.restoration is not None:
         model = recipe.model
@@ -160,8 +160,8 @@ def recipe_model(recipe: Recipe | JobRecipe, base: Path, given: Path | None = No
 
 
 def recipe_direct(recipe: Recipe, model: HDN, base: Path) -> Direct | None:
-    """The direct network that a recipe restored with, if it did; see `io.recipe_data.find_direct`."""
-    from napari_hdn.io.recipe_data import find_direct
+    """The direct network that a recipe restored with, if it did; see `io.recipes.data.find_direct`."""
+    from napari_hdn.io.recipes.data import find_direct
 
     assert recipe.restoration is not None
     recorded = recipe.restoration.direct
@@ -212,8 +212,8 @@ def recipe_threads(recipe: Recipe | JobRecipe) -> AbstractContextManager[None]:
 
 
 def compare_results(recorded: Recipe | JobRecipe, again: Recipe | JobRecipe) -> dict[str, bool]:
-    """Whether repeated results are identical; see `napari_hdn.io.recipe_results`."""
-    from napari_hdn.io.recipe_results import compare_results as _compare
+    """Whether repeated results are identical; see `napari_hdn.io.recipes.results`."""
+    from napari_hdn.io.recipes.results import compare_results as _compare
 
     return _compare(recorded, again)
 

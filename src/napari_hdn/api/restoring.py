@@ -13,12 +13,12 @@ from napari_hdn.core.config import DeviceName, GenerationConfig, RestorationConf
 from napari_hdn.core.events import RestorationEvent, Stop
 
 if TYPE_CHECKING:
-    from napari_hdn.core.convergence import Convergence
     from napari_hdn.core.direct.student import Direct
     from napari_hdn.core.hdn import HDN
     from napari_hdn.core.likeness import Likeness
-    from napari_hdn.core.restorer import Restorer
-    from napari_hdn.core.sampling import Sampler
+    from napari_hdn.core.restoring.convergence import Convergence
+    from napari_hdn.core.restoring.restorer import Restorer
+    from napari_hdn.core.restoring.sampling import Sampler
 
 
 @noted
@@ -31,15 +31,15 @@ def restore(
     done: Collection[tuple[int, ...]] = (),
     restorer: Restorer | None = None,
 ) -> Iterator[RestorationEvent]:
-    """Restore a stack plane by plane; see `napari_hdn.core.restoration.restore`."""
-    from napari_hdn.core.restoration import restore as _restore
+    """Restore a stack plane by plane; see `napari_hdn.core.restoring.restoration.restore`."""
+    from napari_hdn.core.restoring.restoration import restore as _restore
 
     return _restore(model, stack, config, stop=stop, done=done, restorer=restorer)
 
 
 def restorer_for(model: HDN, config: RestorationConfig) -> Restorer:
-    """A network ready to restore many images; see `napari_hdn.core.restoration.restorer_for`."""
-    from napari_hdn.core.restoration import restorer_for as _restorer_for
+    """A network ready to restore many images; see `core.restoring.restoration.restorer_for`."""
+    from napari_hdn.core.restoring.restoration import restorer_for as _restorer_for
 
     return _restorer_for(model, config)
 
@@ -65,8 +65,8 @@ def draw_samples(
     tile_px: int | None = None,
     stop: Stop | None = None,
 ) -> Iterator[float | np.ndarray]:
-    """Draw independent posterior samples of a plane; see `napari_hdn.core.sampling.draw_samples`."""
-    from napari_hdn.core.sampling import draw_samples as _draw
+    """Draw independent posterior samples of a plane; see `core.restoring.sampling.draw_samples`."""
+    from napari_hdn.core.restoring.sampling import draw_samples as _draw
 
     return _draw(
         model,
@@ -82,8 +82,8 @@ def draw_samples(
 
 
 def sampler(model: HDN, stack: ImageStack, config: RestorationConfig) -> Sampler:
-    """Draws the samples of a restoration one by one; see `napari_hdn.core.sampling.Sampler`."""
-    from napari_hdn.core.sampling import Sampler
+    """Draws the samples of a restoration one by one; see `core.restoring.sampling.Sampler`."""
+    from napari_hdn.core.restoring.sampling import Sampler
 
     return Sampler(model, stack, config)
 
@@ -92,15 +92,15 @@ def sampler(model: HDN, stack: ImageStack, config: RestorationConfig) -> Sampler
 def measure_convergence(
     model: HDN, counts: np.ndarray, config: RestorationConfig, *, stop: Stop | None = None
 ) -> Iterator[float | Convergence]:
-    """How the mean's error falls with the samples; see `core.sampling.measure_convergence`."""
-    from napari_hdn.core.sampling import measure_convergence as _measure
+    """How the mean's error falls with the samples; see `core.restoring.sampling.measure_convergence`."""
+    from napari_hdn.core.restoring.sampling import measure_convergence as _measure
 
     return _measure(model, counts, config, stop=stop)
 
 
 def range_remark(model: HDN, counts: np.ndarray, name: str) -> str:
     """A warning where an image is far outside what a model was trained on, else nothing."""
-    from napari_hdn.core.restoration import range_remark as _remark
+    from napari_hdn.core.restoring.restoration import range_remark as _remark
 
     return _remark(model, counts, name)
 

@@ -32,8 +32,8 @@ def train(
     preview: Callable[[], PreviewRequest | None] | None = None,
     rank: Rank = ALONE,
 ) -> Iterator[TrainingEvent]:
-    """Train an HDN on noisy images alone; see `napari_hdn.core.training.train`."""
-    from napari_hdn.core.training import train as _train
+    """Train an HDN on noisy images alone; see `napari_hdn.core.training.start.train`."""
+    from napari_hdn.core.training.start import train as _train
 
     return _train(
         images,

@@ -32,7 +32,7 @@ from napari_hdn.core.noise.base import noise_model_from_json, noise_model_to_jso
 from napari_hdn.core.normalisation import Normalisation
 from napari_hdn.core.recipes.looks import recall
 from napari_hdn.core.recipes.making import recipe_of_model, to_text
-from napari_hdn.core.summary import TrainingSummary
+from napari_hdn.core.training.summary import TrainingSummary
 from napari_hdn.core.weights import WeightsError, load_weights
 
 CONFIG, WEIGHTS, NOISE, RESUME, RECIPE = (

@@ -222,8 +222,8 @@ class RestorationConfig(Frozen):
     ----------
     outputs : tuple of str
         ``mean`` (MMSE estimate), ``median``, ``map`` (the mode, by mean shift; see
-        `napari_hdn.core.mean_shift`), ``std``, ``cv`` (std / mean), ``quantiles``, ``samples``,
-        ``difference`` (of two samples).
+        `napari_hdn.core.restoring.mean_shift`), ``std``, ``cv`` (std / mean), ``quantiles``,
+        ``samples``, ``difference`` (of two samples).
     samples : int
         By default 2 for the mean alone, else 20.
     quantiles : tuple of float

@@ -23,7 +23,7 @@ from napari_hdn.core.metrics import (
     ssim,
 )
 from napari_hdn.core.second_frame import Estimate, estimate_error, noise_variance, remarks
-from napari_hdn.core.statistics import check_finite
+from napari_hdn.core.training.statistics import check_finite
 
 Index = tuple[int, ...]
 

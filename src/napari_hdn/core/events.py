@@ -15,11 +15,11 @@ from napari_hdn.core.errors import StoppedEarly
 
 if TYPE_CHECKING:
     from napari_hdn.core.calibration.record import Calibration
-    from napari_hdn.core.convergence import MeanSpread
     from napari_hdn.core.hdn import HDN
     from napari_hdn.core.levels.inspection import Inspection
     from napari_hdn.core.recipes.tiles import Tiles
-    from napari_hdn.core.residuals import ResidualCheck
+    from napari_hdn.core.restoring.convergence import MeanSpread
+    from napari_hdn.core.training.residuals import ResidualCheck
     from napari_hdn.core.trust.judgement import Judgement
 
 EVENTS_PER_SECOND = 5.0

@@ -22,7 +22,6 @@ from napari_hdn.core.devices import choose
 from napari_hdn.core.errors import MemoryShortError, is_memory_short
 from napari_hdn.core.events import Stop
 from napari_hdn.core.hdn import HDN
-from napari_hdn.core.latent_noise import LatentNoise
 from napari_hdn.core.memory import kept_memory
 from napari_hdn.core.model.ladder import Noise
 from napari_hdn.core.noise.base import NoiseModel
@@ -31,11 +30,12 @@ from napari_hdn.core.noise.refined import Refined
 from napari_hdn.core.noise.typical import typical_curve
 from napari_hdn.core.normalisation import NoiseCurve
 from napari_hdn.core.places import places
-from napari_hdn.core.planes import Prepared
-from napari_hdn.core.sampling import draw_samples
-from napari_hdn.core.statistics import check_finite
-from napari_hdn.core.tiling import Tile, halo_px, padded_size, plan_tiles, tile_side
-from napari_hdn.core.variants import switched_off
+from napari_hdn.core.restoring.latent_noise import LatentNoise
+from napari_hdn.core.restoring.planes import Prepared
+from napari_hdn.core.restoring.sampling import draw_samples
+from napari_hdn.core.restoring.tiling import Tile, halo_px, padded_size, plan_tiles, tile_side
+from napari_hdn.core.training.statistics import check_finite
+from napari_hdn.core.training.variants import switched_off
 
 COMPARED_PX = 512  # longest side of a real piece that generated images are held against
 _KEY = 2**20  # of the latents' noise: no sample of a posterior has the noise of a generated image

@@ -12,11 +12,11 @@ from napari_hdn.core.model.ladder import Ladder
 from napari_hdn.core.noise.base import NoiseModel
 from napari_hdn.core.normalisation import Normalisation
 from napari_hdn.core.recipes.looks import LevelLook
-from napari_hdn.core.summary import TrainingSummary
 from napari_hdn.core.text import readable
+from napari_hdn.core.training.summary import TrainingSummary
 
 if TYPE_CHECKING:
-    from napari_hdn.core.restoration import Restored
+    from napari_hdn.core.restoring.restoration import Restored
 
 
 @dataclass
@@ -110,7 +110,7 @@ class HDN:
         AxesError, ImageError
             If the image cannot be used.
         """
-        from napari_hdn.core.restoration import restore_all
+        from napari_hdn.core.restoring.restoration import restore_all
 
         stack = ImageStack(
             image, axes or guess_axes(tuple(image.shape)), channel=choices.get("channel")

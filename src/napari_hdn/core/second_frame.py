@@ -13,9 +13,9 @@ import numpy as np
 import torch
 from skimage.registration import phase_cross_correlation
 
-from napari_hdn.core import planes
 from napari_hdn.core.calibration.choose import curve_of_plane
 from napari_hdn.core.hdn import HDN
+from napari_hdn.core.restoring import planes
 
 BLOCK_PX = 16  # errors of a restored image are correlated over a few pixels; over blocks hardly
 _LEAST_BLOCKS = 9

@@ -12,8 +12,8 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 from napari_hdn.core.settings import in_force
-from napari_hdn.io.library import list_models, models_folder
 from napari_hdn.io.log import last_job, last_lines, log_path
+from napari_hdn.io.models.library import list_models, models_folder
 from napari_hdn.io.settings import load_settings, settings_path
 
 _PACKAGES = (

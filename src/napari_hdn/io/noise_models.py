@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from napari_hdn.core.errors import NoiseModelError, OutputError
 from napari_hdn.io.disk import writing
-from napari_hdn.io.library import NOISE_MODELS, model_places, models_folder, usable_name
+from napari_hdn.io.models.library import NOISE_MODELS, model_places, models_folder, usable_name
 from napari_hdn.io.naming import free_path, publish
 
 if TYPE_CHECKING:

@@ -19,7 +19,7 @@ from napari_hdn.core.events import Notice, PlaneRestored
 from napari_hdn.io.naming import free_paths, split_suffix
 from napari_hdn.io.products import Product, TiffProducts
 from napari_hdn.io.reading.zarr_metadata import made_by
-from napari_hdn.io.recipe_results import with_results, write_recipe
+from napari_hdn.io.recipes.results import with_results, write_recipe
 from napari_hdn.io.zarr.image import need_zarr
 from napari_hdn.io.zarr.products import ZarrProducts
 

@@ -15,7 +15,7 @@ from napari_hdn.ui.layers import selectable, stack_of
 from napari_hdn.ui.parts.forms import Choice, Form, Hint, row, watch
 from napari_hdn.ui.parts.layer_pick import LayerPick
 from napari_hdn.ui.parts.layer_ticks import LayerTicks
-from napari_hdn.ui.parts.models import ModelChoice
+from napari_hdn.ui.parts.models.choice import ModelChoice
 from napari_hdn.ui.parts.notices import Notices
 from napari_hdn.ui.parts.result_table import ResultTable
 from napari_hdn.ui.session import session_of

@@ -21,8 +21,8 @@ from napari_hdn.ui.parts.device import DeviceChoice
 from napari_hdn.ui.parts.forms import Choice, Form, Hint, heading, row, watch
 from napari_hdn.ui.parts.generated import GeneratedView
 from napari_hdn.ui.parts.layer_pick import LayerPick
-from napari_hdn.ui.parts.levels import LevelSwitches
-from napari_hdn.ui.parts.models import ModelChoice
+from napari_hdn.ui.parts.levels.switches import LevelSwitches
+from napari_hdn.ui.parts.models.choice import ModelChoice
 from napari_hdn.ui.parts.notices import Notices
 from napari_hdn.ui.region import region_in_view
 from napari_hdn.ui.session import session_of

@@ -12,18 +12,18 @@ from napari_hdn.ui.inspection import DrawingJob, Inspected, InspectionJob, Level
 from napari_hdn.ui.job_dock import JobDock
 from napari_hdn.ui.jobs import Job
 from napari_hdn.ui.level_layers import add_contributions, add_drawn
-from napari_hdn.ui.parts.advice import AdviceBox
 from napari_hdn.ui.parts.device import DeviceChoice
-from napari_hdn.ui.parts.drawn_levels import DrawnLevels
 from napari_hdn.ui.parts.forms import Form, Hint, row, watch
-from napari_hdn.ui.parts.level_rows import LevelRows
-from napari_hdn.ui.parts.models import ModelChoice
+from napari_hdn.ui.parts.levels.advice import AdviceBox
+from napari_hdn.ui.parts.levels.drawn import DrawnLevels
+from napari_hdn.ui.parts.levels.piece_choice import PieceChoice
+from napari_hdn.ui.parts.levels.removed import RemovedView
+from napari_hdn.ui.parts.levels.retraining import Retraining
+from napari_hdn.ui.parts.levels.rows import LevelRows
+from napari_hdn.ui.parts.models.choice import ModelChoice
+from napari_hdn.ui.parts.models.variants import VariantTable
 from napari_hdn.ui.parts.notices import Notices
-from napari_hdn.ui.parts.piece_choice import PieceChoice
-from napari_hdn.ui.parts.removed import RemovedView
-from napari_hdn.ui.parts.retraining import Retraining
 from napari_hdn.ui.parts.section import Section
-from napari_hdn.ui.parts.variants import VariantTable
 from napari_hdn.ui.retraining import retraining_job
 from napari_hdn.ui.session import session_of
 from napari_hdn.ui.training import TrainingJob

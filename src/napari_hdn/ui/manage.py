@@ -20,12 +20,12 @@ from napari_hdn.api import HDNError, ModelRecord
 from napari_hdn.ui import model_care
 from napari_hdn.ui.job_dock import JobDock
 from napari_hdn.ui.parts.button import Button
-from napari_hdn.ui.parts.export_form import ExportForm
 from napari_hdn.ui.parts.forms import heading, row, watch
 from napari_hdn.ui.parts.methods import copy_methods
-from napari_hdn.ui.parts.model_comparison import ModelComparison
-from napari_hdn.ui.parts.model_notes import ModelNotes
-from napari_hdn.ui.parts.model_table import ModelTable
+from napari_hdn.ui.parts.models.comparison import ModelComparison
+from napari_hdn.ui.parts.models.export_form import ExportForm
+from napari_hdn.ui.parts.models.notes import ModelNotes
+from napari_hdn.ui.parts.models.table import ModelTable
 from napari_hdn.ui.parts.notices import Notices
 from napari_hdn.ui.session import session_of
 from napari_hdn.ui.sharing import ExportJob, ImportJob, SharingJob

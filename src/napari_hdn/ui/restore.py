@@ -17,13 +17,13 @@ from napari_hdn.ui.parts.direct import DirectChoice
 from napari_hdn.ui.parts.estimate import EstimateLine, Question
 from napari_hdn.ui.parts.exporting import Exporting
 from napari_hdn.ui.parts.forms import Form, Hint, heading, row, watch
-from napari_hdn.ui.parts.levels import LevelSwitches
+from napari_hdn.ui.parts.levels.switches import LevelSwitches
 from napari_hdn.ui.parts.methods import CopyMethods
-from napari_hdn.ui.parts.models import ModelChoice
+from napari_hdn.ui.parts.models.choice import ModelChoice
 from napari_hdn.ui.parts.notices import Notices
 from napari_hdn.ui.parts.outputs import OutputChoice
+from napari_hdn.ui.parts.plots.sufficiency import SufficiencyView
 from napari_hdn.ui.parts.section import Section
-from napari_hdn.ui.parts.sufficiency import SufficiencyView
 from napari_hdn.ui.parts.targets import Targets
 from napari_hdn.ui.region import PREVIEW_PX, Region, region_in_view
 from napari_hdn.ui.restoration import FolderJob, LayersJob, PreviewJob, SufficiencyJob, TeachingJob

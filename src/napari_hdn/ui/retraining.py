@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from napari_hdn.api import HDN
     from napari_hdn.ui.inspection import Inspected
     from napari_hdn.ui.jobs import Job
-    from napari_hdn.ui.parts.retraining import Retraining
+    from napari_hdn.ui.parts.levels.retraining import Retraining
     from napari_hdn.ui.session import Session
 
 

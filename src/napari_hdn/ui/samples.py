@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     from napari.layers import Image
 
     from napari_hdn.api import HDN
-    from napari_hdn.core.sampling import Sampler
+    from napari_hdn.core.restoring.sampling import Sampler
     from napari_hdn.ui.sources import LayerSource
 
 _NOT_DRAWN = (0.25, 0.25, 0.35, 1.0)

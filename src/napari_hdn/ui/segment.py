@@ -15,9 +15,9 @@ from napari_hdn.ui.parts.agreement import Agreement
 from napari_hdn.ui.parts.device import DeviceChoice
 from napari_hdn.ui.parts.forms import Choice, Form, Hint, row, watch
 from napari_hdn.ui.parts.layer_pick import LayerPick
-from napari_hdn.ui.parts.models import ModelChoice
+from napari_hdn.ui.parts.levels.piece_choice import PieceChoice
+from napari_hdn.ui.parts.models.choice import ModelChoice
 from napari_hdn.ui.parts.notices import Notices
-from napari_hdn.ui.parts.piece_choice import PieceChoice
 from napari_hdn.ui.parts.recipe import RecipeChoice
 from napari_hdn.ui.parts.result_table import ResultTable
 from napari_hdn.ui.parts.section import Section

@@ -17,12 +17,12 @@ from napari_hdn.ui.parts.device import DeviceChoice
 from napari_hdn.ui.parts.estimate import EstimateLine, Question
 from napari_hdn.ui.parts.expert import ExpertSettings, with_changes
 from napari_hdn.ui.parts.forms import Choice, Form, Hint, row, watch
-from napari_hdn.ui.parts.loss_plot import LossPlot
 from napari_hdn.ui.parts.methods import CopyMethods
-from napari_hdn.ui.parts.models import ModelChoice
+from napari_hdn.ui.parts.models.choice import ModelChoice
 from napari_hdn.ui.parts.noise import NoiseChoice
 from napari_hdn.ui.parts.notices import Notices
-from napari_hdn.ui.parts.residual_view import ResidualView
+from napari_hdn.ui.parts.plots.losses import LossPlot
+from napari_hdn.ui.parts.plots.residuals import ResidualView
 from napari_hdn.ui.parts.source import ImageSource
 from napari_hdn.ui.preferences import preferences
 from napari_hdn.ui.session import session_of

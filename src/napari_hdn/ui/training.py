@@ -33,8 +33,8 @@ from napari_hdn.ui.sources import LayerSource, Source
 
 if TYPE_CHECKING:
     from napari_hdn.api import HDN
-    from napari_hdn.core.residuals import ResidualCheck
-    from napari_hdn.core.summary import LossRecord, TrainingSummary
+    from napari_hdn.core.training.residuals import ResidualCheck
+    from napari_hdn.core.training.summary import LossRecord, TrainingSummary
 
 
 @dataclass(frozen=True)

@@ -14,9 +14,9 @@ from napari_hdn.ui.judging import MOST_PX, Judged, ReportJob, TrustJob, second_f
 from napari_hdn.ui.parts.device import DeviceChoice
 from napari_hdn.ui.parts.forms import Form, Hint, row, watch
 from napari_hdn.ui.parts.layer_pick import LayerPick
-from napari_hdn.ui.parts.models import ModelChoice
+from napari_hdn.ui.parts.levels.piece_choice import PieceChoice
+from napari_hdn.ui.parts.models.choice import ModelChoice
 from napari_hdn.ui.parts.notices import Notices
-from napari_hdn.ui.parts.piece_choice import PieceChoice
 from napari_hdn.ui.parts.verdicts import Verdicts
 from napari_hdn.ui.piece import Piece
 from napari_hdn.ui.session import session_of

@@ -13,7 +13,7 @@ from napari_hdn.core.direct.lessons import Teacher
 from napari_hdn.core.hdn import HDN
 from napari_hdn.core.noise.poisson_gaussian import PoissonGaussian
 from napari_hdn.core.normalisation import Normalisation
-from napari_hdn.core.summary import TrainingSummary
+from napari_hdn.core.training.summary import TrainingSummary
 from simulated import network, simulate
 
 SMALL = DirectNetworkConfig(unshuffle=1, widths=(8, 8))

@@ -9,7 +9,7 @@ from napari_hdn.core.direct.exam import examine
 from napari_hdn.core.direct.network import random_network
 from napari_hdn.core.noise.gaussian import Gaussian
 from napari_hdn.core.normalisation import Normalisation
-from napari_hdn.core.planes import Prepared
+from napari_hdn.core.restoring.planes import Prepared
 from simulated import network
 from taught import exam_of
 

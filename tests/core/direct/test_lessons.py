@@ -7,7 +7,7 @@ from napari_hdn.core.devices import Device
 from napari_hdn.core.direct import lessons
 from napari_hdn.core.direct.lessons import Draws, Teacher, plan_pieces, split
 from napari_hdn.core.errors import ImageError
-from napari_hdn.core.patches import Region
+from napari_hdn.core.training.patches import Region
 from simulated import simulate
 from taught import lesson_of
 
@@ -39,7 +39,7 @@ def test_pieces_that_are_too_narrow_are_left_out_and_enough_is_enough(stack):
 
 
 def test_the_same_frames_are_held_out_as_in_the_models_training(model, stack, quick):
-    from napari_hdn.core.patches import split_regions
+    from napari_hdn.core.training.patches import split_regions
 
     ours = split([stack], model, quick)
     theirs = split_regions([stack], model.config)

@@ -2,7 +2,6 @@ import numpy as np
 import pytest
 import torch
 
-from napari_hdn.core import restoration
 from napari_hdn.core.axes import ImageStack
 from napari_hdn.core.config import RestorationConfig
 from napari_hdn.core.devices import Device
@@ -18,7 +17,8 @@ from napari_hdn.core.events import (
     RestorationFinished,
     Stop,
 )
-from napari_hdn.core.tiled import Rows
+from napari_hdn.core.restoring import restoration
+from napari_hdn.core.restoring.tiled import Rows
 from simulated import simulate
 from taught import direct_of
 

@@ -9,7 +9,7 @@ from napari_hdn.core.devices import Device
 from napari_hdn.core.hdn import HDN, TrainingSummary
 from napari_hdn.core.noise.poisson_gaussian import PoissonGaussian
 from napari_hdn.core.normalisation import Normalisation
-from napari_hdn.core.planes import Prepared
+from napari_hdn.core.restoring.planes import Prepared
 from simulated import TINY, network
 
 SUMMARY = TrainingSummary(

@@ -5,8 +5,8 @@ import pytest
 import torch
 
 from napari_hdn.core.events import Stop
-from napari_hdn.core.latent_noise import LatentNoise
 from napari_hdn.core.levels.draws import draw_levels
+from napari_hdn.core.restoring.latent_noise import LatentNoise
 from simulated import TINY, simulate
 
 

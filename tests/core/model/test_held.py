@@ -6,7 +6,7 @@ import torch
 from napari_hdn.core.config import NetworkConfig
 from napari_hdn.core.model.held import hold_above
 from napari_hdn.core.model.ladder import Ladder
-from napari_hdn.core.variants import variant_config
+from napari_hdn.core.training.variants import variant_config
 from simulated import network, run_to_end
 
 FOUR = NetworkConfig(levels=4, blocks=1, channels=8, latent_channels=4)

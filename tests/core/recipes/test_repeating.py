@@ -25,9 +25,9 @@ from napari_hdn.core.recipes.repeating import (
     restoration_remark,
 )
 from napari_hdn.core.recipes.schema import Recipe
-from napari_hdn.core.restoration import restore
-from napari_hdn.core.training import train
-from napari_hdn.core.variants import variant_config
+from napari_hdn.core.restoring.restoration import restore
+from napari_hdn.core.training.start import train
+from napari_hdn.core.training.variants import variant_config
 from simulated import run_to_end
 
 

@@ -3,8 +3,9 @@ import pytest
 from napari_hdn.core import checkpoint
 from napari_hdn.core.errors import OutputError
 from napari_hdn.core.lock import NoLocksError
-from napari_hdn.core.training import claim, train
+from napari_hdn.core.training import claim
 from napari_hdn.core.training.claim import NAME, claimed
+from napari_hdn.core.training.start import train
 
 
 def test_two_trainings_do_not_write_over_each_other(stack, tiny_config, tmp_path):

@@ -8,8 +8,8 @@ from napari_hdn.core.config import NoiseConfig
 from napari_hdn.core.devices import choose
 from napari_hdn.core.events import Stop
 from napari_hdn.core.noise.refined import Refined
-from napari_hdn.core.preparation import prepare
 from napari_hdn.core.training import handover
+from napari_hdn.core.training.preparation import prepare
 
 
 @pytest.fixture

@@ -6,11 +6,11 @@ import numpy as np
 import pytest
 
 from napari_hdn.core.devices import Device
-from napari_hdn.core.drawing import Drawing
 from napari_hdn.core.hdn import HDN, TrainingSummary
 from napari_hdn.core.noise.poisson_gaussian import PoissonGaussian
 from napari_hdn.core.normalisation import Normalisation
-from napari_hdn.core.planes import Prepared
+from napari_hdn.core.restoring.drawing import Drawing
+from napari_hdn.core.restoring.planes import Prepared
 from simulated import TINY, network, simulate
 
 SUMMARY = TrainingSummary(

@@ -19,7 +19,6 @@ import zarr
 
 from clustered import Log, Logged, local_cluster
 from napari_hdn.api import agree, restore_by
-from napari_hdn.core import regions, restoration
 from napari_hdn.core.config import RestorationConfig, TrainingConfig
 from napari_hdn.core.errors import ClusterError, DamagedPlaneError, ImageFileError
 from napari_hdn.core.events import (
@@ -32,7 +31,8 @@ from napari_hdn.core.events import (
 from napari_hdn.core.hdn import HDN, TrainingSummary
 from napari_hdn.core.noise.poisson_gaussian import PoissonGaussian
 from napari_hdn.core.normalisation import Normalisation
-from napari_hdn.core.restoration import restore_all
+from napari_hdn.core.restoring import regions, restoration
+from napari_hdn.core.restoring.restoration import restore_all
 from napari_hdn.io.cluster.agreement import Agreement
 from napari_hdn.io.cluster.crew import Crew, crew_at
 from napari_hdn.io.images import FileStack, open_images

@@ -3,7 +3,7 @@ from pathlib import Path
 
 import pytest
 
-from napari_hdn.io.library import models_folder
+from napari_hdn.io.models.library import models_folder
 from sharing import save_tiny
 
 

@@ -16,7 +16,7 @@ import torch
 
 from napari_hdn import api
 from napari_hdn.core.errors import ArchiveError, HDNError
-from napari_hdn.io.library import models_folder
+from napari_hdn.io.models.library import models_folder
 from napari_hdn.io.sharing import archive
 from sharing import contents
 

@@ -19,11 +19,11 @@ from napari_hdn.core.recipes.looks import LevelLook, LevelRecord
 from napari_hdn.core.recipes.making import to_text
 from napari_hdn.core.recipes.parts import TrainingPart
 from napari_hdn.core.recipes.schema import CalibrationRecord, CheckRecord
-from napari_hdn.io.library import models_folder
-from napari_hdn.io.model_comparison import compare_models
-from napari_hdn.io.model_records import noise_in_words, read_record, stamp
-from napari_hdn.io.notes import read_notes, write_notes
-from napari_hdn.io.recipes import read_recipe
+from napari_hdn.io.models.comparison import compare_models
+from napari_hdn.io.models.library import models_folder
+from napari_hdn.io.models.notes import read_notes, write_notes
+from napari_hdn.io.models.records import noise_in_words, read_record, stamp
+from napari_hdn.io.recipes.files import read_recipe
 from sharing import contents
 
 
@@ -81,7 +81,7 @@ def test_noise_in_words():
 
 
 def test_lists_need_no_torch():
-    code = "import sys, napari_hdn.io.model_records, napari_hdn.io.model_comparison as m; "
+    code = "import sys, napari_hdn.io.models.records, napari_hdn.io.models.comparison as m; "
     code += "assert 'torch' not in sys.modules"
     subprocess.run([sys.executable, "-c", code], check=True)
 

@@ -20,7 +20,7 @@ from napari_hdn.core.errors import (
 )
 from napari_hdn.core.identity import fingerprint
 from napari_hdn.core.recipes.looks import LOOK, LevelLook
-from napari_hdn.io.library import list_models, models_folder
+from napari_hdn.io.models.library import list_models, models_folder
 from napari_hdn.io.sharing import contents as names
 from napari_hdn.io.sharing import zip_export
 from sharing import contents, restored

@@ -13,7 +13,7 @@ from PIL import Image
 from napari_hdn import api
 from napari_hdn.core import checkpoint
 from napari_hdn.core.errors import ArchiveError, ConfigurationError, HDNError, StoppedEarly
-from napari_hdn.io.library import models_folder
+from napari_hdn.io.models.library import models_folder
 from napari_hdn.io.sharing.zoo import package
 from napari_hdn.io.sharing.zoo.details import ZooDetails, zoo_title
 from sharing import contents, restored, save_tiny

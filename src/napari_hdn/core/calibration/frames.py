@@ -9,7 +9,7 @@ import numpy as np
 from napari_hdn.core.axes import ImageStack
 from napari_hdn.core.calibration.estimation import is_static_pair
 from napari_hdn.core.events import Stop, check_stop
-from napari_hdn.core.statistics import check_finite, spread_planes
+from napari_hdn.core.training.statistics import check_finite, spread_planes
 
 LOOK_AT = 16  # planes or windows that decide what kind of noise this is
 WINDOW = 32  # consecutive frames

@@ -17,7 +17,7 @@ from napari_hdn.core.calibration.repeats import repeats_evidence
 from napari_hdn.core.errors import NoiseModelError
 from napari_hdn.core.events import Stop, check_stop
 from napari_hdn.core.noise.curves import MIN_PER_BIN, MeasuredCurve, curve_of_moments
-from napari_hdn.core.statistics import spread_planes
+from napari_hdn.core.training.statistics import spread_planes
 
 MAX_PLANES = 64
 SIDE_PX = 1024

@@ -13,7 +13,7 @@ from napari_hdn.core.calibration.evidence import Evidence, Steps
 from napari_hdn.core.calibration.frames import FRAMES_PER_RUN, read, series_of, static_runs, windows
 from napari_hdn.core.errors import NoiseModelError
 from napari_hdn.core.events import Stop, check_stop
-from napari_hdn.core.statistics import spread_planes
+from napari_hdn.core.training.statistics import spread_planes
 
 LOOK_AT = 16
 FRAMES_OF_SERIES = 8  # of each window

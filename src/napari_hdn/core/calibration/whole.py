@@ -16,7 +16,7 @@ from napari_hdn.core.axes import ImageStack
 from napari_hdn.core.calibration.fitting import shared_line
 from napari_hdn.core.calibration.processing import WHITE_LAG_1, lag_1
 from napari_hdn.core.noise.curves import MeasuredCurve
-from napari_hdn.core.statistics import check_finite, spread_planes
+from napari_hdn.core.training.statistics import check_finite, spread_planes
 
 MOST_SCALED = 50.0
 MOST_GRAIN = 8.0  # a checker's, which is all in the differences: (16 / 6)^2 = 7.1

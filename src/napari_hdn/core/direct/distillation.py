@@ -54,8 +54,8 @@ from napari_hdn.core.events import Notice, RateLimit, Stop
 from napari_hdn.core.hdn import HDN
 from napari_hdn.core.identity import fingerprint
 from napari_hdn.core.memory import kept_memory
-from napari_hdn.core.optimisation import Averaged, StepGuard, copy_weights, together
-from napari_hdn.core.restorer import check_levels
+from napari_hdn.core.restoring.restorer import check_levels
+from napari_hdn.core.training.optimisation import Averaged, StepGuard, copy_weights, together
 
 TEACHING_SHARE = 0.4  # of the minutes, at most, for what the teacher makes of the images
 TEACHING_FRACTION = 0.25  # of the progress, where steps are counted

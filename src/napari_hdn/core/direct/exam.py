@@ -7,12 +7,12 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from napari_hdn.core.convergence import decibels
 from napari_hdn.core.direct.lessons import EXAM_SAMPLES, Exam
 from napari_hdn.core.direct.network import DirectNetwork
 from napari_hdn.core.direct.student import Marks
-from napari_hdn.core.padding import reflect_pad
-from napari_hdn.core.planes import Prepared
+from napari_hdn.core.restoring.convergence import decibels
+from napari_hdn.core.restoring.padding import reflect_pad
+from napari_hdn.core.restoring.planes import Prepared
 
 NO_SPREAD = 1e-8  # of the range squared: samples that do not differ leave nothing to compare with
 

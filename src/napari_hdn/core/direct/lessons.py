@@ -18,12 +18,12 @@ from napari_hdn.core.devices import Device
 from napari_hdn.core.direct.config import DirectConfig, Statistic
 from napari_hdn.core.errors import ImageError
 from napari_hdn.core.hdn import HDN
-from napari_hdn.core.latent_noise import LatentNoise
 from napari_hdn.core.normalisation import NoiseCurve, Normalisation
-from napari_hdn.core.padding import reflect_pad
-from napari_hdn.core.patches import Region, Split, split_regions
-from napari_hdn.core.planes import Prepared
-from napari_hdn.core.tiling import halo_px, tile_side
+from napari_hdn.core.restoring.latent_noise import LatentNoise
+from napari_hdn.core.restoring.padding import reflect_pad
+from napari_hdn.core.restoring.planes import Prepared
+from napari_hdn.core.restoring.tiling import halo_px, tile_side
+from napari_hdn.core.training.patches import Region, Split, split_regions
 
 LESSON_PX, EXAM_PX = 512, 256
 EXAM_TILES, EXAM_SAMPLES = 3, 16

@@ -20,11 +20,11 @@ from napari_hdn.core.events import Notice, RestorationEvent, Stop
 from napari_hdn.core.hdn import HDN
 from napari_hdn.core.memory import kept_memory
 from napari_hdn.core.normalisation import NoiseCurve
-from napari_hdn.core.padding import reflect_pad
-from napari_hdn.core.restoration import walk
-from napari_hdn.core.restorer import check_levels
-from napari_hdn.core.tiled import Made, TiledRestorer
-from napari_hdn.core.tiling import (
+from napari_hdn.core.restoring.padding import reflect_pad
+from napari_hdn.core.restoring.restoration import walk
+from napari_hdn.core.restoring.restorer import check_levels
+from napari_hdn.core.restoring.tiled import Made, TiledRestorer
+from napari_hdn.core.restoring.tiling import (
     MEMORY_SHARE,
     MOST_BYTES,
     Tile,
@@ -63,7 +63,7 @@ def restore_direct(
     Yields
     ------
     RestorationEvent
-        As of `napari_hdn.core.restoration.restore`.
+        As of `napari_hdn.core.restoring.restoration.restore`.
 
     Raises
     ------
@@ -71,7 +71,7 @@ def restore_direct(
         If the direct network does not fit the model or the levels that are off, or something is asked
         for that it does not give.
     ImageError, DeviceError, MemoryShortError
-        As of `napari_hdn.core.restoration.restore`.
+        As of `napari_hdn.core.restoring.restoration.restore`.
     """
     learned = student.config.learns
     if wrong := [output for output in config.outputs if output != learned]:

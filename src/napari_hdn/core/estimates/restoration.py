@@ -22,12 +22,12 @@ from napari_hdn.core.estimates.words import Estimate
 from napari_hdn.core.events import Stop
 from napari_hdn.core.hdn import HDN
 from napari_hdn.core.memory import kept_memory, within_limit
-from napari_hdn.core.reduction import Reduction, keeps_samples
-from napari_hdn.core.regions import LEAST_PX
-from napari_hdn.core.restoration import HUGE_PX
-from napari_hdn.core.restorer import Draw, Restorer, mean_pairs
-from napari_hdn.core.tiled import TiledRestorer
-from napari_hdn.core.tiling import Tile
+from napari_hdn.core.restoring.reduction import Reduction, keeps_samples
+from napari_hdn.core.restoring.regions import LEAST_PX
+from napari_hdn.core.restoring.restoration import HUGE_PX
+from napari_hdn.core.restoring.restorer import Draw, Restorer, mean_pairs
+from napari_hdn.core.restoring.tiled import TiledRestorer
+from napari_hdn.core.restoring.tiling import Tile
 
 AS_LAYERS = (
     "Choose fewer outputs or samples, or restore a folder of files into another folder instead of "

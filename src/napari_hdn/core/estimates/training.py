@@ -19,7 +19,7 @@ from napari_hdn.core.estimates.words import Estimate
 from napari_hdn.core.events import Stop, TrainingStarted
 from napari_hdn.core.memory import within_limit
 from napari_hdn.core.settings import in_force
-from napari_hdn.core.training import train
+from napari_hdn.core.training.start import train
 
 ADVICE = "Choose a smaller batch, smaller patches, or a smaller preset."
 _STEPS, _AT_MOST_S = 4, 2.0

@@ -16,8 +16,8 @@ from torch import Tensor
 
 from napari_hdn.core.events import Stop
 from napari_hdn.core.levels.descent import Descent
-from napari_hdn.core.planes import Plane, Prepared
-from napari_hdn.core.tiling import Tile
+from napari_hdn.core.restoring.planes import Plane, Prepared
+from napari_hdn.core.restoring.tiling import Tile
 
 
 @dataclass(frozen=True)

@@ -14,9 +14,9 @@ import numpy as np
 import torch
 
 from napari_hdn.core.events import Stop
-from napari_hdn.core.latent_noise import LatentNoise
 from napari_hdn.core.model.ladder import Choice, Noise
-from napari_hdn.core.planes import Prepared
+from napari_hdn.core.restoring.latent_noise import LatentNoise
+from napari_hdn.core.restoring.planes import Prepared
 
 Origin = Literal["image", "prior"]
 

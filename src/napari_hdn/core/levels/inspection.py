@@ -19,9 +19,9 @@ from napari_hdn.core.levels.advice import Advice, advise
 from napari_hdn.core.levels.decomposition import Decomposition, decompose
 from napari_hdn.core.levels.scores import LevelScores, score_levels
 from napari_hdn.core.memory import kept_memory
-from napari_hdn.core.planes import Prepared
-from napari_hdn.core.restoration import range_remark
-from napari_hdn.core.statistics import check_finite
+from napari_hdn.core.restoring.planes import Prepared
+from napari_hdn.core.restoring.restoration import range_remark
+from napari_hdn.core.training.statistics import check_finite
 
 LEAST_PX = 32  # a smaller piece tells nothing of its noise
 JUDGED_PX = 2048  # of a side, from the middle: enough to judge noise by, in bounded time

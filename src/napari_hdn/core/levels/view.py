@@ -9,8 +9,8 @@ import numpy as np
 import torch
 
 from napari_hdn.core.levels.descent import Descent
-from napari_hdn.core.planes import Prepared
-from napari_hdn.core.restorer import check_levels
+from napari_hdn.core.restoring.planes import Prepared
+from napari_hdn.core.restoring.restorer import check_levels
 
 
 class LevelView:

@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     from napari_hdn.core.direct.student import Direct
     from napari_hdn.core.hdn import HDN
     from napari_hdn.core.noise.base import NoiseModel
-    from napari_hdn.core.summary import LossRecord
+    from napari_hdn.core.training.summary import LossRecord
 
 MOST_LOSSES = 200
 _LINE = 4000

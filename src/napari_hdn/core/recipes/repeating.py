@@ -26,8 +26,8 @@ from napari_hdn.core.recipes.environment import Environment, environment_on
 from napari_hdn.core.recipes.jobs import JobRecipe
 from napari_hdn.core.recipes.parts import TrainingPart
 from napari_hdn.core.recipes.schema import Recipe, TrainingRecord
-from napari_hdn.core.tiling import padded_size
-from napari_hdn.core.training import train
+from napari_hdn.core.restoring.tiling import padded_size
+from napari_hdn.core.training.start import train
 
 
 def repeat_training(
@@ -44,7 +44,7 @@ def repeat_training(
     ----------
     recipe : Recipe
     images : sequence of sequence of ImageStack
-        Of each part, as `napari_hdn.io.recipe_data.training_images` finds them.
+        Of each part, as `napari_hdn.io.recipes.data.training_images` finds them.
     folder : Path
         Of the new model.
     start : HDN, optional
@@ -54,7 +54,7 @@ def repeat_training(
     Yields
     ------
     TrainingEvent
-        As of `napari_hdn.core.training.train`.
+        As of `napari_hdn.core.training.start.train`.
 
     Raises
     ------

@@ -12,8 +12,8 @@ from napari_hdn.core.recipes.images import ImageRecord
 from napari_hdn.core.recipes.looks import LevelLook
 from napari_hdn.core.recipes.parts import TrainingPart
 from napari_hdn.core.recipes.tiles import Tiles
-from napari_hdn.core.summary import Origin
 from napari_hdn.core.text import as_readable
+from napari_hdn.core.training.summary import Origin
 
 RECIPE_SCHEMA_VERSION: Literal[1] = 1
 FORMAT: Literal["napari-hdn recipe"] = "napari-hdn recipe"

@@ -14,13 +14,13 @@ from scipy import ndimage
 from napari_hdn.core.errors import ConfigurationError, HDNError, ImageError, StoppedEarly
 from napari_hdn.core.events import Notice, Stop
 from napari_hdn.core.hdn import HDN
-from napari_hdn.core.sampling import draw_samples
+from napari_hdn.core.restoring.sampling import draw_samples
 from napari_hdn.core.segmentation.consensus import Consensus, find_consensus
 from napari_hdn.core.segmentation.functions import NamedRecipe, find_recipe
 from napari_hdn.core.segmentation.recipes import without_small
 from napari_hdn.core.segmentation.scores import Scores, check_truth, score
 from napari_hdn.core.segmentation.settings import SegmentationConfig
-from napari_hdn.core.statistics import check_finite
+from napari_hdn.core.training.statistics import check_finite
 
 _DRAWING = 0.8  # of the time, where samples are drawn first
 _SEGMENTING = 0.3  # of what is left then; finding the consensus takes the rest
@@ -114,7 +114,7 @@ def segment_plane(
 ) -> Iterator[Notice | SegmentationProgress | Segmentation]:
     """Draw samples of a (Y, X) plane of counts from the posterior, and `segment` them.
 
-    ``number`` is that of the plane in its stack; see `napari_hdn.core.sampling.draw_samples`.
+    ``number`` is that of the plane in its stack; see `napari_hdn.core.restoring.sampling.draw_samples`.
 
     Raises
     ------

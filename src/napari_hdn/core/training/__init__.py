@@ -1,4 +1,4 @@
-"""Training: a generator of events, in this process or shared by several. Only this room knows Fabric.
+"""Training: a generator of events, in this process or shared by several. Only `processes` knows Fabric.
 
 Every random number of step k comes from (seed, k), so that a run that was stopped and continued
 is the unbroken one. A variant that begins with a trained model's weights counts on from its steps.
@@ -7,7 +7,3 @@ Several processes share each batch. They draw the same patches and the same nois
 both, and agree on gradients, losses, batch-norm's statistics, the time and whether to stop: so all
 of them hold the run that one process alone would hold, but for rounding.
 """
-
-from napari_hdn.core.training.start import train
-
-__all__ = ["train"]

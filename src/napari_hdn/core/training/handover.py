@@ -19,11 +19,11 @@ from napari_hdn.core.devices import Device
 from napari_hdn.core.model.ladder import Ladder
 from napari_hdn.core.noise.base import NoiseModel, noise_model_from_json, noise_model_to_json
 from napari_hdn.core.normalisation import Normalisation
-from napari_hdn.core.patches import Patches, split_regions
-from napari_hdn.core.refinement import NoiseWatch
-from napari_hdn.core.run import Run
-from napari_hdn.core.statistics import ImageStatistics
-from napari_hdn.core.summary import Origin
+from napari_hdn.core.training.patches import Patches, split_regions
+from napari_hdn.core.training.refinement import NoiseWatch
+from napari_hdn.core.training.run import Run
+from napari_hdn.core.training.statistics import ImageStatistics
+from napari_hdn.core.training.summary import Origin
 
 
 def packed_run(run: Run) -> bytes:

@@ -24,11 +24,11 @@ from napari_hdn.core.devices import Device
 from napari_hdn.core.errors import ConfigurationError, DeviceError, ProcessLostError
 from napari_hdn.core.events import Notice, Stop
 from napari_hdn.core.model.draws import SharedGenerator
-from napari_hdn.core.objective import Losses
-from napari_hdn.core.progress import Budget
 from napari_hdn.core.ranks import ALONE, Rank
-from napari_hdn.core.run import Run
 from napari_hdn.core.training import handover
+from napari_hdn.core.training.objective import Losses
+from napari_hdn.core.training.progress import Budget
+from napari_hdn.core.training.run import Run
 from napari_hdn.core.training.shared_norm import share_statistics
 
 

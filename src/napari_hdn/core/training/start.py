@@ -21,12 +21,12 @@ from napari_hdn.core.events import Notice, PreviewRequest, Stop, TrainingEvent, 
 from napari_hdn.core.hdn import HDN
 from napari_hdn.core.memory import kept_memory
 from napari_hdn.core.noise.base import NoiseModel
-from napari_hdn.core.preparation import prepare, prepare_resumed, prepare_variant
 from napari_hdn.core.ranks import ALONE, Rank
 from napari_hdn.core.recipes.parts import TrainingPart
-from napari_hdn.core.run import Run
 from napari_hdn.core.training import processes
 from napari_hdn.core.training.claim import claimed, is_taken
+from napari_hdn.core.training.preparation import prepare, prepare_resumed, prepare_variant
+from napari_hdn.core.training.run import Run
 from napari_hdn.core.training.trainer import Trainer
 
 PreviewSource = Callable[[], PreviewRequest | None]
@@ -62,7 +62,7 @@ def train(
         ``config``; a finished training gets the budget once more.
     start : HDN, optional
         Make a variant of this model: begin with its weights, keep its noise model, as it is now,
-        and its normalisation. See `napari_hdn.core.variants.variant_config` for its config.
+        and its normalisation. See `napari_hdn.core.training.variants.variant_config` for its config.
     scratch : bool
         With ``start``: begin with random weights, all else as there.
     stop : Stop, optional

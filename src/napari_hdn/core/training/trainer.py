@@ -9,7 +9,7 @@ from typing import Any
 
 import torch
 
-from napari_hdn.core import checkpoint, watching
+from napari_hdn.core import checkpoint
 from napari_hdn.core.devices import Device
 from napari_hdn.core.errors import OutputError, TrainingError
 from napari_hdn.core.events import (
@@ -25,16 +25,17 @@ from napari_hdn.core.events import (
     TrainingStarted,
     Validation,
 )
-from napari_hdn.core.gradients import Gradients
 from napari_hdn.core.hdn import HDN
-from napari_hdn.core.objective import Losses
-from napari_hdn.core.optimisation import together
-from napari_hdn.core.progress import LossMeter
 from napari_hdn.core.recipes.parts import Ended, TrainingPart
-from napari_hdn.core.refinement import WATCH_EVERY
-from napari_hdn.core.restoration import preview_plane
-from napari_hdn.core.run import Run
+from napari_hdn.core.restoring.restoration import preview_plane
+from napari_hdn.core.training import watching
+from napari_hdn.core.training.gradients import Gradients
+from napari_hdn.core.training.objective import Losses
+from napari_hdn.core.training.optimisation import together
 from napari_hdn.core.training.processes import Alone
+from napari_hdn.core.training.progress import LossMeter
+from napari_hdn.core.training.refinement import WATCH_EVERY
+from napari_hdn.core.training.run import Run
 
 VALIDATIONS_PER_SECOND = 0.2
 FALL_BACKS_AT_MOST = 5

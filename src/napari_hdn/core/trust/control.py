@@ -15,11 +15,11 @@ import torch
 from scipy.ndimage import label
 
 from napari_hdn.core.artefacts.autocorrelation import autocorrelation
-from napari_hdn.core.drawing import Drawing
 from napari_hdn.core.events import Stop
 from napari_hdn.core.noise.refined import Refined
 from napari_hdn.core.normalisation import NoiseCurve
-from napari_hdn.core.planes import Prepared
+from napari_hdn.core.restoring.drawing import Drawing
+from napari_hdn.core.restoring.planes import Prepared
 
 QUANTILES = (0.05, 0.5, 0.95, 0.995)  # of the restored image, whose brightnesses are tried
 SIDE_PX = 256

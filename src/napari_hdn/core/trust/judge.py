@@ -10,7 +10,6 @@ import numpy as np
 import torch
 
 from napari_hdn.core.axes import ImageStack
-from napari_hdn.core.drawing import Drawing
 from napari_hdn.core.errors import (
     ConfigurationError,
     ImageError,
@@ -21,10 +20,11 @@ from napari_hdn.core.errors import (
 from napari_hdn.core.events import Stop, TrustEvent, TrustFinished, TrustProgress
 from napari_hdn.core.hdn import HDN
 from napari_hdn.core.memory import kept_memory
-from napari_hdn.core.planes import Plane, Prepared
-from napari_hdn.core.restoration import range_remark
-from napari_hdn.core.restorer import check_levels
-from napari_hdn.core.statistics import check_finite
+from napari_hdn.core.restoring.drawing import Drawing
+from napari_hdn.core.restoring.planes import Plane, Prepared
+from napari_hdn.core.restoring.restoration import range_remark
+from napari_hdn.core.restoring.restorer import check_levels
+from napari_hdn.core.training.statistics import check_finite
 from napari_hdn.core.trust import control as controls
 from napari_hdn.core.trust.control import pure_noise
 from napari_hdn.core.trust.judgement import Judgement, ModelFacts, Settings

@@ -12,11 +12,11 @@ from napari_hdn.core.axes import ImageStack
 from napari_hdn.core.calibration.drift import Track, Tracker
 from napari_hdn.core.calibration.estimation import differences, shows_change
 from napari_hdn.core.calibration.frames import Frame, read, series_of
-from napari_hdn.core.drawing import Drawing
 from napari_hdn.core.errors import ImageError
 from napari_hdn.core.events import Stop
-from napari_hdn.core.planes import Prepared
-from napari_hdn.core.statistics import check_finite
+from napari_hdn.core.restoring.drawing import Drawing
+from napari_hdn.core.restoring.planes import Prepared
+from napari_hdn.core.training.statistics import check_finite
 from napari_hdn.core.trust.spread import (
     LEAST_PX,
     SpreadCalibration,

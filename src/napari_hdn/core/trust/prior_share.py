@@ -26,11 +26,11 @@ import torch
 from torch import Tensor
 
 from napari_hdn.core.events import Stop
-from napari_hdn.core.latent_noise import LatentNoise
 from napari_hdn.core.model.ladder import Choice
 from napari_hdn.core.model.stochastic import Normal
-from napari_hdn.core.planes import Plane, Prepared
-from napari_hdn.core.tiling import Tile
+from napari_hdn.core.restoring.latent_noise import LatentNoise
+from napari_hdn.core.restoring.planes import Plane, Prepared
+from napari_hdn.core.restoring.tiling import Tile
 from napari_hdn.core.trust.windows import Window
 
 WINDOW_PX = 4.0  # sigma of the windows in which squares of differences are averaged

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from napari_hdn.core.residuals import (
+from napari_hdn.core.training.residuals import (
     LAG_DOUBTFUL,
     LAG_GOOD,
     VARIANCE_DOUBTFUL,

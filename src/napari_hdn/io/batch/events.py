@@ -6,9 +6,9 @@ from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
 
-from napari_hdn.core.convergence import MeanSpread
 from napari_hdn.core.events import Notice
 from napari_hdn.core.recipes.schema import Recipe
+from napari_hdn.core.restoring.convergence import MeanSpread
 from napari_hdn.io.batch.rows import Row
 
 

@@ -13,7 +13,6 @@ from typing import Any
 
 import numpy as np
 
-from napari_hdn.core.convergence import MeanSpread
 from napari_hdn.core.errors import (
     AxesError,
     ClusterError,
@@ -34,6 +33,7 @@ from napari_hdn.core.events import (
 )
 from napari_hdn.core.recipes.making import finished
 from napari_hdn.core.recipes.schema import Recipe
+from napari_hdn.core.restoring.convergence import MeanSpread
 from napari_hdn.io.batch.events import ImageOver
 from napari_hdn.io.batch.images import BatchImage
 from napari_hdn.io.batch.rows import Row

@@ -17,8 +17,8 @@ from napari_hdn.core.hdn import HDN
 from napari_hdn.core.identity import asked_digest
 from napari_hdn.core.recipes.environment import Environment, environment
 from napari_hdn.core.recipes.tiles import Tiles
-from napari_hdn.core.regions import Region, file_rows, plan_regions, plane_tiles, settled
-from napari_hdn.core.tiling import MEMORY_SHARE, MOST_BYTES
+from napari_hdn.core.restoring.regions import Region, file_rows, plan_regions, plane_tiles, settled
+from napari_hdn.core.restoring.tiling import MEMORY_SHARE, MOST_BYTES
 from napari_hdn.io.cluster import worker
 from napari_hdn.io.cluster.crew import Crew
 from napari_hdn.io.cluster.parcels import About, ModelFiles

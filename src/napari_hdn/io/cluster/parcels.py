@@ -14,7 +14,7 @@ import numpy as np
 from napari_hdn.core.config import RestorationConfig
 from napari_hdn.core.errors import AxesError, ClusterError, HDNError, ImageFileError
 from napari_hdn.core.hdn import HDN
-from napari_hdn.core.regions import Region, RegionFailed, RegionRestored
+from napari_hdn.core.restoring.regions import Region, RegionFailed, RegionRestored
 from napari_hdn.io.images import FileStack, open_images
 
 _MODEL_FILES = ("config.json", "weights.safetensors", "noise_model.json")

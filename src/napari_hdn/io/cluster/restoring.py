@@ -13,7 +13,6 @@ from typing import Protocol
 
 from distributed import CancelledError, Future, KilledWorker, wait
 
-from napari_hdn.core.convergence import MeanSpread, pooled
 from napari_hdn.core.errors import ClusterError, DamagedPlaneError
 from napari_hdn.core.events import (
     Notice,
@@ -24,8 +23,9 @@ from napari_hdn.core.events import (
     RestorationFinished,
     Stop,
 )
-from napari_hdn.core.regions import Region, RegionFailed
-from napari_hdn.core.restoration import progress_since, remarks
+from napari_hdn.core.restoring.convergence import MeanSpread, pooled
+from napari_hdn.core.restoring.regions import Region, RegionFailed
+from napari_hdn.core.restoring.restoration import progress_since, remarks
 from napari_hdn.io.cluster import worker
 from napari_hdn.io.cluster.agreement import Agreement
 from napari_hdn.io.cluster.crew import Crew
@@ -74,8 +74,8 @@ def restore_by(
     Yields
     ------
     RestorationEvent
-        As of `napari_hdn.core.restoration.restore`, but `PlaneRestored` holds no pixels: these are
-        written already. The files of a plane that failed may hold a part of it.
+        As of `napari_hdn.core.restoring.restoration.restore`, but `PlaneRestored` holds no pixels:
+        these are written already. The files of a plane that failed may hold a part of it.
 
     Raises
     ------

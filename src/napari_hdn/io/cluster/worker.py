@@ -22,9 +22,9 @@ from napari_hdn.core.errors import HDNError
 from napari_hdn.core.events import Stop
 from napari_hdn.core.hdn import HDN
 from napari_hdn.core.memory import kept_memory
-from napari_hdn.core.regions import Region, RegionFailed, RegionRestored, restore_region
-from napari_hdn.core.restorer import Restorer
-from napari_hdn.core.tiled import Rows
+from napari_hdn.core.restoring.regions import Region, RegionFailed, RegionRestored, restore_region
+from napari_hdn.core.restoring.restorer import Restorer
+from napari_hdn.core.restoring.tiled import Rows
 from napari_hdn.io.cluster.parcels import About, Done, Job, ModelFiles, Refused
 
 if TYPE_CHECKING:

@@ -17,7 +17,7 @@ from pathlib import Path
 
 import numpy as np
 
-from napari_hdn.core.regions import Region
+from napari_hdn.core.restoring.regions import Region
 from napari_hdn.io.cluster.parcels import Done
 from napari_hdn.io.disk import writing
 from napari_hdn.io.zarr.image import ZarrImage

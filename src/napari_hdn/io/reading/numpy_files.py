@@ -15,9 +15,9 @@ from napari_hdn.core.errors import HDNError, ImageFileError
 from napari_hdn.io.metadata import ImageMetadata
 from napari_hdn.io.reading.flat import FlatPixels
 from napari_hdn.io.reading.pixels import Pixels
+from napari_hdn.io.reading.recent import Recent
 from napari_hdn.io.reading.stack import FileStack, Unopened, file_stack
 from napari_hdn.io.reading.trouble import SameFile, damaged, gone, truncated, unreadable
-from napari_hdn.io.recent import Recent
 
 SUFFIXES = (".npy", ".npz")
 _NOISE_MODEL = {"trained_weight", "min_signal", "max_signal", "min_sigma"}

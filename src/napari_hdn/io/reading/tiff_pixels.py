@@ -16,8 +16,8 @@ import tifffile
 from napari_hdn.core.errors import HDNError, ImageFileError
 from napari_hdn.io.reading.flat import FlatPixels
 from napari_hdn.io.reading.pixels import Pixels, expand
+from napari_hdn.io.reading.recent import Recent
 from napari_hdn.io.reading.trouble import SameFile, damaged, gone, truncated
-from napari_hdn.io.recent import Recent
 
 # over all files together: a folder may hold thousands
 _PAGES: Recent[np.ndarray] = Recent(128 * 2**20, lambda page: page.nbytes)

@@ -20,9 +20,9 @@ import psutil
 from napari_hdn.core.errors import HDNError, ImageFileError
 from napari_hdn.io.extras import require
 from napari_hdn.io.reading.pixels import Pixels, cover, expand
+from napari_hdn.io.reading.recent import Recent
 from napari_hdn.io.reading.trouble import FileState, changed, damaged, gone
 from napari_hdn.io.reading.zarr_metadata import read_node
-from napari_hdn.io.recent import Recent
 
 _MIB = 2**20
 # a plane of light-sheet chunks 64 planes deep decodes 64 planes: they are kept for the next ones

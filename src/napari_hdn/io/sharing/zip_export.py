@@ -22,9 +22,9 @@ from napari_hdn.core.errors import (
 from napari_hdn.core.events import Notice, Stop
 from napari_hdn.core.recipes.looks import read_look
 from napari_hdn.io.disk import check_room, check_writable, writing
-from napari_hdn.io.library import usable_name
+from napari_hdn.io.models.library import usable_name
 from napari_hdn.io.naming import publish
-from napari_hdn.io.recipes import read_model_recipe, read_recipe
+from napari_hdn.io.recipes.files import read_model_recipe, read_recipe
 from napari_hdn.io.sharing.contents import CHECKSUMS, LEVELS, RECIPE, RESUME, files_of
 from napari_hdn.io.sharing.events import Exported, SharingEvent, SharingProgress
 from napari_hdn.io.sharing.places import without_places

@@ -19,8 +19,8 @@ from napari_hdn.core.events import Notice, Stop
 from napari_hdn.core.json_files import read_object
 from napari_hdn.core.recipes.looks import read_look
 from napari_hdn.io.disk import check_room
-from napari_hdn.io.library import models_folder, reserve_model_folder, usable_name
-from napari_hdn.io.recipes import read_model_recipe, read_recipe
+from napari_hdn.io.models.library import models_folder, reserve_model_folder, usable_name
+from napari_hdn.io.recipes.files import read_model_recipe, read_recipe
 from napari_hdn.io.sharing.archive import Archive, opened
 from napari_hdn.io.sharing.contents import (
     CHECKSUMS,

@@ -10,12 +10,12 @@ from qtpy.QtWidgets import QFileDialog, QPushButton, QSpinBox, QVBoxLayout, QWid
 
 from napari_hdn.api import HDNError
 from napari_hdn.ui.parts.checks import Badge, CheckList, Sentence, verdict_in_words
-from napari_hdn.ui.parts.density_plot import DensityPlot
 from napari_hdn.ui.parts.forms import Hint, row, watch
 from napari_hdn.ui.parts.method import source_in_words
+from napari_hdn.ui.parts.plots.density import DensityPlot
+from napari_hdn.ui.parts.plots.structure import StructureView
+from napari_hdn.ui.parts.plots.variance import VariancePlot
 from napari_hdn.ui.parts.section import Section
-from napari_hdn.ui.parts.structure_view import StructureView
-from napari_hdn.ui.parts.variance_plot import VariancePlot
 from napari_hdn.ui.session import Session
 
 if TYPE_CHECKING:

@@ -8,7 +8,7 @@ from qtpy.QtWidgets import QGridLayout, QLabel, QPushButton, QSizePolicy, QVBoxL
 
 from napari_hdn.ui.generation import COMPARED, Generated
 from napari_hdn.ui.parts.forms import Hint, row
-from napari_hdn.ui.parts.thumbnail import CROP_PX, Thumbnail, limits_of, middle_of
+from napari_hdn.ui.parts.plots.thumbnail import CROP_PX, Thumbnail, limits_of, middle_of
 
 _SIDE = 94
 

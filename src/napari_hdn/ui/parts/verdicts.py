@@ -9,8 +9,8 @@ from napari_hdn.api import spoken_levels
 from napari_hdn.ui.judging import Judged
 from napari_hdn.ui.parts.checks import CheckList, Sentence
 from napari_hdn.ui.parts.forms import Hint, row
+from napari_hdn.ui.parts.plots.trust import CalibrationPlot, LevelBars
 from napari_hdn.ui.parts.section import Section
-from napari_hdn.ui.parts.trust_plots import CalibrationPlot, LevelBars
 
 _UNMEASURED = (
     "Not measured: choose repeats of a static scene, or a second frame of this one, and judge again. "

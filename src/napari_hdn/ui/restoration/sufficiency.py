@@ -16,7 +16,7 @@ from napari_hdn.ui.sources import LayerSource
 
 if TYPE_CHECKING:
     from napari_hdn.api import HDN
-    from napari_hdn.core.convergence import Convergence
+    from napari_hdn.core.restoring.convergence import Convergence
 
 
 @dataclass(frozen=True)

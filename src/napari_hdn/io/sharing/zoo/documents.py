@@ -8,7 +8,7 @@ import numpy as np
 from PIL import Image
 
 from napari_hdn.core.hdn import HDN
-from napari_hdn.core.one_pass import OnePass
+from napari_hdn.core.restoring.one_pass import OnePass
 from napari_hdn.io.pictures import contrast, grey
 from napari_hdn.io.sharing.contents import PACKED_MODEL
 from napari_hdn.io.sharing.zoo.details import ZooDetails

@@ -27,7 +27,7 @@ from napari_hdn.io.sharing.zoo.details import ZooDetails, zoo_title
 
 if TYPE_CHECKING:
     from napari_hdn.core.hdn import HDN
-    from napari_hdn.core.one_pass import OnePass
+    from napari_hdn.core.restoring.one_pass import OnePass
 
 TAGS = (
     *("denoising", "image-restoration", "unsupervised", "fluorescence-light-microscopy", "2d"),
@@ -75,7 +75,7 @@ def export_zoo(
     """
     check_installed()
     from napari_hdn.core import checkpoint
-    from napari_hdn.core.one_pass import OnePass
+    from napari_hdn.core.restoring.one_pass import OnePass
     from napari_hdn.io.sharing.zoo.documents import takes_typical_curve
 
     target = zip_target(target, folder)
@@ -178,7 +178,7 @@ def _write_parts(
 ) -> None:
     import torch
 
-    from napari_hdn.core.one_pass import save_torchscript
+    from napari_hdn.core.restoring.one_pass import save_torchscript
     from napari_hdn.io.sharing.zoo.documents import cover, readme
     from napari_hdn.io.sharing.zoo.test_images import noisy_image
 

@@ -1,0 +1,1 @@
+"""Restoring: tiles with a halo, posterior samples, and what is made of them."""

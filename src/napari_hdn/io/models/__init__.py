@@ -1,0 +1,1 @@
+"""The folder of models: names, notes, variants, direct networks, and how models differ."""

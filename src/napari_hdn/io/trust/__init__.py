@@ -1,0 +1,1 @@
+"""What a judgement writes: files, figures, sentences and the report on one page."""

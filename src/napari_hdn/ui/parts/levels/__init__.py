@@ -1,0 +1,1 @@
+"""What the level inspector is made of."""

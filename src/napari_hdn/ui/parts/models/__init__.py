@@ -1,0 +1,1 @@
+"""Choosing models, listing them, comparing them, and what is kept with each."""
