@@ -39,7 +39,7 @@ def test_of_those_that_have_lost_one_the_leading_one_speaks(tmp_path):
         raise ProcessLostError("Another of the 2 processes ended.")
     assert silent.value.code == LOST
     crew = Crew(LEADS)
-    crew.has_begun(tmp_path, "napari-hdn train --resume")
+    crew.has_begun(tmp_path, "To go on: napari-hdn train --resume")
     with pytest.raises(ProcessLostError) as error, crew.speaking():
         raise ProcessLostError("Another of the 2 processes ended.")
     said = "Another of the 2 processes ended. To go on: napari-hdn train --resume"
@@ -55,9 +55,12 @@ def test_who_began_them_says_which_is_lost_and_is_told_where_the_model_is(tmp_pa
     pressed = []
     monkeypatch.setattr("_thread.interrupt_main", lambda: pressed.append(time.monotonic()))
     crew = Crew(rank)
-    crew.has_begun(Path("model"), "napari-hdn train --resume")
+    crew.has_begun(Path("model"), "To go on: napari-hdn train --resume")
     told = json.loads((tmp_path / "report.json").read_text())
-    assert told == {"folder": str(Path("model").absolute()), "again": "napari-hdn train --resume"}
+    assert told == {
+        "folder": str(Path("model").absolute()),
+        "advice": "To go on: napari-hdn train --resume",
+    }
     os.write(writing, b"stop\nlost 2\n")
     with (
         pytest.raises(ProcessLostError, match=r"^Process 3 of 3 ended\. To go on"),

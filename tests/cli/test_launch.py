@@ -181,6 +181,33 @@ def test_torchrun_decides_how_many(noisy_tif, small, tmp_path):
     assert sorted(p.name for p in tmp_path.glob("*/.*")) == []
 
 
+@pytest.mark.slow
+def test_a_recipe_is_repeated_by_as_many_processes(noisy_tif, small, tmp_path):
+    def command(*words):
+        environ = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
+        done = subprocess.run(
+            [sys.executable, "-m", "napari_hdn", *map(str, words)],
+            capture_output=True, text=True, timeout=240, env=environ,
+        )  # fmt: skip
+        assert done.returncode == 0, done.stderr
+        return done.stdout
+
+    out, by_two = tmp_path / "two", ["--devices", "2"]
+    command("train", noisy_tif, "--config", small(steps=6), "--out", out, *by_two)
+    command("train", noisy_tif, "--resume", "--steps", 9, "--out", out, *by_two)
+    said = command("run", out, "--out", tmp_path / "again")
+    assert "The weights are identical to the recorded ones, bit for bit" in said
+    assert "2 processes on CPU" in said and "Not all is as it was" not in said
+    recorded, again = weights(out), weights(tmp_path / "again")
+    assert all(np.array_equal(again[name], value) for name, value in recorded.items())
+    parts = api.read_recipe(tmp_path / "again").training.parts
+    assert [(p.first_step, p.environment.processes) for p in parts] == [(0, 2), (6, 2)]
+    # by hand, one process takes other sums
+    command("train", noisy_tif, "--resume", "--steps", 12, "--out", out)
+    recipe = api.read_recipe(out)
+    assert api.recipe_processes(recipe) == 1
+
+
 def test_where_the_other_machines_are_has_to_be_known():
     with pytest.raises(ConfigurationError, match=r"MASTER_PORT, NODE_RANK is not set"):
         Launch(2, 2).environment({"MASTER_ADDR": "10.0.0.1"})

@@ -12,6 +12,7 @@ from napari_hdn.api.noted import noted
 from napari_hdn.core.axes import ImageStack
 from napari_hdn.core.config import RestorationConfig
 from napari_hdn.core.events import RestorationFinished, Stop, TrainingEvent
+from napari_hdn.core.ranks import ALONE, Rank
 from napari_hdn.core.recipes.jobs import JobRecipe
 from napari_hdn.core.recipes.schema import Recipe
 
@@ -172,15 +173,23 @@ def recipe_direct(recipe: Recipe, model: HDN, base: Path) -> Direct | None:
 def repeat_training(
     recipe: Recipe,
     images: Sequence[Sequence[ImageStack]],
-    folder: Path,
+    folder: Path | None,
     *,
     start: HDN | None = None,
     stop: Stop | None = None,
+    rank: Rank = ALONE,
 ) -> Iterator[TrainingEvent]:
     """Train as a recipe says; see `napari_hdn.core.recipes.repeating.repeat_training`."""
     from napari_hdn.core.recipes.repeating import repeat_training as _repeat
 
-    return _repeat(recipe, images, folder, start=start, stop=stop)
+    return _repeat(recipe, images, folder, start=start, stop=stop, rank=rank)
+
+
+def recipe_processes(recipe: Recipe) -> int:
+    """How many processes repeat a training here; see `core.recipes.repeating.processes_here`."""
+    from napari_hdn.core.recipes.repeating import processes_here
+
+    return processes_here(recipe)
 
 
 def check_repeatable(recipe: Recipe, start: HDN | None) -> None:

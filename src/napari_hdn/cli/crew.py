@@ -8,22 +8,21 @@ import json
 import os
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pydantic import ValidationError
 
-from napari_hdn import api
-from napari_hdn.api import ImageStack, Rank, TrainingConfig, TrainingFinished
+from napari_hdn.api import Rank, TrainingFinished
 from napari_hdn.cli.commands.shared import INTERRUPTED, LOST, OK, USER_ERROR
 from napari_hdn.cli.launch import REPORT, SECONDS_TO_SAVE
 from napari_hdn.cli.terminal import Progress, stop_on_interrupt
 from napari_hdn.core.errors import HDNError, ProcessLostError
 
 if TYPE_CHECKING:
-    from napari_hdn.api import HDN
+    from napari_hdn.api import Stop, TrainingEvent
 
 STANDARD_INPUT = 0
 SECONDS_TO_HEAR = 2.0  # who is lost
@@ -46,7 +45,7 @@ class Crew:
         self.rank = rank
         self.joined = False
         self._lost: int | None = None
-        self._again = ""
+        self._advice = ""
         self._heard = threading.Event()
         self._report = os.environ[REPORT] if launched(rank) else None
         if self._report is not None:
@@ -67,7 +66,7 @@ class Crew:
                 if self._report is not None:
                     os._exit(LOST)  # Python's way out ends gloo's waiting threads, which C++ tells
                 raise SystemExit(LOST) from error
-            raise ProcessLostError(f"{self._with_name(str(error))}{self._again}") from error
+            raise ProcessLostError(f"{self._with_name(str(error))}{self._advice}") from error
         except (HDNError, ValidationError, OSError) as error:
             if self.rank.local > 0 and not self.joined:
                 raise SystemExit(USER_ERROR) from error
@@ -75,39 +74,21 @@ class Crew:
                 error.add_note(f"({self.rank})")
             raise
 
-    def follow(
-        self,
-        stacks: Sequence[ImageStack],
-        config: TrainingConfig,
-        folder: Path | None,
-        *,
-        resume: bool,
-        start: HDN | None,
-        scratch: bool,
-    ) -> int:
+    def follow(self, begin: Callable[[Stop], Iterator[TrainingEvent]]) -> int:
         """Train with the leading process, which tells about it and writes the model."""
         with stop_on_interrupt(Progress(io.StringIO())) as stop:
-            for event in api.train(
-                stacks,
-                config,
-                folder=folder,
-                resume=resume,
-                start=start,
-                scratch=scratch,
-                stop=stop,
-                rank=self.rank,
-            ):
+            for event in begin(stop):
                 self.joined = True
                 finished = event
         assert isinstance(finished, TrainingFinished), "a training ends with TrainingFinished"
         return INTERRUPTED if finished.stopped else OK
 
-    def has_begun(self, folder: Path, again: str) -> None:
-        """Tell who began us where the model will be, and how to go on with it."""
-        self._again = f" To go on: {again}"
+    def has_begun(self, folder: Path, advice: str) -> None:
+        """Tell who began us where the model will be, and what to do if a process is lost."""
+        self._advice = f" {advice}"
         if self._report is not None:
             beside = Path(f"{self._report}.part")
-            told = json.dumps({"folder": str(folder.absolute()), "again": again})
+            told = json.dumps({"folder": str(folder.absolute()), "advice": advice})
             beside.write_text(told, encoding="utf-8")
             os.replace(beside, self._report)
 

@@ -169,7 +169,7 @@ class _Watch:
             return f"{text} before the model was saved for the first time."
         return (
             f"{text}; the model with {steps} steps, as it was saved last, is in {told['folder']}. "
-            f"To go on: {told['again']}"
+            f"{told['advice']}"
         )
 
 

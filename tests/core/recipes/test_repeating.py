@@ -20,6 +20,7 @@ from napari_hdn.core.events import (
 from napari_hdn.core.noise.base import noise_model_to_json
 from napari_hdn.core.recipes.making import RestorationRecipes, finished, recipe_of_model, to_text
 from napari_hdn.core.recipes.repeating import (
+    processes_here,
     repeat_training,
     repeated_config,
     restoration_remark,
@@ -140,6 +141,27 @@ def test_other_versions_are_named_and_other_weights_told(stack, tiny_config, tmp
     ]
     assert any(f"torch 1.0 -> {torch.__version__}; threads 64 -> 1" in t for t in every)
     assert any("differ from the recorded ones" in t and "000000000000" in t for t in every)
+
+
+def test_as_many_processes_as_there_were_where_they_have_room(
+    stack, tiny_config, tmp_path, monkeypatch
+):
+    end, _ = run_to_end([stack], tiny_config, folder=tmp_path / "m")
+    recipe = recipe_of_model(end.model)
+    (part,) = recipe.training.parts
+
+    def by(*processes):
+        parts = tuple(
+            part.model_copy(
+                update={"environment": part.environment.model_copy(update={"processes": n})}
+            )
+            for n in processes
+        )
+        training = recipe.training.model_copy(update={"parts": parts})
+        return processes_here(recipe.model_copy(update={"training": training}))
+
+    monkeypatch.setattr("napari_hdn.core.recipes.repeating.cores_here", lambda: 4)
+    assert [by(1), by(4), by(5), by(2, 2), by(2, 1)] == [1, 4, 1, 2, 1]
 
 
 def test_models_of_earlier_versions_cannot_be_repeated(tiny_model, stack, tmp_path):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from contextlib import nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -9,11 +10,13 @@ from typing import TYPE_CHECKING
 from napari_hdn import api
 from napari_hdn.cli import choices, jobs, repeating
 from napari_hdn.cli.commands.shared import INCOMPLETE, INTERRUPTED, OK
-from napari_hdn.cli.terminal import Progress, stop_on_interrupt
+from napari_hdn.cli.crew import Crew
+from napari_hdn.cli.launch import Launch
+from napari_hdn.cli.terminal import Progress, stop_on_interrupt, typed
 from napari_hdn.core.errors import ConfigurationError
 
 if TYPE_CHECKING:
-    from napari_hdn.api import Stop
+    from napari_hdn.api import Stop, TrainingEvent
     from napari_hdn.core.recipes.schema import Recipe
 
 
@@ -24,11 +27,12 @@ def run(
     model: Path | None = None,
     out: Path | None = None,
     function: str | None = None,
-) -> int:
+) -> int | Launch:
     """Do again what a recipe says: train a model, restore or segment an image, ...
 
     On the same computer with the same versions the result is identical; what is different here is
-    told. The images must be those of the recipe, pixel by pixel.
+    told. The images must be those of the recipe, pixel by pixel. A training by several processes is
+    repeated by as many, if this machine has room for them.
 
     Parameters
     ----------
@@ -56,34 +60,48 @@ def run(
     if function is not None and read.kind != "segmentation":
         raise ConfigurationError("--function is for the recipe of a segmentation.")
     given = None if model is None else choices.model_folder(model)
+    if read.kind == "training":
+        return _train(place, read, base, data, given, out)
     progress = Progress()
     with progress, stop_on_interrupt(progress) as stop:
         if isinstance(read, api.JobRecipe):
             again = repeating.Again(read, base, data, given, out, function, progress, stop)
             return repeating.repeat(again)
-        if read.kind == "training":
-            return _train(read, base, data, given, out, progress, stop)
         return _restore(read, base, data, given, out or base, progress, stop)
 
 
 def _train(
+    place: Path,
     recipe: Recipe,
     base: Path,
     data: Path | None,
     given: Path | None,
     out: Path | None,
-    progress: Progress,
-    stop: Stop,
-) -> int:
-    start = api.recipe_model(recipe, base, given)
-    api.check_repeatable(recipe, start)
-    images = api.recipe_images(recipe, base, data, stop)
-    place = nullcontext(out) if out else jobs.new_model_folder(f"{recipe.model.name} again")
-    with place as folder, api.recipe_threads(recipe):
-        jobs.check_model_folder(folder)
-        events = api.repeat_training(recipe, images, folder, start=start, stop=stop)
-        jobs.tell_training(events, folder, progress)
-    return INTERRUPTED if stop.requested else OK
+) -> int | Launch:
+    rank, processes = api.rank_here(), api.recipe_processes(recipe)
+    assert rank is not None, "a recipe asks for no more processes than there are"
+    if rank == api.ALONE and processes > 1:
+        return Launch(processes, 1)
+    crew = Crew(rank)
+
+    def begin(folder: Path | None, stop: Stop) -> Iterator[TrainingEvent]:
+        images = api.recipe_images(recipe, base, data, stop)
+        return api.repeat_training(recipe, images, folder, start=start, stop=stop, rank=rank)
+
+    with crew.speaking(), api.recipe_threads(recipe):
+        start = api.recipe_model(recipe, base, given)
+        api.check_repeatable(recipe, start)
+        if not rank.leads:
+            return crew.follow(lambda stop: begin(None, stop))
+        progress = Progress()
+        made = nullcontext(out) if out else jobs.new_model_folder(f"{recipe.model.name} again")
+        anew = f"To repeat it from its beginning: {typed(['napari-hdn', 'run', str(place)])}"
+        with progress, stop_on_interrupt(progress) as stop, made as folder:
+            jobs.check_model_folder(folder)
+            jobs.tell_training(
+                begin(folder, stop), folder, progress, lambda: crew.has_begun(folder, anew)
+            )
+        return INTERRUPTED if stop.requested else OK
 
 
 def _restore(

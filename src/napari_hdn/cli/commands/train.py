@@ -3,10 +3,7 @@
 from __future__ import annotations
 
 import io
-import shlex
-import subprocess
-import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from contextlib import nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -18,7 +15,7 @@ from napari_hdn.cli import calibration, choices, estimates, jobs
 from napari_hdn.cli.commands.shared import INTERRUPTED, OK, Device
 from napari_hdn.cli.crew import Crew, launched
 from napari_hdn.cli.launch import Launch
-from napari_hdn.cli.terminal import Progress, stop_on_interrupt
+from napari_hdn.cli.terminal import Progress, stop_on_interrupt, typed
 from napari_hdn.core.errors import ConfigurationError
 
 if TYPE_CHECKING:
@@ -202,7 +199,18 @@ def train(
         if estimate:
             return OK
         if not rank.leads:
-            return crew.follow(stacks, settings, out, resume=resume, start=parent, scratch=scratch)
+            return crew.follow(
+                lambda stop: api.train(
+                    stacks,
+                    settings,
+                    folder=out,
+                    resume=resume,
+                    start=parent,
+                    scratch=scratch,
+                    stop=stop,
+                    rank=rank,
+                )
+            )
 
         def again(place: Path) -> str:
             command = ["napari-hdn", "train", *images, "--resume", "--out", str(place)]
@@ -210,7 +218,7 @@ def train(
             command += ["--channel", str(channel)] if channel is not None else []
             command += ["--devices", str(devices)] if devices is not None else []
             command += ["--num-nodes", str(num_nodes)] if num_nodes is not None else []
-            return _typed(command)
+            return typed(command)
 
         place = nullcontext(out) if out else jobs.new_model_folder(name or suggested)
         with progress, stop_on_interrupt(progress) as stop, place as folder:
@@ -224,7 +232,7 @@ def train(
                 start=parent,
                 scratch=scratch,
                 rank=rank,
-                begun=lambda: crew.has_begun(folder, again(folder)),
+                begun=lambda: crew.has_begun(folder, f"To go on: {again(folder)}"),
             )
             if finished.stopped:
                 progress.say(f"To go on: {again(finished.folder or folder)}")
@@ -235,8 +243,3 @@ def _refuse(options: Mapping[str, Any], why: str) -> None:
     for option, value in options.items():
         if value is not None:
             raise ConfigurationError(f"{why}; leave out {option}, or train a new model.")
-
-
-def _typed(command: Sequence[str]) -> str:
-    """A command as this system's shell takes it."""
-    return subprocess.list2cmdline(command) if sys.platform == "win32" else shlex.join(command)

@@ -22,21 +22,24 @@ from napari_hdn.core.events import Notice, Stop, TrainingEvent, TrainingFinished
 from napari_hdn.core.hdn import HDN
 from napari_hdn.core.identity import fingerprint
 from napari_hdn.core.noise.base import noise_model_from_json
+from napari_hdn.core.ranks import ALONE, Rank
 from napari_hdn.core.recipes.environment import Environment, environment_on
 from napari_hdn.core.recipes.jobs import JobRecipe
 from napari_hdn.core.recipes.parts import TrainingPart
 from napari_hdn.core.recipes.schema import Recipe, TrainingRecord
 from napari_hdn.core.restoring.tiling import padded_size
-from napari_hdn.core.training.start import train
+from napari_hdn.core.settings import cores_here
+from napari_hdn.core.training.start import shared_device, train
 
 
 def repeat_training(
     recipe: Recipe,
     images: Sequence[Sequence[ImageStack]],
-    folder: Path,
+    folder: Path | None,
     *,
     start: HDN | None = None,
     stop: Stop | None = None,
+    rank: Rank = ALONE,
 ) -> Iterator[TrainingEvent]:
     """Train as a recipe says, telling at the end whether the weights are the recorded ones.
 
@@ -45,11 +48,13 @@ def repeat_training(
     recipe : Recipe
     images : sequence of sequence of ImageStack
         Of each part, as `napari_hdn.io.recipes.data.training_images` finds them.
-    folder : Path
-        Of the new model.
+    folder : Path, optional
+        Of the new model; only the leading process needs it.
     start : HDN, optional
         The model that a variant was made of.
     stop : Stop, optional
+    rank : Rank
+        Which of the processes this is that repeat it together; see `processes_here`.
 
     Yields
     ------
@@ -64,12 +69,13 @@ def repeat_training(
     training, stop = recipe.training, stop or Stop()
     check_repeatable(training, start)
     device = device_for(training.config.device)
-    now = environment_on(device, training.config.precision)
+    shared = shared_device(device, rank)
+    now = environment_on(shared, training.config.precision, rank.of)
     if told := remark(training.parts[-1].environment, now):
         yield Notice(told, "warning")
     given = training.given_noise
     for number, (part, stacks) in enumerate(zip(training.parts, images, strict=True)):
-        first = number == 0
+        first, is_last = number == 0, number == len(training.parts) - 1
         config = _config_of(training.config, part, device)
         noise_model = noise_model_from_json(given) if first and given is not None else None
         for event in train(
@@ -80,10 +86,11 @@ def repeat_training(
             start=start if first else None,
             scratch=first and training.origin is not None and training.origin.begun == "scratch",
             stop=stop,
+            rank=rank,
             repeated=part,
             given_noise=noise_model,
+            goes_on=not is_last,
         ):
-            is_last = number == len(training.parts) - 1
             if isinstance(event, TrainingFinished) and not (is_last or stop.requested):
                 continue
             if isinstance(event, TrainingFinished) and not stop.requested:
@@ -91,6 +98,21 @@ def repeat_training(
             yield event
         if stop.requested:
             return
+
+
+def processes_here(recipe: Recipe) -> int:
+    """How many processes of this machine repeat a training: those that it had, where they have room.
+
+    Sums over another number of processes are rounded otherwise.
+    """
+    assert recipe.training is not None
+    counts = {part.environment.processes for part in recipe.training.parts}
+    if len(counts) != 1:
+        return 1
+    (count,) = counts
+    device = device_for(recipe.training.config.device)
+    room = {"cpu": cores_here(), "cuda": torch.cuda.device_count()}.get(device.name, 1)
+    return count if count <= room else 1
 
 
 @contextmanager

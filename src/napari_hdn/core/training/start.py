@@ -45,6 +45,7 @@ def train(
     rank: Rank = ALONE,
     repeated: TrainingPart | None = None,
     given_noise: NoiseModel | None = None,
+    goes_on: bool = False,
 ) -> Iterator[TrainingEvent]:
     """Train an HDN on noisy images alone, telling what happens as it goes.
 
@@ -78,6 +79,8 @@ def train(
         `napari_hdn.core.recipes.repeating`. One that was cut off ends without `TrainingFinished`.
     given_noise : NoiseModel, optional
         Beside ``repeated``: the noise model that the file of ``config`` held.
+    goes_on : bool
+        Beside ``repeated``: whether another part follows, for which several processes stay connected.
 
     Yields
     ------
@@ -118,6 +121,7 @@ def train(
             rank=rank,
             repeated=repeated,
             given_noise=given_noise,
+            goes_on=goes_on,
         )
 
 
@@ -135,14 +139,14 @@ def _trained(
     rank: Rank,
     repeated: TrainingPart | None,
     given_noise: NoiseModel | None,
+    goes_on: bool,
 ) -> Iterator[TrainingEvent]:
-    if resume and folder is not None and rank.of > 1:
+    if resume and folder is not None and rank.of > 1 and repeated is None:
         begun = checkpoint.load(folder).config
         together = processes.begin(device, begun, rank)
     else:
         together = processes.begin(device, config, rank)
-    if rank.of > 1:
-        device = replace(device, label=f"{rank.of} processes on {device.label}")
+    device = shared_device(device, rank)
     yield Notice("Reading the images and estimating their noise.")
 
     def prepared() -> Run:
@@ -176,14 +180,15 @@ def _trained(
                 "patches or a smaller batch in the expert settings, or close other programs."
             ) from error
         raise
-    together.close()
+    if not goes_on:
+        together.close()
 
 
 def _check(
     config: TrainingConfig, folder: Path | None, *, resume: bool, start: HDN | None, writes: bool
 ) -> None:
     if resume:
-        if folder is None:
+        if folder is None and writes:
             raise ConfigurationError("To continue a training, give the folder of its model.")
         if start is not None:
             raise ConfigurationError(
@@ -197,6 +202,13 @@ def _check(
                 f"The folder {folder} exists and is not empty; choose another name for the model, or "
                 "continue its training."
             )
+
+
+def shared_device(device: Device, rank: Rank) -> Device:
+    """The device as all processes of a training are told to have it."""
+    if rank.of == 1:
+        return device
+    return replace(device, label=f"{rank.of} processes on {device.label}")
 
 
 def _what_is_left(rank: Rank, step: int, folder: Path | None) -> str:
