@@ -19,6 +19,7 @@ from napari_hdn.io.models.direct_networks import list_direct_folders
 if TYPE_CHECKING:
     from napari_hdn.core.direct.student import Direct
     from napari_hdn.core.hdn import HDN
+    from napari_hdn.core.recipes.parts import Taught
 
 
 @noted
@@ -29,6 +30,7 @@ def distil(
     *,
     folder: Path | str | None = None,
     stop: Stop | None = None,
+    repeated: Taught | None = None,
 ) -> Iterator[DistillationEvent | JobRecipe]:
     """Teach a direct one-pass network by a model; see `core.direct.distillation.distil`.
 
@@ -37,7 +39,7 @@ def distil(
     from napari_hdn.core.direct.distillation import distil as _distil
 
     place = None if folder is None else Path(folder)
-    for event in _distil(model, images, config, folder=place, stop=stop):
+    for event in _distil(model, images, config, folder=place, stop=stop, repeated=repeated):
         if isinstance(event, DistillationFinished) and event.folder is not None:
             yield from _recipe_beside(model, images, config, event)
         yield event
@@ -53,6 +55,8 @@ def _recipe_beside(
     channel = model.config.channel if config.channel is None else config.channel
     inputs = [JobInput("image", stack.of_channel(channel)) for stack in images]
     recipe = job_recipe("distillation", config, inputs, model=model)
+    job = recipe.job.model_copy(update={"taught": event.taught})
+    recipe = recipe.model_copy(update={"job": job})
     try:
         yield write_direct_recipe(recipe, event.student, complete=not event.stopped)
     except OutputError as error:

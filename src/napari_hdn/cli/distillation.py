@@ -25,6 +25,7 @@ from napari_hdn.core.errors import OutputError
 
 if TYPE_CHECKING:
     from napari_hdn.api import HDN
+    from napari_hdn.core.recipes.parts import Taught
 
 
 def teach(
@@ -34,6 +35,7 @@ def teach(
     out: Path | None,
     progress: Progress,
     stop: Stop,
+    repeated: Taught | None = None,
 ) -> tuple[DistillationFinished, JobRecipe | None]:
     """Teach and tell about it.
 
@@ -46,6 +48,8 @@ def teach(
         Folder of the direct network; None for a new one in the model's folder.
     progress : Progress
     stop : Stop
+    repeated : Taught, optional
+        How far an earlier one came, to be done again.
 
     Returns
     -------
@@ -55,12 +59,12 @@ def teach(
     """
     if out is not None:
         jobs.check_model_folder(out)
-        return _taught(teacher, stacks, config, out, progress, stop)
+        return _taught(teacher, stacks, config, out, progress, stop, repeated)
     assert teacher.folder is not None
     off = {*teacher.config.network.deactivated_levels, *(config.deactivated_levels or ())}
     ours = api.reserve_direct_folder(teacher.folder, config.learns, sorted(off))
     try:
-        return _taught(teacher, stacks, config, ours, progress, stop)
+        return _taught(teacher, stacks, config, ours, progress, stop, repeated)
     finally:
         with suppress(OSError):  # not empty: the direct network is in it
             ours.rmdir()
@@ -73,11 +77,12 @@ def _taught(
     out: Path,
     progress: Progress,
     stop: Stop,
+    repeated: Taught | None,
 ) -> tuple[DistillationFinished, JobRecipe | None]:
     validated = ""
     finished: DistillationFinished | None = None
     recipe: JobRecipe | None = None
-    for event in api.distil(teacher, stacks, config, folder=out, stop=stop):
+    for event in api.distil(teacher, stacks, config, folder=out, stop=stop, repeated=repeated):
         match event:
             case Notice():
                 progress.notice(event)

@@ -129,13 +129,17 @@ def check_repeatable(again: Again) -> None:
     settings = recipe.job.settings
     if isinstance(settings, SegmentationConfig):
         _check_function(settings.recipe, again.function)
-    if isinstance(settings, DirectConfig) and settings.minutes is not None:
+    if (
+        isinstance(settings, DirectConfig)
+        and settings.minutes is not None
+        and recipe.job.taught is None
+    ):
         name = "MODEL" if recipe.model is None else recipe.model.name
         raise RecipeError(
-            f"This direct network was taught for {settings.minutes:g} minutes: how far it came depends "
-            "on the speed of the computer, so that it cannot be repeated bit for bit. Teach a new one "
-            f"with napari-hdn distil {name} IMAGES --minutes {settings.minutes:g}, or with --steps, "
-            "which can be repeated."
+            f"This direct network was taught for {settings.minutes:g} minutes by a version of "
+            "napari-hdn that did not yet record how far it came in them, which depends on the speed of "
+            "the computer. Teach a new one with "
+            f"napari-hdn distil {name} IMAGES --minutes {settings.minutes:g}."
         )
 
 
@@ -292,7 +296,9 @@ def _distillation(again: Again) -> Done:
     config = api.repeated_settings(again.recipe, DirectConfig)
     model = again.needed_model()
     images = again.images("image")
-    _, done = distillation.teach(model, images, config, again.out, again.progress, again.stop)
+    _, done = distillation.teach(
+        model, images, config, again.out, again.progress, again.stop, again.recipe.job.taught
+    )
     return done, True
 
 

@@ -149,6 +149,15 @@ def test_minutes_are_for_teaching_and_learning_together(model, stack, quick, mon
     assert any("of 180 pieces in 40% of the time" in text for text in notices)
     assert not finished.stopped and finished.step > 5
     assert all(0 <= p.remaining_s <= 120 for p in of_kind(events, DistillationProgress))
+    # on a computer of any other speed, the same pieces, steps and rates
+    assert finished.taught.pieces < 180 - 16 and finished.taught.steps == finished.step
+    now = iter(range(0, 10**9, 7))
+    again, events = run(model, [many], config, repeated=finished.taught)
+    taught, now_taught = (x.student.network.state_dict() for x in (finished, again))
+    assert all(torch.equal(now_taught[name], value) for name, value in taught.items())
+    assert again.taught == finished.taught and not again.stopped
+    shares = [p.fraction for p in of_kind(events, DistillationProgress)]
+    assert shares == sorted(shares) and shares[0] >= 0 and shares[-1] <= 1
 
 
 def test_a_single_small_image_is_not_validated_and_that_is_told(model, quick):

@@ -54,8 +54,10 @@ from napari_hdn.core.events import Notice, RateLimit, Stop
 from napari_hdn.core.hdn import HDN
 from napari_hdn.core.identity import fingerprint
 from napari_hdn.core.memory import kept_memory
+from napari_hdn.core.recipes.parts import Taught
 from napari_hdn.core.restoring.restorer import check_levels
 from napari_hdn.core.training.optimisation import Averaged, StepGuard, copy_weights, together
+from napari_hdn.core.training.pace import Pace
 
 TEACHING_SHARE = 0.4  # of the minutes, at most, for what the teacher makes of the images
 TEACHING_FRACTION = 0.25  # of the progress, where steps are counted
@@ -70,6 +72,7 @@ def distil(
     *,
     folder: Path | None = None,
     stop: Stop | None = None,
+    repeated: Taught | None = None,
 ) -> Iterator[DistillationEvent]:
     """Teach a direct network by samples of a trained model.
 
@@ -86,6 +89,9 @@ def distil(
         Where it is saved at the end: a folder that is not there yet, or empty.
     stop : Stop, optional
         Looked at after every piece and step; what has learned until then is kept.
+    repeated : Taught, optional
+        Learn from as many pieces, in as many steps, at the rates of an earlier one that was taught
+        for minutes.
 
     Yields
     ------
@@ -115,7 +121,8 @@ def distil(
     check_levels(model.config.network, config.deactivated_levels or ())
     channel = model.config.channel if config.channel is None else config.channel
     stacks = [stack.of_channel(channel) for stack in images]
-    job = _Distillation(model, stacks, config, device, folder, stop or Stop())
+    pace = Pace(() if repeated is None else repeated.schedule)
+    job = _Distillation(model, stacks, config, device, folder, stop or Stop(), repeated, pace)
     try:
         with kept_memory():
             yield from job.events()
@@ -138,7 +145,10 @@ class _Distillation:
     device: Device
     folder: Path | None
     stop: Stop
+    repeated: Taught | None
+    pace: Pace  # of the minutes that the teacher leaves for learning
     step: int = 0
+    pieces: int = 0
     marks: Marks | None = None
     megapixels: float = 0.0
     began: float = field(default_factory=lambda: monotonic())
@@ -152,6 +162,7 @@ class _Distillation:
         yield from self._teach(teacher, lessons, exams)
         if self.stop.requested:
             raise StoppedEarly("Stopped before the first step; there is nothing to keep yet.")
+        self.pieces = len(lessons)
         self.megapixels = sum(lesson.image.numel() for lesson in lessons) / 1e6
         network = random_network(config.network, config.seed)
         yield DistillationStarted(
@@ -178,7 +189,15 @@ class _Distillation:
                 folders.save(student, self.folder)
             except OutputError as error:
                 yield Notice(f"{error} The direct network is still in memory.", "warning")
-        yield DistillationFinished(student, self.step, stopped, student.folder)
+        taught = None
+        if self.config.minutes is not None:
+            taught = Taught(pieces=self.pieces, steps=self.step, schedule=tuple(self.pace.knots))
+        yield DistillationFinished(student, self.step, stopped, student.folder, taught)
+
+    @property
+    def by_clock(self) -> bool:
+        """Whether time decides when it is over."""
+        return self.config.minutes is not None and self.repeated is None
 
     @property
     def elapsed_s(self) -> float:
@@ -187,10 +206,19 @@ class _Distillation:
     @property
     def fraction(self) -> float:
         """Of the budget, 0..1."""
+        if self.repeated is not None:
+            return self.step / self.repeated.steps
         if self.config.minutes is not None:
             return min(1.0, self.elapsed_s / (60 * self.config.minutes))
         assert self.config.steps is not None
         return self.step / self.config.steps
+
+    def _used(self, start: float) -> float:
+        """Share of the budget for learning, which began at ``start``, that is used before a step."""
+        if self.by_clock:
+            clock = (self.fraction - start) / max(1e-9, 1 - start)
+            self.pace.follow(self.step, min(1.0, max(0.0, clock)))
+        return self.fraction if self.config.minutes is None else self.pace.fraction(self.step)
 
     def _teach(
         self, teacher: Teacher, lessons: list[Lesson], exams: list[Exam]
@@ -210,8 +238,9 @@ class _Distillation:
             if self.stop.requested:
                 return
         for done, piece in enumerate(pieces, len(to_mark)):
-            late = config.minutes is not None and self.fraction > TEACHING_SHARE
-            if lessons and late:
+            if self.repeated is not None and len(lessons) == self.repeated.pieces:
+                return
+            if lessons and self.by_clock and self.fraction > TEACHING_SHARE:
                 yield Notice(
                     f"{self.model.name} has restored {len(lessons)} of {len(pieces)} pieces in "
                     f"{TEACHING_SHARE:.0%} of the time; the direct network learns from these. More "
@@ -242,7 +271,7 @@ class _Distillation:
         may_validate = RateLimit(VALIDATIONS_PER_SECOND)
         start = self.fraction  # what the teacher left of the minutes is all of this budget
         while self.step == 0 or (self.fraction < 1 and not self.stop.requested):
-            used = (self.fraction - start) / max(1e-9, 1 - start)
+            used = self._used(start)
             warm = min(1.0, (self.step + 1) / max(1, config.warmup_steps))
             for group in optimizer.param_groups:
                 cosine = 0.5 * (1 + math.cos(math.pi * min(1.0, used)))
@@ -273,7 +302,7 @@ class _Distillation:
             self.step += 1
             if losses and self.may_speak.ready():
                 share = self.fraction
-                if config.minutes is None:
+                if not self.by_clock:
                     share = TEACHING_FRACTION + (1 - TEACHING_FRACTION) * share
                 mean = sum(losses) / len(losses)
                 yield self._progress(share, "the direct network learns", loss=mean)
@@ -286,7 +315,7 @@ class _Distillation:
         self, share: float, doing: str, loss: float | None = None
     ) -> DistillationProgress:
         elapsed = self.elapsed_s
-        if self.config.minutes is not None:
+        if self.config.minutes is not None and self.by_clock:
             share = self.fraction
             left = 60 * self.config.minutes - elapsed
         else:

@@ -10,6 +10,7 @@ from napari_hdn.core.events import Notice
 
 if TYPE_CHECKING:
     from napari_hdn.core.direct.student import Direct
+    from napari_hdn.core.recipes.parts import Taught
 
 
 @dataclass(frozen=True)
@@ -46,12 +47,16 @@ class DistillationValidated:
 
 @dataclass(frozen=True)
 class DistillationFinished:
-    """The last event of every distillation, stopped or not."""
+    """The last event of every distillation, stopped or not.
+
+    ``taught`` says how far it came, where that was a matter of time.
+    """
 
     student: Direct
     step: int
     stopped: bool
     folder: Path | None
+    taught: Taught | None = None
 
 
 DistillationEvent = (

@@ -13,6 +13,7 @@ from napari_hdn.core.direct.config import DirectConfig
 from napari_hdn.core.recipes.environment import Environment
 from napari_hdn.core.recipes.images import ImageRecord
 from napari_hdn.core.recipes.looks import LevelLook
+from napari_hdn.core.recipes.parts import Taught
 from napari_hdn.core.recipes.schema import (
     FORMAT,
     RECIPE_SCHEMA_VERSION,
@@ -152,6 +153,8 @@ class JobRecord(Record):
         The last look at the model's levels: scores, and which were advised to be off.
     complete : bool
         Whether it ran to its end.
+    taught : Taught or None
+        Of a direct network that was taught for minutes: how far it came.
     results : tuple of ResultRecord
     """
 
@@ -160,6 +163,7 @@ class JobRecord(Record):
     levels_off: Annotated[tuple[Level, ...], Field(max_length=8)] = ()
     look: LevelLook | None = None
     complete: bool = True
+    taught: Taught | None = None
     results: tuple[ResultRecord, ...] = ()
 
     def of(self, role: Role) -> tuple[JobImage, ...]:
@@ -192,6 +196,8 @@ class JobRecipe(Record):
     def _check(self) -> Self:
         if not isinstance(self.job.settings, _SETTINGS[self.kind][0]):
             raise ValueError(f"these are not the settings of a job of the kind {self.kind}")
+        if self.job.taught is not None and self.kind != "distillation":
+            raise ValueError(f"no job of the kind {self.kind} teaches a network")
         allowed = _ROLES[self.kind]
         for role in {image.role for image in self.job.images}:
             if role not in allowed:

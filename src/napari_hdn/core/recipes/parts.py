@@ -71,3 +71,23 @@ class TrainingPart(Frozen):
                 "split_batches": tuple(k for k in self.split_batches if k[0] < step),
             }
         )
+
+
+class Taught(Frozen):
+    """How far a direct network came in its minutes, on which the speed of the computer decides.
+
+    Attributes
+    ----------
+    pieces : int
+        That its model restored for it to learn from.
+    steps : int
+        Done in all.
+    schedule : tuple of (step, fraction, fraction a step)
+        How much of the time for learning was used at which step.
+    """
+
+    model_config = ConfigDict(allow_inf_nan=False)
+
+    pieces: Annotated[int, Field(ge=1, le=2**40)]
+    steps: Annotated[int, Field(ge=1, le=2**40)]
+    schedule: Annotated[tuple[Knot, ...], Field(max_length=200_000)]
