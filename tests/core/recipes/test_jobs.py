@@ -20,6 +20,7 @@ from napari_hdn.core.recipes.jobs import (
 from napari_hdn.core.recipes.looks import LevelLook
 from napari_hdn.core.recipes.making import to_text
 from napari_hdn.core.recipes.methods import bibtex, methods_text
+from napari_hdn.core.recipes.parts import Taught
 from napari_hdn.core.segmentation.settings import SegmentationConfig
 
 
@@ -89,6 +90,16 @@ def test_what_was_done_is_told_with_its_numbers(kind, tiny_model, tmp_path):
     assert "did not come to its end" in methods_text(stopped)
 
 
+def test_minutes_of_a_direct_network_are_told_with_their_steps(tiny_model):
+    _, images, _ = CASES["distillation"]
+    recipe = job_recipe("distillation", DirectConfig(device="cpu"), images, model=tiny_model)
+    assert "of the model for 3 minutes, on a.tif" in methods_text(recipe)
+    taught = Taught(pieces=5, steps=4321, schedule=())
+    job = recipe.job.model_copy(update={"taught": taught})
+    told = methods_text(recipe.model_copy(update={"job": job}))
+    assert "of the model for 3 minutes (4,321 steps), on a.tif" in told
+
+
 def test_without_a_model():
     samples = JobInput("samples", stack("s.tif", "SYX"))
     recipe = job_recipe("segmentation", SegmentationConfig(recipe="a.py:f"), [samples])
@@ -128,6 +139,11 @@ def test_the_scores_that_led_there_are_in_the_recipe(tiny_model):
         ("levels", {"job.images.0.role": "truth"}, "levels has no truth"),
         ("levels", {"job.images.0.region": [0, -1, 0, 4]}, "greater than or equal to 0"),
         ("generation", {"job.settings.extra": 1}, "Extra inputs"),
+        (
+            "levels",
+            {"job.taught": {"pieces": 1, "steps": 1, "schedule": []}},
+            "no job of the kind levels teaches a network",
+        ),
         ("generation", {"job.settings": {}}, "Unable to extract tag"),
         ("trust", {"run": "rm"}, "Extra inputs"),
     ],

@@ -135,6 +135,8 @@ def _distillation(recipe: JobRecipe, settings: DirectConfig) -> list[str]:
         if settings.steps is not None
         else f"{settings.minutes:g} minutes"
     )
+    if (taught := recipe.job.taught) is not None:
+        budget += f" ({many(taught.steps, 'step')})"
     return [
         f"A small network for restoring in a single pass was taught the {settings.learns} of "
         f"{many(settings.samples, 'posterior sample')} of the model for {budget}, on "
